@@ -1,0 +1,1 @@
+"""The loader of settings. It knows no section: each layer owns its own frozen class."""

@@ -1,0 +1,1 @@
+"""What a face (terminal, command line, web page) may ask of a node: messages, ports, client."""

@@ -1,0 +1,53 @@
+"""What a model is, exactly, and what a processor offers of it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A model named exactly: two manifests that are equal give the same answers.
+
+    Digests are SHA-256 in hexadecimal: `weights` of the source file (not of a conversion),
+    `tokenizer` and `template` of theirs. `recipe` is the version of our conversion.
+    `context` and `vocabulary` are counts of tokens. `backend` and `kernels` name what computes.
+    """
+
+    name: str
+    weights: str
+    tokenizer: str
+    template: str
+    recipe: int
+    dtype: str
+    quantisation: str = "none"
+    context: int
+    vocabulary: int
+    backend: str
+    kernels: str = ""
+
+    @property
+    def numerics(self) -> str:
+        """The numerics class: within one, deterministic answers are equal token for token."""
+        digest = hashlib.sha256(msgspec.msgpack.encode(self, order="deterministic"))
+        return digest.hexdigest()[:16]
+
+
+class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What one processor offers of one model at this moment.
+
+    `slots` are the requests it runs at once, `running` and `waiting` those it has;
+    `tokens_per_second` is what one request got lately, 0 while unknown. `note` says why a
+    model is not ready, in words for a person.
+    """
+
+    name: str
+    state: Literal["loading", "ready", "failed"]
+    manifest: Manifest | None = None
+    slots: int = 0
+    running: int = 0
+    waiting: int = 0
+    tokens_per_second: float = 0.0
+    note: str = ""

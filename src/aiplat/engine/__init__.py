@@ -1,0 +1,1 @@
+"""What runs models: the interface, the scheduler, the engine's process and who watches it."""

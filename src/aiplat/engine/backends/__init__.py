@@ -1,0 +1,1 @@
+"""What computes: one module or folder a backend. torch and transformers stay in here."""

@@ -1,0 +1,1 @@
+"""A node's life: logging, folders, start, drain and stop."""

@@ -1,0 +1,1 @@
+"""Every metric of a node, by name, on one page."""

@@ -1,0 +1,96 @@
+"""Every metric of a node. One registry a node, made at its start and handed down.
+
+Names under ``gen_ai_`` and their buckets are OpenTelemetry's semantic conventions for generative
+AI in Prometheus' form; ours begin with ``aiplat_``. Labels hold only values from closed sets or
+names that the operator chose (the node's own models): never a peer, a key or a stranger's text.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
+                7.5, 10.0)  # fmt: skip
+_PER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+_TOKENS = tuple(float(4**power) for power in range(14))
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+
+
+class Metrics:
+    """The page. Durations are in seconds; each is observed by the process whose clock it is."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+
+        self.request_duration = Histogram(
+            "gen_ai_server_request_duration_seconds",
+            "Time from a request's arrival to its end.",
+            ["gen_ai_request_model", "outcome"], buckets=_DURATION, registry=r,
+        )  # fmt: skip
+        self.time_to_first_token = Histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Time from a request's arrival to its first token.",
+            ["gen_ai_request_model"], buckets=_FIRST_TOKEN, registry=r,
+        )  # fmt: skip
+        self.time_per_output_token = Histogram(
+            "gen_ai_server_time_per_output_token_seconds",
+            "Mean time between the tokens of an answer, the first left out.",
+            ["gen_ai_request_model"], buckets=_PER_TOKEN, registry=r,
+        )  # fmt: skip
+        self.token_usage = Histogram(
+            "gen_ai_client_token_usage",
+            "Tokens of a request.",
+            ["gen_ai_request_model", "gen_ai_token_type"], buckets=_TOKENS, registry=r,
+        )  # fmt: skip
+
+        self.gateway_overhead = Histogram(
+            "aiplat_gateway_overhead_seconds",
+            "Time from a request's arrival at the gateway to its leaving for a processor, "
+            "the wait in the queue left out.",
+            buckets=_OVERHEAD, registry=r,
+        )  # fmt: skip
+        self.queue_depth = Gauge(
+            "aiplat_queue_depth", "Requests that wait at the gateway for a processor.", registry=r
+        )
+        self.queue_wait = Histogram(
+            "aiplat_queue_wait_seconds", "Time that requests waited at the gateway.",
+            buckets=_DURATION, registry=r,
+        )  # fmt: skip
+        self.peers = Gauge("aiplat_peers", "Peers by role and state.", ["role", "state"], registry=r)
+        self.route_attempts = Counter(
+            "aiplat_route_attempts_total", "Placements of requests on processors, by how they ended.",
+            ["outcome"], registry=r,
+        )  # fmt: skip
+        self.auth_failures = Counter(
+            "aiplat_auth_failures_total", "Requests refused for their credential.",
+            ["reason"], registry=r,
+        )  # fmt: skip
+        self.bound_hits = Counter(
+            "aiplat_bound_hits_total", "Times that a bound of this node refused something.",
+            ["bound"], registry=r,
+        )  # fmt: skip
+        self.protocol_violations = Counter(
+            "aiplat_protocol_violations_total", "Channels ended because the peer broke the protocol.",
+            registry=r,
+        )  # fmt: skip
+        self.channels_lost = Counter(
+            "aiplat_channels_lost_total", "Channels that ended without a goodbye, by how.",
+            ["reason"], registry=r,
+        )  # fmt: skip
+
+        self.engine_running = Gauge(
+            "aiplat_engine_running", "Requests that an engine runs.", ["model"], registry=r
+        )
+        self.engine_waiting = Gauge(
+            "aiplat_engine_waiting", "Requests that wait in an engine.", ["model"], registry=r
+        )
+        self.engine_kv_usage = Gauge(
+            "aiplat_engine_kv_usage_ratio", "Share of an engine's KV cache that is in use.",
+            ["model"], registry=r,
+        )  # fmt: skip
+        self.engine_restarts = Counter(
+            "aiplat_engine_restarts_total", "Times that an engine's process was started again.",
+            ["model"], registry=r,
+        )  # fmt: skip
