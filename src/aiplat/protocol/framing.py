@@ -12,7 +12,7 @@ it. 0 belongs to the channel itself.
 from __future__ import annotations
 
 import struct
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -77,7 +77,7 @@ class Codec(Generic[M]):
         if decoder is None:
             return None
         try:
-            return cast(M, decoder.decode(body))
+            return decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as fault:
             name = self._types[tag].__name__
             raise RemoteProtocolError(f"The body of a {name} frame is malformed: {fault}") from None

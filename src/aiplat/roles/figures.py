@@ -1,0 +1,51 @@
+"""What a gateway measures of a request that ended: metrics and one line in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from aiplat.domain.answers import Failed, Finished
+from aiplat.roles.forwarding import Forwarding
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.gateway")
+
+
+def observe(
+    metrics: Metrics, forwarding: Forwarding, end: Finished | Failed, known: Collection[str]
+) -> None:
+    """Count a request that ended.
+
+    Arguments:
+        known: the models that are offered: any other name is a stranger's text, no label.
+    """
+    model = forwarding.model if forwarding.model in known else "unknown"
+    outcome = end.reason if isinstance(end, Finished) else end.code
+    timings = forwarding.timings()
+    total, first = timings.total_ms / 1000, timings.first_token_ms / 1000
+    metrics.request_duration.labels(model, outcome).observe(total)
+    if forwarding.is_placed:
+        metrics.route_attempts.labels(outcome).inc()
+    if forwarding.first_token_at is not None:
+        metrics.time_to_first_token.labels(model).observe(first)
+        if len(forwarding.ids) > 1:
+            per_token = (total - first) / (len(forwarding.ids) - 1)
+            metrics.time_per_output_token.labels(model).observe(per_token)
+    if end.usage is not None and forwarding.started is not None:
+        metrics.token_usage.labels(model, "input").observe(end.usage.prompt_tokens)
+        metrics.token_usage.labels(model, "output").observe(end.usage.completion_tokens)
+    _log(forwarding, end, outcome, timings.total_ms)
+
+
+def _log(forwarding: Forwarding, end: Finished | Failed, outcome: str, total_ms: float) -> None:
+    request, count = forwarding.submission.id, len(forwarding.ids)
+    extra = {
+        "request": request, "processor": forwarding.processor or "", "model": forwarding.model,
+        "completion_tokens": count, "total_ms": round(total_ms, 1), "outcome": outcome,
+    }  # fmt: skip
+    if isinstance(end, Finished):
+        log.info("request %s: %s, %d tokens in %.1f s", request, outcome, count, total_ms / 1000,
+                 extra=extra | {"sign": "✅"})  # fmt: skip
+    else:
+        log.warning("request %s failed: %s", request, end.message, extra=extra | {"sign": "❌"})

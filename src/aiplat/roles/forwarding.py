@@ -1,0 +1,220 @@
+"""One request on its way through a gateway: a sink towards the processor, an `Asking` back.
+
+It keeps the token ids that were accepted: they are what is counted, and what a processor that
+goes on with the answer will need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from aiplat.domain.answers import (
+    AnswerEvent,
+    AnswerSink,
+    Asking,
+    Delta,
+    Failed,
+    Finished,
+    Queued,
+    Started,
+    Submission,
+)
+from aiplat.domain.errors import AiplatError, DeadlineExceeded, ProcessorLost
+from aiplat.domain.ids import PeerId, short
+from aiplat.domain.usage import Timings, Usage
+from aiplat.roles.settings import GatewaySettings
+
+Now = Callable[[], float]
+
+
+class Forwarding:
+    """A request that a gateway took.
+
+    Arguments:
+        submission: as it came.
+        sink: who asked.
+        gateway: this gateway's peer id, said in `Started`.
+        settings: the stages' deadlines.
+        now: the clock, in seconds.
+        on_end: called once, when the end was said.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        sink: AnswerSink,
+        *,
+        gateway: PeerId,
+        settings: GatewaySettings,
+        now: Now,
+        on_end: Callable[[Forwarding, Finished | Failed], None],
+    ) -> None:
+        self.submission = submission
+        self.processor: PeerId | None = None
+        self.model = submission.model
+        self.ids: list[int] = []
+        self.started: Started | None = None
+        self.ended = False
+        self.arrived = now()
+        self.placed_at: float | None = None
+        self.first_token_at: float | None = None
+        self._sink = sink
+        self._upstream: Asking | None = None
+        self._gateway = gateway
+        self._settings = settings
+        self._now = now
+        self._on_end = on_end
+        self._last_token_at = 0.0
+        self._owed_credit = 0
+        self._cancelled_at: float | None = None
+
+    # -- placing ---------------------------------------------------------------------------
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether a processor has it."""
+        return self.placed_at is not None
+
+    def placed(self, processor: PeerId, model: str, asking: Asking) -> None:
+        """A processor took it, for that model."""
+        self.processor = processor
+        self.model = model
+        self.placed_at = self._now()
+        self._upstream = asking
+
+    def milliseconds_left(self) -> int:
+        """Of the whole deadline, from now."""
+        spent = (self._now() - self.arrived) * 1000
+        return max(0, self.submission.deadline_ms - round(spent))
+
+    def waits(self, queued: Queued) -> None:
+        """Tell who asked that it waits."""
+        if not self.ended:
+            self._sink.deliver(queued)
+
+    # -- from the processor ----------------------------------------------------------------
+
+    def deliver(self, event: AnswerEvent) -> None:
+        """Pass an event on, counted (`AnswerSink`)."""
+        if self.ended:
+            return
+        if type(event) is Delta:
+            self._delta(event)
+        elif type(event) is Started:
+            self.started = event
+            who = {"processor": self.processor or "", "gateway": self._gateway}
+            self._sink.deliver(msgspec.structs.replace(event, **who))
+        elif type(event) is Finished:
+            self._finish(event)
+        elif type(event) is Failed:
+            self._end(msgspec.structs.replace(event, usage=self._usage()))
+        else:
+            self._sink.deliver(event)
+
+    def _delta(self, delta: Delta) -> None:
+        now = self._now()
+        if self.first_token_at is None:
+            self.first_token_at = now
+        self._last_token_at = now
+        self._owed_credit += delta.cost
+        self.ids.extend(delta.ids)
+        self._sink.deliver(delta)
+
+    def _finish(self, finished: Finished) -> None:
+        usage = self._usage() or finished.usage
+        if self.started is not None:
+            exact = self.started.exact and finished.usage.exact
+            count = len(self.ids) if exact else finished.usage.completion_tokens
+            usage = Usage(
+                finished.usage.prompt_tokens, count, finished.usage.cached_tokens, exact
+            )
+        self._end(msgspec.structs.replace(finished, usage=usage, timings=self.timings()))
+
+    def _usage(self) -> Usage | None:
+        if self.started is None:
+            return None
+        return Usage(self.started.prompt_tokens, len(self.ids), exact=self.started.exact)
+
+    def timings(self) -> Timings:
+        """How long each stage took until now, on this gateway's clock."""
+        now = self._now()
+        placed = self.placed_at if self.placed_at is not None else now
+        first = self.first_token_at if self.first_token_at is not None else now
+        return Timings(
+            queue_ms=(placed - self.arrived) * 1000,
+            first_token_ms=(first - self.arrived) * 1000,
+            total_ms=(now - self.arrived) * 1000,
+        )
+
+    def _end(self, end: Finished | Failed) -> None:
+        self.ended = True
+        try:
+            self._sink.deliver(end)
+        finally:
+            self._on_end(self, end)
+
+    # -- from who asked (`Asking`) -----------------------------------------------------------
+
+    def accept(self, tokens: int, credit: int) -> None:
+        """Hand the reader's credit on to the processor."""
+        self._owed_credit -= credit
+        if self._upstream is not None and not self.ended:
+            self._last_token_at = self._now()
+            self._upstream.accept(tokens, credit)
+
+    def cancel(self) -> None:
+        """End it: at once if it still waits, else the processor answers."""
+        if self.ended or self._cancelled_at is not None:
+            return
+        self._cancelled_at = self._now()
+        if self._upstream is not None:
+            self._upstream.cancel()
+        else:
+            self._end(Finished("cancelled", Usage(0, 0), self.timings()))
+
+    # -- deadlines ---------------------------------------------------------------------------
+
+    def fail(self, error: AiplatError) -> None:
+        """End it with an error; a processor that has it is told to stop."""
+        if self.ended:
+            return
+        upstream = self._upstream
+        self._end(Failed.of(error, self._usage()))
+        if upstream is not None and self._cancelled_at is None:
+            upstream.cancel()
+
+    def overdue(self, wait_limit: float) -> AiplatError | None:
+        """The deadline that has passed, if one has.
+
+        Arguments:
+            wait_limit: seconds that it may wait for a processor.
+        """
+        now, limits = self._now(), self._settings
+        whole = self.submission.deadline_ms / 1000
+        if now - self.arrived >= whole:
+            return DeadlineExceeded(
+                f"The answer was not done within {whole:g} s, the deadline of the whole request. "
+                "Allow more, or ask for fewer tokens."
+            )
+        if self.placed_at is None:
+            return self._over("a free processor", self.arrived, wait_limit, now)
+        if self._cancelled_at is not None:
+            if now - self._cancelled_at < limits.cancel_seconds:
+                return None
+            who = short(self.processor or "")
+            return ProcessorLost(f"The processor {who} did not answer a cancel.")
+        if self.first_token_at is None:
+            return self._over("the first token", self.placed_at, limits.first_token_seconds, now)
+        if self._owed_credit >= self.submission.credit // 2:
+            return None  # the reader is what is slow: the whole deadline holds alone
+        return self._over("the next token", self._last_token_at, limits.next_token_seconds, now)
+
+    def _over(self, what: str, since: float, limit: float, now: float) -> AiplatError | None:
+        if now - since < limit:
+            return None
+        who = f" from processor {short(self.processor)}" if self.processor else ""
+        return DeadlineExceeded(
+            f"Waited {limit:g} s for {what}{who}, which is the limit.", retry_after=5
+        )

@@ -1,0 +1,55 @@
+"""The choice of a processor: pure. Least expected wait, by what is announced and in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from aiplat.domain.ids import PeerId
+from aiplat.domain.models import ModelOffer
+
+TYPICAL_ANSWER_TOKENS = 256
+UNKNOWN_SPEED = 10.0
+"""Tokens a second assumed of a processor that has not measured its own yet."""
+
+
+class Candidate(NamedTuple):
+    """A live processor that offers the model. `in_flight` is what this gateway placed there."""
+
+    peer: PeerId
+    offer: ModelOffer
+    in_flight: int
+    latency: float = 0.0
+
+    @property
+    def load(self) -> int:
+        """Requests it has: what it announced may be older than what we placed since."""
+        return max(self.offer.running + self.offer.waiting, self.in_flight)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether to place now: its slots, and a few to follow at once when one becomes free."""
+        slots = self.offer.slots
+        return self.offer.state == "ready" and self.load < slots + max(1, slots // 4)
+
+
+def expected_wait(candidate: Candidate) -> float:
+    """Seconds until a request placed now would start there: Little's law on its queue."""
+    ahead = candidate.load - candidate.offer.slots + 1
+    speed = candidate.offer.tokens_per_second or UNKNOWN_SPEED
+    answer = TYPICAL_ANSWER_TOKENS / speed
+    queue = max(0, ahead) * answer / max(1, candidate.offer.slots)
+    return candidate.latency + queue
+
+
+def choose(candidates: Iterable[Candidate]) -> Candidate | None:
+    """The candidate with room and the least expected wait; among equals the least loaded."""
+    with_room = [candidate for candidate in candidates if candidate.has_room]
+    return min(with_room, key=_order, default=None)
+
+
+def _order(candidate: Candidate) -> tuple[float, float, float, str]:
+    slots = max(1, candidate.offer.slots)
+    speed = candidate.offer.tokens_per_second or UNKNOWN_SPEED
+    # Rounded: a few milliseconds of latency must not pile everything on one processor.
+    return (round(expected_wait(candidate), 1), candidate.load / slots, -speed, candidate.peer)

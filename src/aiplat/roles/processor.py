@@ -1,0 +1,135 @@
+"""The processor: runs requests of gateways on its engines, and tells the gateways how it stands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from aiplat.domain.answers import AnswerEvent, AnswerSink, Asking, Failed, Finished, Submission
+from aiplat.domain.errors import ModelNotFound, ShuttingDown
+from aiplat.domain.ids import PeerId
+from aiplat.engine.interface import Engine
+from aiplat.protocol.messages import Announce
+from aiplat.roles.base import Role
+from aiplat.roles.gateway import Gateway
+
+if TYPE_CHECKING:
+    from aiplat.node.channel import Channel, Incoming
+
+log = logging.getLogger("aiplat.processor")
+
+ANNOUNCE_SECONDS = 0.05
+"""Changes within this time leave in one announcement."""
+
+
+class Serving:
+    """A request that an engine has: counts it until its end (a sink around the asker's)."""
+
+    def __init__(self, sink: AnswerSink, active: set[Serving]) -> None:
+        self._sink = sink
+        self._active = active
+
+    def deliver(self, event: AnswerEvent) -> None:
+        """Pass it on (`AnswerSink`)."""
+        if isinstance(event, Finished | Failed):
+            self._active.discard(self)
+        self._sink.deliver(event)
+
+
+class Processor(Role):
+    """The processor role of a node. It is an `Inference` for the gateway of the same node.
+
+    Arguments:
+        peer: this node's peer id.
+        engines: the models that it serves.
+        local: the gateway of the same node, if it has that role.
+    """
+
+    def __init__(
+        self, peer: PeerId, engines: Sequence[Engine], local: Gateway | None = None
+    ) -> None:
+        self.active: set[Serving] = set()
+        self.draining = False
+        self._peer = peer
+        self._engines = {engine.name: engine for engine in engines}
+        self._local = local
+        self._gateways: list[Channel] = []
+        self._revision = 0
+        self._changed = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the engines, and announce at each change."""
+        async with trio.open_nursery() as nursery:
+            for engine in self._engines.values():
+                await nursery.start(engine.run, self._changed_now)
+            if self._local is not None:
+                self._local.add_processor(self._peer, self)
+            self._announce()
+            task_status.started()
+            while True:
+                await self._changed.wait()
+                self._changed = trio.Event()
+                self._announce()
+                await trio.sleep(ANNOUNCE_SECONDS)
+
+    def _changed_now(self) -> None:
+        self._changed.set()
+
+    @property
+    def announcement(self) -> Announce:
+        """What it offers now."""
+        offers = tuple(engine.offer() for engine in self._engines.values())
+        return Announce(revision=self._revision, models=offers, draining=self.draining)
+
+    def _announce(self) -> None:
+        self._revision += 1
+        announce = self.announcement
+        for channel in self._gateways:
+            channel.say(announce)
+        if self._local is not None:
+            self._local.processor_announced(self._peer, announce)
+
+    def drain(self) -> None:
+        """Take no new requests; say so to the gateways."""
+        self.draining = True
+        self._announce()
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Begin to answer on the model's engine (`Inference`).
+
+        Raises:
+            AiplatError: it drains, has no such model, or the engine refuses.
+        """
+        if self.draining:
+            raise ShuttingDown("This processor is shutting down and takes no new requests.",
+                               retry_after=5)  # fmt: skip
+        engine = self._engines.get(submission.model)
+        if engine is None:
+            raise ModelNotFound.of(submission.model, self._engines, where="on this processor")
+        serving = Serving(sink, self.active)
+        asking = engine.submit(submission, serving)
+        self.active.add(serving)
+        return asking
+
+    # -- over channels (`Role`) ----------------------------------------------------------------
+
+    def opened(self, channel: Channel) -> None:
+        """A gateway hears at once what is offered here."""
+        if "gateway" in channel.hello.roles:
+            self._gateways.append(channel)
+            self._revision += 1
+            channel.say(self.announcement)
+
+    def submitted(self, incoming: Incoming) -> None:
+        """A gateway asks."""
+        incoming.attach(self.submit(incoming.submission, incoming))
+
+    def ended(self, channel: Channel, reason: str) -> None:
+        """A gateway is gone; what it asked is being cancelled."""
+        if channel in self._gateways:
+            self._gateways.remove(channel)

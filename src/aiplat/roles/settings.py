@@ -1,0 +1,54 @@
+"""The settings of the roles. Times are in seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and deadlines of the gateway role."""
+
+    SECTION: ClassVar[str] = "gateway"
+
+    max_requests: Annotated[
+        int, Meta(ge=1, le=100_000, description="Requests under way at once; one more is refused.")
+    ] = 1024
+    max_waiting: Annotated[
+        int, Meta(ge=0, le=100_000, description="Of those, how many may wait for a processor.")
+    ] = 512
+    no_processor_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a request waits while no processor offers its model at all."),
+    ] = 2.0
+    queue_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a request waits for a processor that is busy or still loads."),
+    ] = 120.0
+    first_token_seconds: Annotated[
+        Seconds, Meta(description="From placing a request on a processor to its first token.")
+    ] = 120.0
+    next_token_seconds: Annotated[
+        Seconds, Meta(description="From one token to the next, while the reader keeps up.")
+    ] = 60.0
+    cancel_seconds: Annotated[
+        Seconds, Meta(description="How long a processor may take to answer a cancel.")
+    ] = 5.0
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the client role."""
+
+    SECTION: ClassVar[str] = "client"
+
+    call_seconds: Annotated[
+        Seconds, Meta(description="How long a gateway may take to answer a small question.")
+    ] = 5.0
+    gateway_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a request waits for a gateway that is being reconnected."),
+    ] = 5.0
