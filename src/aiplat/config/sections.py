@@ -111,13 +111,18 @@ def _range(info: inspect.IntType | inspect.FloatType) -> str:
     low, high = info.ge, info.le
     parts = []
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {_number(low)} to {_number(high)}"
     if low is not None:
-        parts.append(f"at least {low:g}")
+        parts.append(f"at least {_number(low)}")
     if info.gt is not None:
-        parts.append(f"more than {info.gt:g}")
+        parts.append(f"more than {_number(info.gt)}")
     if high is not None:
-        parts.append(f"at most {high:g}")
+        parts.append(f"at most {_number(high)}")
     if info.lt is not None:
-        parts.append(f"less than {info.lt:g}")
+        parts.append(f"less than {_number(info.lt)}")
     return ", " + " and ".join(parts) if parts else ""
+
+
+def _number(value: float) -> str:
+    """Write 5000000 as itself, not as 5e+06."""
+    return f"{value:.0f}" if value == int(value) else f"{value:g}"

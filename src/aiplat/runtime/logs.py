@@ -1,0 +1,162 @@
+"""A node's log: short lines for a person on stderr, JSON lines for programs in a file.
+
+Neither holds a prompt, an answer or a key: who logs passes names, numbers and errors, and
+gives what belongs to the line as ``extra={…}``. A line's sign comes from its ``sign`` extra,
+else from its level; signs are left out with ``NO_COLOR`` or when stderr is no terminal.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import logging.handlers
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+SIGNS = {"start": "🚀", "done": "✅", "failed": "❌", "request": "🔄", "model": "🤖"}
+
+_FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
+"""Libraries whose lines help to find a fault, but mean nothing to a person."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class TerminalFormatter(logging.Formatter):
+    """A short line, with a sign before it where the terminal takes one."""
+
+    def __init__(self, *, signs: bool) -> None:
+        super().__init__()
+        self._signs = signs
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the message; a traceback only when debugging."""
+        text = one_line(record.getMessage())
+        sign = getattr(record, "sign", None)
+        if sign is None and record.levelno >= logging.ERROR:
+            sign = "failed"
+        if self._signs:
+            mark = SIGNS.get(sign or "", "⚠️" if record.levelno >= logging.WARNING else "")
+            text = f"{mark} {text}" if mark else text
+        elif record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        if record.exc_info and logging.getLogger().isEnabledFor(logging.DEBUG):
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC, RFC 3339), level, logger, message, extra fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write it; what is neither number nor text becomes text."""
+        time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        line: dict[str, Any] = {
+            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _plain(record.getMessage()),
+        }
+        for name, value in vars(record).items():
+            if name not in _STANDARD and name not in line and name != "sign":
+                line[name] = _plain(value)
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def _plain(value: object) -> Any:
+    """Keep numbers, texts and lists of them; a struct's repr hides what its fields would tell."""
+    if value is None or isinstance(value, int | float | bool):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # a file's name may hold lone surrogates
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+class _NotFileOnly(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name.partition(".")[0] not in _FILE_ONLY
+
+
+def one_line(text: str) -> str:
+    """Show control characters as dots: a line never moves the cursor or fakes another line."""
+    return "".join(c if c.isprintable() else "·" for c in text)
+
+
+def wants_signs(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Tell whether lines on `stream` may begin with a sign: a terminal, and no ``NO_COLOR``."""
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return False
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    return stream.isatty() and encoding.startswith("utf")
+
+
+def level_of(name: str, environ: Mapping[str, str]) -> int:
+    """Give the level of `name`, or that of debugging when ``DEBUG`` asks for it."""
+    if environ.get("DEBUG", "").lower() not in ("", "0", "false", "no"):
+        return logging.DEBUG
+    return logging.getLevelNamesMapping()[name.upper()]
+
+
+def configure(
+    file: Path,
+    environ: Mapping[str, str],
+    *,
+    level: str = "info",
+    max_bytes: int = 5_000_000,
+    files: int = 3,
+    terminal: TextIO | None = None,
+) -> None:
+    """Send this process's log to `file` and to the terminal; what was set before goes.
+
+    Arguments:
+        file: JSON lines are appended; its folder must exist.
+        environ: the process's environment: ``DEBUG``, ``NO_COLOR``.
+        level: the least level that is logged.
+        max_bytes: the size after which `file` is rotated.
+        files: how many rotated files are kept.
+        terminal: where a person reads; stderr when not given.
+    """
+    root = logging.getLogger()
+    close()
+    least = level_of(level, environ)
+    stream = terminal if terminal is not None else sys.stderr
+    person = logging.StreamHandler(stream)
+    person.setFormatter(TerminalFormatter(signs=wants_signs(stream, environ)))
+    person.addFilter(_NotFileOnly())
+    program = logging.handlers.RotatingFileHandler(
+        file, maxBytes=max_bytes, backupCount=files, encoding="utf-8", errors="replace"
+    )
+    program.setFormatter(JsonFormatter())
+    person.set_name("aiplat.terminal")
+    program.set_name("aiplat.file")
+    root.addHandler(person)
+    root.addHandler(program)
+    root.setLevel(least)
+    quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
+    for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
+        logging.getLogger(name).setLevel(quiet)
+
+
+def leave_terminal() -> None:
+    """Write to the file alone from now on: a background node that is ready has no reader."""
+    _remove("aiplat.terminal")
+
+
+def close() -> None:
+    """Take away what `configure` set, and close its file."""
+    _remove("aiplat.terminal")
+    _remove("aiplat.file")
+
+
+def _remove(name: str) -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if handler.get_name() == name]:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,65 @@
+"""What a node says when it is ready: for a person, or as one line of JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import msgspec
+
+from aiplat.control.messages import Status
+from aiplat.runtime.logs import SIGNS, one_line, wants_signs
+
+OPEN_NOTICE = (
+    "Until this node belongs to a network, every account of this machine can use it and be used "
+    "by it."
+)
+"""Said at a node's first start: loopback is open to every account of a machine."""
+
+
+def report_ready(
+    status: Status,
+    *,
+    json: bool,
+    environ: Mapping[str, str],
+    out: TextIO | None = None,
+) -> None:
+    """Print a node that is ready on stdout.
+
+    Arguments:
+        status: the node.
+        json: print `status` as one line of JSON instead of words.
+        environ: the process's environment: ``NO_COLOR``.
+        out: where to; stdout when not given.
+    """
+    stream = out if out is not None else sys.stdout
+    if json:
+        text = msgspec.json.encode(status).decode()
+    else:
+        text = "\n".join(describe(status, signs=wants_signs(stream, environ)))
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def describe(status: Status, *, signs: bool) -> list[str]:
+    """Write a node down in lines: who it is, where it is reached, what it does."""
+    head = f"aiplat {status.version} is {status.state}"
+    lines = [f"{SIGNS['start']} {head}" if signs else head]
+    rows = [
+        ("peer id", [status.peer_id]),
+        ("addresses", list(status.addresses)),
+        ("http", [f"{status.http}/v1"] if status.http else []),
+        ("control", [status.control]),
+        ("roles", [", ".join(status.roles)]),
+        ("models", [_model(model.name, model.state, model.note) for model in status.models]),
+        ("peers", [f"{peer.peer_id} ({peer.state})" for peer in status.peers]),
+    ]
+    for name, values in rows:
+        for n, value in enumerate(values):
+            lines.append(f"  {name if n == 0 else '':<10} {one_line(value)}")
+    return lines
+
+
+def _model(name: str, state: str, note: str) -> str:
+    return f"{name} ({state}{': ' + note if note else ''})"

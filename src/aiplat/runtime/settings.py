@@ -1,0 +1,73 @@
+"""The runtime's own settings, and the list of every section that aiplat has.
+
+``python -m aiplat.runtime.settings`` writes ``docs/settings.md`` on stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aiplat.config.describe import document
+from aiplat.config.loader import Loaded, load
+from aiplat.config.sections import SectionClass
+from aiplat.roles.settings import ClientSettings, GatewaySettings
+from aiplat.runtime.places import Places
+
+
+class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's life: how it starts, says what it does, and ends."""
+
+    SECTION: ClassVar[str] = "runtime"
+
+    grace_seconds: Annotated[
+        float,
+        Meta(description="Seconds that running requests get when the node stops.", ge=0, le=3600),
+    ] = 30.0
+    idle_minutes: Annotated[
+        float,
+        Meta(
+            description="Minutes without work after which a node that a face started leaves; "
+            "0 for never.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 30.0
+    start_seconds: Annotated[
+        float,
+        Meta(description="Seconds that a face waits for the node it started.", ge=0.1, le=3600),
+    ] = 60.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least level that is logged; DEBUG=1 means debug."),
+    ] = "info"
+    log_bytes: Annotated[
+        int,
+        Meta(description="Bytes after which the log file is rotated.", ge=10_000, le=2**40),
+    ] = 5_000_000
+    log_files: Annotated[
+        int, Meta(description="Rotated log files that are kept.", ge=1, le=1000)
+    ] = 3
+
+
+SECTIONS: tuple[SectionClass, ...] = (RuntimeSettings, GatewaySettings, ClientSettings)
+"""Every section, in the order of the docs."""
+
+
+def load_settings(
+    places: Places, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> Loaded:
+    """Read the settings of the installation at `places`.
+
+    Raises:
+        ConfigError: as `aiplat.config.loader.load`.
+    """
+    return load(SECTIONS, places.config_file, environ, overrides)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document(SECTIONS))

@@ -1,0 +1,117 @@
+"""Locks: one node a home; what a crash leaves is no obstacle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from aiplat.domain.errors import DeadlineExceeded
+from aiplat.runtime.lock import (
+    NodeInfo,
+    NodeLock,
+    NodeRuns,
+    node_info,
+    node_runs,
+    start_lock,
+    wait_for_end,
+)
+
+HOLDER = """
+import sys, signal
+from pathlib import Path
+from aiplat.runtime.lock import NodeLock
+with NodeLock(Path(sys.argv[1]), background=True) as lock:
+    lock.tell("http://127.0.0.1:8777")
+    print("held", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_second_node_is_told_which_runs(tmp_path: Path) -> None:
+    path = tmp_path / "node.lock"
+    with NodeLock(path, background=False) as lock:
+        lock.tell("http://127.0.0.1:1")
+        with pytest.raises(NodeRuns) as caught, NodeLock(path, background=True):
+            pass
+        assert caught.value.info == NodeInfo(pid=os.getpid(), http="http://127.0.0.1:1")
+        assert f"(pid {os.getpid()}, http://127.0.0.1:1)" in str(caught.value)
+    with NodeLock(path, background=True):
+        assert node_info(path) == NodeInfo(pid=os.getpid(), background=True)
+
+
+def test_nobody_holds_a_lock_that_is_free_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "node.lock"
+    assert not node_runs(path)
+    assert not path.exists()  # asking leaves nothing behind
+    with NodeLock(path, background=False):
+        assert node_runs(path)
+    assert not node_runs(path)
+    assert node_info(path) is None
+
+
+def test_a_killed_nodes_lock_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "node.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert node_info(path) == NodeInfo(
+            pid=process.pid, background=True, http="http://127.0.0.1:8777"
+        )
+        assert not wait_for_end(path, 0.05)
+        process.send_signal(signal.SIGKILL)
+    assert wait_for_end(path, 5)
+    assert node_info(path) is None  # though its file still names it
+    with NodeLock(path, background=False):
+        pass
+
+
+def test_probes_do_not_keep_a_node_from_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "node.lock"
+    path.touch()
+    stop = threading.Event()
+
+    def probe() -> None:
+        while not stop.is_set():
+            node_runs(path)
+
+    threads = [threading.Thread(target=probe) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            with NodeLock(path, background=False):
+                pass
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_holder_that_has_not_written_yet_is_named_without_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "node.lock"
+    with NodeLock(path, background=False):
+        path.write_text("")
+        assert node_runs(path)
+        assert node_info(path) is None
+        with pytest.raises(NodeRuns, match="already runs. End it"), NodeLock(path, background=True):
+            pass
+
+
+def test_one_face_starts_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "start.lock"
+    with (
+        start_lock(path, 1),
+        pytest.raises(DeadlineExceeded, match=r"for 0\.05 s"),
+        start_lock(path, 0.05),
+    ):
+        pass
+    with start_lock(path, 1):
+        pass

@@ -1,0 +1,149 @@
+"""The log: a person's lines, a program's lines, and what is in neither."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiplat.domain.answers import Submission
+from aiplat.domain.chat import Generate, Message
+from aiplat.runtime import logs
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    yield
+    logs.close()
+    root.setLevel(level)
+    for name in logs._FILE_ONLY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "node.jsonl"
+
+
+def written(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_terminal_gets_short_lines_with_signs(file: Path) -> None:
+    terminal = Terminal()
+    logs.configure(file, {}, terminal=terminal)
+    log = logging.getLogger("aiplat.x")
+    log.info("The node starts.", extra={"sign": "start"})
+    log.info("The model is ready.", extra={"sign": "model"})
+    log.info("Plain.")
+    log.warning("Careful.")
+    log.error("It broke.")
+    log.debug("Not shown.")
+    assert terminal.getvalue().splitlines() == [
+        "🚀 The node starts.", "🤖 The model is ready.", "Plain.", "⚠️ Careful.", "❌ It broke.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ"),
+    [(io.StringIO(), {}), (Terminal(), {"NO_COLOR": "1"}), (Terminal(), {"TERM": "dumb"})],
+)
+def test_elsewhere_there_are_plain_words(
+    file: Path, stream: io.StringIO, environ: dict[str, str]
+) -> None:
+    logs.configure(file, environ, terminal=stream)
+    logging.getLogger("aiplat").info("It starts.", extra={"sign": "start"})
+    logging.getLogger("aiplat").error("It broke.", extra={"sign": "failed"})
+    assert stream.getvalue().splitlines() == ["It starts.", "error: It broke."]
+
+
+def test_the_file_gets_json_with_extra_fields(file: Path) -> None:
+    logs.configure(file, {}, terminal=io.StringIO())
+    log = logging.getLogger("aiplat.roles")
+    log.info("Placed %s.", "req-1", extra={"peer": "12D3", "ms": 3.5, "sign": "request"})
+    try:
+        raise ValueError("no")
+    except ValueError:
+        log.exception("Broke.", extra={"path": file})
+    log.info("File \udcff.")
+    first, second, third = written(file)
+    assert third["message"] == "File ?."
+    assert first.pop("time", "").endswith("Z")  # type: ignore[attr-defined]
+    assert first == {
+        "level": "info", "logger": "aiplat.roles", "message": "Placed req-1.",
+        "peer": "12D3", "ms": 3.5,
+    }  # fmt: skip
+    assert "ValueError: no" in str(second["trace"])
+    assert second["path"] == str(file)
+
+
+def test_libraries_speak_to_the_file_only(file: Path) -> None:
+    terminal = Terminal()
+    logs.configure(file, {}, terminal=terminal)
+    logging.getLogger("libp2p.host").warning("Dialling failed.")
+    logging.getLogger("libp2p.host").info("A frame.")
+    logging.getLogger("hypercorn.error").error("Oh.")
+    assert terminal.getvalue() == ""
+    assert [line["message"] for line in written(file)] == ["Dialling failed.", "Oh."]
+
+
+def test_debug_says_more(file: Path) -> None:
+    terminal = Terminal()
+    logs.configure(file, {"DEBUG": "1"}, terminal=terminal)
+    logging.getLogger("aiplat").debug("Detail.")
+    logging.getLogger("libp2p").info("A frame.")
+    assert terminal.getvalue() == "Detail.\n"
+    assert len(written(file)) == 2
+    assert logs.level_of("warning", {"DEBUG": "0"}) == logging.WARNING
+
+
+def test_the_file_is_rotated_within_its_bound(file: Path) -> None:
+    logs.configure(file, {}, max_bytes=1000, files=2, terminal=io.StringIO())
+    for n in range(100):
+        logging.getLogger("aiplat").info("Line %d of many.", n)
+    files = sorted(path.name for path in file.parent.iterdir())
+    assert files == ["node.jsonl", "node.jsonl.1", "node.jsonl.2"]
+    assert all(path.stat().st_size <= 1000 for path in file.parent.iterdir())
+
+
+def test_what_a_peer_sends_cannot_fake_a_line(file: Path) -> None:
+    terminal = Terminal()
+    logs.configure(file, {}, terminal=terminal)
+    logging.getLogger("aiplat").info("Peer says %s", "x\n❌ fake\x1b[2J")
+    assert len(terminal.getvalue().splitlines()) == 1
+    assert "\x1b" not in terminal.getvalue()
+    assert len(file.read_text().splitlines()) == 1
+
+
+def test_neither_holds_a_prompt_or_a_key(file: Path) -> None:
+    terminal = Terminal()
+    logs.configure(file, {}, terminal=terminal)
+    work = Generate(messages=(Message("user", "my prompt"),))
+    submission = Submission(id="req-1", to="gateway", work=work, credential="sk-aip-secret")
+    logging.getLogger("aiplat").warning("Got %s", submission, extra={"submission": submission})
+    both = terminal.getvalue() + file.read_text()
+    assert "req-1" in both
+    assert "my prompt" not in both
+    assert "sk-aip-secret" not in both
+
+
+def test_a_background_node_that_is_ready_leaves_the_terminal(file: Path) -> None:
+    terminal = Terminal()
+    logs.configure(file, {}, terminal=terminal)
+    logs.leave_terminal()
+    logging.getLogger("aiplat").error("Later.")
+    assert terminal.getvalue() == ""
+    assert len(written(file)) == 1
