@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
+from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.settings import ClientSettings
 
@@ -23,19 +25,45 @@ if TYPE_CHECKING:
 _MODELS = msgspec.msgpack.Decoder(tuple[ModelStatus, ...])
 
 
+class RemoteGateway(Counted):
+    """A gateway behind a channel; `draining` once it said that it takes no more."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel)
+        self.channel = channel
+        self.draining = False
+
+
 class Client(Role):
     """The client role of a node.
 
     A node that is a gateway too asks itself. Another asks the gateway with the shortest round
     trip among those that it has a channel to; one that drains comes last.
+
+    Arguments:
+        local: the gateway of the same node, if it has that role.
     """
 
     def __init__(self, settings: ClientSettings, local: Gateway | None = None) -> None:
         self._settings = settings
         self._local = local
-        self._gateways: dict[PeerId, Channel] = {}
-        self._draining: set[PeerId] = set()
+        self._gateways: dict[PeerId, RemoteGateway] = {}
         self._arrived = trio.Event()
+
+    @property
+    def gateways(self) -> Mapping[PeerId, RemoteGateway]:
+        """The gateways that can be asked now, the local one left out."""
+        return self._gateways
+
+    @property
+    def active(self) -> set[str]:
+        """The names of the requests that other nodes' gateways have of this one's."""
+        return {under_way.request for g in self._gateways.values() for under_way in g.active}
+
+    @property
+    def taken(self) -> int:
+        """How many requests went to the gateways that can be asked now."""
+        return sum(gateway.taken for gateway in self._gateways.values())
 
     async def inference(self, node: Node, peer: str = "") -> Inference:
         """Who answers a request now.
@@ -55,15 +83,16 @@ class Client(Role):
 
     async def _exactly(self, node: Node, peer: str) -> Inference:
         channel = await node.reach(peer)
-        if "gateway" not in channel.hello.roles:
+        gateway = self._gateways.get(channel.peer)
+        if gateway is None:
             raise NoPeer(
                 f"The peer {short(channel.peer)} is no gateway (it is: "
                 f"{', '.join(channel.hello.roles)}). Name the address of a gateway."
             )
         node.keep(peer)
-        return channel
+        return gateway
 
-    async def _nearest(self, node: Node) -> Channel:
+    async def _nearest(self, node: Node) -> RemoteGateway:
         with trio.move_on_after(self._settings.gateway_seconds if node.wanted else 0):
             while not self._gateways:
                 await self._arrived.wait()
@@ -71,7 +100,7 @@ class Client(Role):
             raise NoPeer(_nobody([wanted.note for wanted in node.wanted if wanted.note]))
         return min(
             self._gateways.values(),
-            key=lambda channel: (channel.peer in self._draining, channel.latency or 0.0),
+            key=lambda gateway: (gateway.draining, gateway.channel.latency or 0.0),
         )
 
     async def models(self, node: Node) -> tuple[ModelStatus, ...]:
@@ -82,7 +111,7 @@ class Client(Role):
         """
         if self._local is not None:
             return self._local.models()
-        channel = await self._nearest(node)
+        channel = (await self._nearest(node)).channel
         reply = await channel.call(Call("models"), self._settings.call_seconds)
         if reply.failed is not None:
             raise reply.failed.error()
@@ -99,19 +128,20 @@ class Client(Role):
     def opened(self, channel: Channel) -> None:
         """A gateway can be asked."""
         if "gateway" in channel.hello.roles:
-            self._gateways[channel.peer] = channel
-            self._draining.discard(channel.peer)
+            self._gateways[channel.peer] = RemoteGateway(channel)
             self._arrived.set()
 
     def drained(self, channel: Channel, drain: Drain) -> None:
         """A gateway takes no more."""
-        self._draining.add(channel.peer)
+        gateway = self._gateways.get(channel.peer)
+        if gateway is not None:
+            gateway.draining = True
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A gateway is gone."""
-        if self._gateways.get(channel.peer) is channel:
+        gateway = self._gateways.get(channel.peer)
+        if gateway is not None and gateway.channel is channel:
             del self._gateways[channel.peer]
-            self._draining.discard(channel.peer)
             self._arrived = trio.Event()
 
 

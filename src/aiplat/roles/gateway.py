@@ -65,6 +65,7 @@ class Gateway(Role):
     ) -> None:
         self.processors = Processors()
         self.active: set[Forwarding] = set()
+        self.taken = 0
         self.draining = False
         self._peer = peer
         self._settings = settings
@@ -116,6 +117,7 @@ class Gateway(Role):
         else:
             self._metrics.gateway_overhead.observe(self._now() - arrived)
         self.active.add(forwarding)
+        self.taken += 1
         return forwarding
 
     def _admit(self, submission: Submission) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from aiplat.domain.answers import AnswerEvent, AnswerSink, Asking, Failed, Finished, Submission
+from aiplat.domain.answers import AnswerSink, Asking, Submission
 from aiplat.domain.errors import ModelNotFound, ShuttingDown
 from aiplat.domain.ids import PeerId
 from aiplat.engine.interface import Engine
 from aiplat.protocol.messages import Announce
 from aiplat.roles.base import Role
+from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
 
 if TYPE_CHECKING:
@@ -23,20 +24,6 @@ log = logging.getLogger("aiplat.processor")
 
 ANNOUNCE_SECONDS = 0.05
 """Changes within this time leave in one announcement."""
-
-
-class Serving:
-    """A request that an engine has: counts it until its end (a sink around the asker's)."""
-
-    def __init__(self, sink: AnswerSink, active: set[Serving]) -> None:
-        self._sink = sink
-        self._active = active
-
-    def deliver(self, event: AnswerEvent) -> None:
-        """Pass it on (`AnswerSink`)."""
-        if isinstance(event, Finished | Failed):
-            self._active.discard(self)
-        self._sink.deliver(event)
 
 
 class Processor(Role):
@@ -51,10 +38,10 @@ class Processor(Role):
     def __init__(
         self, peer: PeerId, engines: Sequence[Engine], local: Gateway | None = None
     ) -> None:
-        self.active: set[Serving] = set()
         self.draining = False
         self._peer = peer
-        self._engines = {engine.name: engine for engine in engines}
+        self._engines = {engine.name: Counted(engine) for engine in engines}
+        self._running = list(engines)
         self._local = local
         self._gateways: list[Channel] = []
         self._revision = 0
@@ -63,7 +50,7 @@ class Processor(Role):
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the engines, and announce at each change."""
         async with trio.open_nursery() as nursery:
-            for engine in self._engines.values():
+            for engine in self._running:
                 await nursery.start(engine.run, self._changed_now)
             if self._local is not None:
                 self._local.add_processor(self._peer, self)
@@ -79,9 +66,19 @@ class Processor(Role):
         self._changed.set()
 
     @property
+    def active(self) -> set[str]:
+        """The names of the requests that run here."""
+        return {under_way.request for e in self._engines.values() for under_way in e.active}
+
+    @property
+    def taken(self) -> int:
+        """How many requests it took in its life."""
+        return sum(engine.taken for engine in self._engines.values())
+
+    @property
     def announcement(self) -> Announce:
         """What it offers now."""
-        offers = tuple(engine.offer() for engine in self._engines.values())
+        offers = tuple(engine.offer() for engine in self._running)
         return Announce(revision=self._revision, models=offers, draining=self.draining)
 
     def _announce(self) -> None:
@@ -111,10 +108,7 @@ class Processor(Role):
         engine = self._engines.get(submission.model)
         if engine is None:
             raise ModelNotFound.of(submission.model, self._engines, where="on this processor")
-        serving = Serving(sink, self.active)
-        asking = engine.submit(submission, serving)
-        self.active.add(serving)
-        return asking
+        return engine.submit(submission, sink)
 
     # -- over channels (`Role`) ----------------------------------------------------------------
 

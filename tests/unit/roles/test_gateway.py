@@ -116,6 +116,32 @@ async def test_what_finds_no_room_waits_its_turn_and_hears_why(autojump_clock: M
 
 
 @pytest.mark.trio
+async def test_nobody_jumps_the_queue(autojump_clock: MockClock) -> None:
+    house = House()
+    processor = house.processor("p", offer(slots=1))
+    async with running(house):
+        house.asks(), house.asks()
+        first = house.asks(deadline_ms=1111)
+        processor.work[0].starts().finishes()  # there is room now, before anyone looked
+        house.asks(deadline_ms=2222)
+        await wait_all_tasks_blocked()
+        placed = processor.work[-1]
+        placed.starts().says("x")
+        assert first.text == "x"
+
+
+@pytest.mark.trio
+async def test_a_busy_model_holds_back_no_other(autojump_clock: MockClock) -> None:
+    house = House()
+    processor = house.processor("p", offer("busy", slots=1), offer("free", slots=1))
+    async with running(house):
+        for _ in range(4):
+            house.asks(model="busy")
+        house.asks(model="free")
+        assert [w.submission.model for w in processor.work].count("free") == 1
+
+
+@pytest.mark.trio
 async def test_a_request_that_waits_is_placed_when_a_processor_comes(
     autojump_clock: MockClock,
 ) -> None:
