@@ -11,7 +11,7 @@ import aiplat
 from aiplat.control.messages import Access, ModelStatus, PeerStatus, Status, Stop, Stopping
 from aiplat.domain.answers import Inference
 from aiplat.domain.errors import NotReady
-from aiplat.domain.ids import Role
+from aiplat.domain.ids import PeerId, Role
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
@@ -157,6 +157,7 @@ class Operations:
                 agent=channel.hello.agent,
                 latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
                 models=self._models_of(channel.peer),
+                note="draining" if self._drains(channel.peer) else "",
             )
             for channel in self.node.channels.values()
         ]
@@ -169,7 +170,12 @@ class Operations:
         ]
         return (*connected, *wanted)
 
-    def _models_of(self, peer: str) -> tuple[str, ...]:
+    def _drains(self, peer: PeerId) -> bool:
+        processor = None if self.gateway is None else self.gateway.processors.get(peer)
+        gateway = None if self.client is None else self.client.gateways.get(peer)
+        return any(known is not None and known.draining for known in (processor, gateway))
+
+    def _models_of(self, peer: PeerId) -> tuple[str, ...]:
         if self.gateway is None:
             return ()
         return tuple(name for p in self.gateway.processors if p.peer == peer for name in p.offers)

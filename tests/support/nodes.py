@@ -1,0 +1,187 @@
+"""Real nodes for tests: processes of their own, each with a home of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.waiting import eventually
+
+COMMAND = [sys.executable, "-m", "aiplat"]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's environment without what would change a node, and with `extra`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIPLAT_")}
+    return kept | {"NO_COLOR": "1"} | extra
+
+
+def aiplat(
+    home: Path, *arguments: str, stdin: str | bytes = "", timeout: float = 120, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end; `extra` goes into its environment."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        [*COMMAND, "--home", str(home), *arguments],
+        input=data,
+        capture_output=True,
+        timeout=timeout,
+        env=environment(**extra),
+        check=False,
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+class RunningNode:
+    """`aiplat serve` in a process of its own; ready when the constructor returns."""
+
+    def __init__(self, home: Path, *arguments: str, ready_seconds: float = 60, **extra: str):
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self.stderr_path = home / "stderr.txt"
+        self._stderr = self.stderr_path.open("ab")
+        self.process = subprocess.Popen(
+            [*COMMAND, "--home", str(home), "serve", "--json", "--http", "127.0.0.1:0", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=environment(**extra),
+        )
+        self.status: dict[str, Any] = json.loads(self._first_line(ready_seconds))
+
+    def _first_line(self, seconds: float) -> bytes:
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        line = self.process.stdout.readline() if ready else b""
+        if not line:
+            self.process.kill()
+            raise AssertionError(f"the node did not start: {self.stderr}")
+        return line
+
+    @property
+    def stderr(self) -> str:
+        """What it wrote for a person so far."""
+        return self.stderr_path.read_text(errors="replace")
+
+    @property
+    def address(self) -> str:
+        """Its best address."""
+        return str(self.status["addresses"][0])
+
+    @property
+    def peer_id(self) -> str:
+        return str(self.status["peer_id"])
+
+    def now(self) -> dict[str, Any]:
+        """Its status, asked afresh."""
+        done = aiplat(self.home, "status", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)  # type: ignore[no-any-return]  # it is an object
+
+    def request(
+        self, method: str, path: str, body: object = None, token: str | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One HTTP request at its door, with its local token unless another is given."""
+        door = Door(self, token)
+        try:
+            return door.request(method, path, body)
+        finally:
+            door.connection.close()
+
+    @property
+    def token(self) -> str:
+        done = aiplat(self.home, "env", "--json")
+        return str(json.loads(done.stdout)["api_key"])
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, seconds: float = 20) -> int:
+        """Ask it to end, and see that it does; gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it did not stop within {seconds} s: {self.stderr}") from None
+        finally:
+            self._stderr.close()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self.process.kill()
+        self.process.wait()
+        self._stderr.close()
+
+
+class Door:
+    """A kept-alive connection to a node's HTTP door."""
+
+    def __init__(self, node: RunningNode, token: str | None = None, timeout: float = 60):
+        host, port = str(node.status["http"]).removeprefix("http://").rsplit(":", 1)
+        self.connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
+        self._token = node.token if token is None else token
+
+    def send(self, method: str, path: str, body: object = None) -> http.client.HTTPResponse:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.connection.request(method, path, data, headers)
+        return self.connection.getresponse()
+
+    def request(
+        self, method: str, path: str, body: object = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        response = self.send(method, path, body)
+        data = response.read()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, data
+
+    def stream(self, body: dict[str, Any]) -> Iterator[tuple[float, Any]]:
+        """The `data:` lines of a streamed answer as (seconds on the clock, JSON or "[DONE]")."""
+        response = self.send("POST", "/v1/chat/completions", body | {"stream": True})
+        if response.status != 200:
+            raise AssertionError(f"{response.status}: {response.read().decode()}")
+        while line := response.readline():
+            if line.startswith(b"data: "):
+                data = line[6:].strip()
+                parsed = "[DONE]" if data == b"[DONE]" else json.loads(data)
+                yield time.monotonic(), parsed
+
+
+def chat(content: str, model: str = "echo", **more: Any) -> dict[str, Any]:
+    """The body of a chat request."""
+    return {"model": model, "messages": [{"role": "user", "content": content}]} | more
+
+
+def text_of(body: bytes) -> str:
+    """The text of a chat completion."""
+    return str(json.loads(body)["choices"][0]["message"]["content"])
+
+
+def has_model(node: RunningNode, name: str = "echo") -> bool:
+    """Whether a gateway can place on a processor with that model that is ready."""
+    models = node.now()["models"]
+    return any(model["name"] == name and model["state"] == "ready" for model in models)
+
+
+def wait_for_model(node: RunningNode, name: str = "echo", seconds: float = 60) -> None:
+    """Wait until a gateway has a processor with that model that is ready."""
+    eventually(lambda: has_model(node, name), seconds, f"the model {name} at {node.peer_id}")
