@@ -1,0 +1,130 @@
+"""Multiaddrs as a person gives them: read, checked, and refused in words."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from libp2p.peer.id import ID
+from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
+
+from aiplat.domain.errors import ConfigError, NoPeer, clip
+from aiplat.domain.ids import PeerId
+
+_EXAMPLE = "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW…"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An ip and a TCP port. `ip` is written as `ipaddress` does."""
+
+    ip: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        return ipaddress.ip_address(self.ip).is_loopback
+
+    def __str__(self) -> str:
+        """Write it as a multiaddr."""
+        kind = "ip6" if ":" in self.ip else "ip4"
+        return f"/{kind}/{self.ip}/tcp/{self.port}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A peer, and where it is. `text` is the complete multiaddr."""
+
+    endpoint: Endpoint
+    peer: PeerId
+
+    @property
+    def text(self) -> str:
+        """The complete multiaddr."""
+        return complete(self.endpoint, self.peer)
+
+
+def complete(endpoint: Endpoint, peer: PeerId) -> str:
+    """Join where a peer listens and who it is."""
+    return f"{endpoint}/p2p/{peer}"
+
+
+def parse_target(address: str) -> Target:
+    """Read the address of a peer.
+
+    Raises:
+        NoPeer: it is no multiaddr, names no peer, or is one that cannot be dialed yet.
+    """
+    address = address.strip()
+    parts = _parts(address)
+    if parts is None:
+        raise NoPeer(
+            f"{clip(address)!r} is no multiaddr. An address looks like {_EXAMPLE}; "
+            "`aiplat status` on the other node prints it."
+        )
+    peer = _peer(parts)
+    if peer is None:
+        raise NoPeer(
+            f"The address {clip(address)} does not say which peer it is: it must end in "
+            "/p2p/PEER-ID. `aiplat status` on the other node prints it whole."
+        )
+    endpoint = _endpoint(parts[:-1])
+    if endpoint is None:
+        raise NoPeer(
+            f"The address {clip(address)} cannot be dialed: only an ip with a TCP port can, "
+            f"such as {_EXAMPLE}."
+        )
+    if not endpoint.is_loopback:
+        raise NoPeer(
+            f"The address {clip(address)} is beyond this machine. Until networks exist, "
+            "only peers on loopback (127.0.0.1, ::1) can be reached."
+        )
+    return Target(endpoint, peer)
+
+
+def parse_listen(address: str) -> Endpoint:
+    """Read an address to listen on.
+
+    Raises:
+        ConfigError: it is no multiaddr of an ip and a TCP port, or not on loopback.
+    """
+    parts = _parts(address.strip())
+    endpoint = _endpoint(parts) if parts else None
+    if endpoint is None:
+        raise ConfigError(
+            f"Cannot listen on {clip(address)!r}: give an ip and a TCP port, "
+            "such as /ip4/127.0.0.1/tcp/4001 (port 0 picks a free one)."
+        )
+    if not endpoint.is_loopback:
+        raise ConfigError(
+            f"Cannot listen on {clip(address)}: until networks exist, the port is open to "
+            "loopback only. Use /ip4/127.0.0.1/tcp/0."
+        )
+    return endpoint
+
+
+def _parts(address: str) -> list[tuple[str, str]] | None:
+    """The protocols of a multiaddr with their values; None when it is none."""
+    if not address.startswith("/") or len(address) > 500:
+        return None
+    try:
+        components = Multiaddr(address).items()
+        return [(protocol.name, str(value or "")) for protocol, value in components]
+    except Exception:  # noqa: BLE001  # the library raises many kinds for what is no multiaddr
+        return None
+
+
+def _peer(parts: list[tuple[str, str]]) -> PeerId | None:
+    if not parts or parts[-1][0] != "p2p":
+        return None
+    try:
+        return PeerId(ID.from_base58(parts[-1][1]).to_base58())
+    except Exception:  # noqa: BLE001  # as above
+        return None
+
+
+def _endpoint(parts: list[tuple[str, str]]) -> Endpoint | None:
+    if [name for name, _ in parts] not in (["ip4", "tcp"], ["ip6", "tcp"]):
+        return None
+    return Endpoint(str(ipaddress.ip_address(parts[0][1])), int(parts[1][1]))

@@ -1,0 +1,395 @@
+"""A channel: one long-lived stream to a peer that carries many requests.
+
+Everything is a callback. The link's reader decodes what came and calls sinks and handlers at
+once; no task is spawned for a request, which measured twice the requests a second.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import trio
+
+from aiplat.domain.answers import (
+    AnswerSink,
+    Asking,
+    Delta,
+    Failed,
+    Finished,
+    Queued,
+    Started,
+    Submission,
+)
+from aiplat.domain.errors import (
+    AiplatError,
+    DeadlineExceeded,
+    GatewayLost,
+    InvalidRequest,
+    Overloaded,
+    ProcessorLost,
+    RequestTooLarge,
+    clip,
+)
+from aiplat.domain.ids import PeerId, Role, short
+from aiplat.node.incoming import INTERNAL, Incoming
+from aiplat.node.link import Ending, Link, Pipe
+from aiplat.node.outgoing import Outgoing
+from aiplat.node.settings import NodeSettings
+from aiplat.protocol.channel import MAX_CALLS, ChannelMachine, Received
+from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError
+from aiplat.protocol.messages import (
+    Ack,
+    Announce,
+    Call,
+    Cancel,
+    Drain,
+    Goodbye,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Reply,
+)
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.node.channel")
+
+_LOST = ("eof", "silence", "write", "overflow", "violation")
+
+
+class ChannelHandler(Protocol):
+    """What the roles do with what comes over one channel. Called from the node's loop."""
+
+    def submitted(self, incoming: Incoming) -> None:
+        """A request came; what is raised fails it, and it alone."""
+
+    def announced(self, announce: Announce) -> None:
+        """A processor said what it offers now."""
+
+    def drained(self, drain: Drain) -> None:
+        """The peer takes no new requests."""
+
+    async def called(self, call: Call) -> Reply:
+        """Answer a small question, in a task of its own."""
+
+    def ended(self, reason: str) -> None:
+        """The channel is gone, for this reason (a clause); its requests were told already."""
+
+
+class Channel:
+    """A live channel, both Hellos said (`Inference`).
+
+    Arguments:
+        pipe: the stream.
+        machine: its protocol, past the handshake.
+        peer: whose it is.
+        dialed: whether this node opened it.
+        address: where the peer was dialed, or came from.
+        settings: bounds and deadlines.
+        metrics: where hits of bounds and losses are counted.
+        early: what came together with the peer's Hello.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        machine: ChannelMachine,
+        *,
+        peer: PeerId,
+        dialed: bool,
+        address: str,
+        settings: NodeSettings,
+        metrics: Metrics,
+        early: Iterable[Received] = (),
+    ) -> None:
+        assert machine.remote is not None
+        self.peer = peer
+        self.hello: Hello = machine.remote
+        self.dialed = dialed
+        self.address = address
+        self.opened = trio.current_time()
+        self._machine = machine
+        self._settings = settings
+        self._metrics = metrics
+        self._early = list(early)
+        self._link = Link(pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)))
+        self._asked: dict[int, Outgoing] = {}
+        self._serving: dict[int, Incoming] = {}
+        self._calls: dict[int, tuple[trio.Event, list[Reply]]] = {}
+        self._handler: ChannelHandler | None = None
+        self._answering: trio.Nursery | None = None
+        self._ended = trio.Event()
+
+    def __repr__(self) -> str:
+        """Name it for a log."""
+        return f"Channel({short(self.peer)}, {'dialed' if self.dialed else 'accepted'})"
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last heartbeat took there and back; None before the first."""
+        return self._link.pulse.latency
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more can be said on it."""
+        return self._link.ending is not None
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, as a clause; empty while it lives."""
+        return self._link.ending.clause if self._link.ending else ""
+
+    @property
+    def active(self) -> int:
+        """Requests under way, both ways."""
+        return len(self._asked) + len(self._serving)
+
+    async def wait_ended(self) -> str:
+        """Wait for its end; gives the reason, a clause."""
+        await self._ended.wait()
+        return self.reason
+
+    # -- what the roles say ----------------------------------------------------------------------
+
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Ask the peer; `sink` hears nothing before this returned (`Inference`).
+
+        Raises:
+            Overloaded: the peer, or this node's bound, takes no more at once.
+            RequestTooLarge: it does not fit one frame.
+            ProcessorLost, GatewayLost: the channel has ended.
+        """
+        if self.is_ended:
+            raise self._lost(submission.to)
+        limit = min(self.hello.max_requests, self._settings.max_requests_per_channel)
+        if len(self._asked) >= limit:
+            self._full("channel_requests", f"has {limit} requests of this node's, all it takes")
+        # Half of the outbox is for answers: a pile of prompts must not end the channel.
+        if not self._link.has_room(self._settings.outbox_bytes // 2):
+            self._full("outbox", "takes prompts more slowly than they come")
+        try:
+            number, frame = self._machine.submit(submission)
+        except LocalProtocolError as fault:
+            raise self._refusal(fault) from None
+        asking = Outgoing(number, submission, sink, self._send)
+        self._asked[number] = asking
+        self._link.put(frame, number, opens=True)
+        return asking
+
+    def say(self, message: Announce | Drain) -> None:
+        """Tell the peer; dropped when the channel has ended."""
+        self._send(message)
+
+    async def call(self, call: Call, deadline_seconds: float) -> Reply:
+        """Ask a small question.
+
+        Raises:
+            DeadlineExceeded: no answer within `deadline_seconds`.
+            Overloaded: too many calls at once.
+            ProcessorLost, GatewayLost: the channel ended.
+        """
+        role: Role = "gateway" if "gateway" in self.hello.roles else "processor"
+        if self.is_ended:
+            raise self._lost(role)
+        if len(self._calls) >= MAX_CALLS:
+            self._full("channel_calls", f"has {MAX_CALLS} calls of this node's, all it takes")
+        try:
+            number, frame = self._machine.call(call)
+        except LocalProtocolError as fault:
+            raise self._refusal(fault) from None
+        self._link.put(frame, number, opens=True)
+        arrived, replies = self._calls[number] = (trio.Event(), [])
+        try:
+            with trio.move_on_after(deadline_seconds):
+                await arrived.wait()
+        finally:
+            self._calls.pop(number, None)
+        if replies:
+            return replies[0]
+        if self.is_ended:
+            raise self._lost(role)
+        raise DeadlineExceeded(
+            f"The peer {short(self.peer)} did not answer the call {clip(call.method)!r} within "
+            f"{deadline_seconds:g} s."
+        )
+
+    def close(self, code: str, message: str) -> None:
+        """Say goodbye, and end. Sinks and handler are told from the channel's own task."""
+        clause = f"this node closed it: {message or code}"
+        self._end(Ending("closed", clause), Goodbye(code, message))
+
+    # -- its life --------------------------------------------------------------------------------
+
+    async def run(
+        self, handler: ChannelHandler, released: Callable[[], None] = lambda: None
+    ) -> None:
+        """Live until it ends.
+
+        Arguments:
+            handler: who hears what comes.
+            released: called once at the end, before anyone else is told.
+        """
+        self._handler = handler
+
+        def ended(ending: Ending) -> None:
+            released()
+            nursery.cancel_scope.cancel()
+            self._tell_everyone(ending)
+
+        async with trio.open_nursery() as nursery:
+            self._answering = nursery
+            for received in self._early:
+                self._dispatch(received)
+            self._early.clear()
+            try:
+                await self._link.run(ended)
+            finally:
+                nursery.cancel_scope.cancel()
+
+    def _tell_everyone(self, ending: Ending) -> None:
+        log.info("a channel ended: %s", ending.clause, extra={"peer": self.peer})
+        if ending.kind in _LOST:
+            self._metrics.channels_lost.labels(reason=ending.kind).inc()
+        for outgoing in list(self._asked.values()):
+            outgoing.lose(self._lost(outgoing.submission.to))
+        for incoming in list(self._serving.values()):
+            incoming.cancel()
+        self._asked.clear()
+        self._serving.clear()
+        for arrived, _ in self._calls.values():
+            arrived.set()
+        self._ended.set()
+        self._guarded("ended", lambda handler: handler.ended(ending.clause))
+
+    def _end(self, ending: Ending, goodbye: Goodbye | None = None) -> None:
+        last = b""
+        if goodbye is not None and not self.is_ended:
+            last = self._machine.send(goodbye)
+        self._link.end(ending, last)
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def _send(self, message: Message, number: int = 0) -> None:
+        """Send anything that opens no request; over the outbox's bound the channel ends."""
+        if self.is_ended:
+            return
+        frame = self._machine.send(message, number)
+        if number and isinstance(message, Finished | Failed):
+            self._serving.pop(number, None)
+        if not self._link.has_room(len(frame)):
+            self._overflow()
+            return
+        self._link.put(frame, None if isinstance(message, Ping | Pong) else number)
+
+    def _overflow(self) -> None:
+        bound = self._settings.outbox_bytes
+        self._metrics.bound_hits.labels(bound="outbox").inc()
+        clause = f"it did not take {bound} bytes that wait for it, the bound"
+        self._end(Ending("overflow", clause), Goodbye("overloaded", clause))
+
+    def _full(self, bound: str, what: str) -> None:
+        self._metrics.bound_hits.labels(bound=bound).inc()
+        raise Overloaded(f"The peer {short(self.peer)} {what}. Try again.", retry_after=1.0)
+
+    def _refusal(self, fault: LocalProtocolError) -> AiplatError:
+        if "over the bound" in str(fault):
+            self._metrics.bound_hits.labels(bound="frame").inc()
+            return RequestTooLarge(f"{fault} Send a shorter prompt.")
+        return InvalidRequest(f"The request cannot be sent: {fault}.")
+
+    def _lost(self, role: Role) -> AiplatError:
+        text = f"The {role} {short(self.peer)} was lost: {self.reason}."
+        return ProcessorLost(text) if role == "processor" else GatewayLost(text)
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def _received(self, data: bytes) -> None:
+        try:
+            for received in self._machine.receive(data):
+                if self.is_ended:
+                    return
+                self._dispatch(received)
+        except RemoteProtocolError as fault:
+            self._metrics.protocol_violations.inc()
+            text = str(fault)
+            log.warning("a peer broke the protocol: %s", text, extra={"peer": self.peer})
+            clause = f"it broke the protocol: {text.rstrip('.')}"
+            self._end(Ending("violation", clause), Goodbye("protocol_error", text))
+
+    def _dispatch(self, received: Received) -> None:
+        number, message = received
+        if isinstance(message, Delta | Finished | Failed | Started | Queued):
+            outgoing = self._asked.get(number)
+            if outgoing is None:
+                return
+            if isinstance(message, Finished | Failed):
+                del self._asked[number]
+            outgoing.hear(message)
+        elif isinstance(message, Submission):
+            self._submitted(number, message)
+        elif isinstance(message, Ack | Cancel):
+            incoming = self._serving.get(number)
+            if incoming is not None:
+                incoming.acked(message) if isinstance(message, Ack) else incoming.cancel()
+        elif isinstance(message, Call):
+            assert self._answering is not None
+            self._answering.start_soon(self._answer, number, message)
+        elif isinstance(message, Reply):
+            if number in self._calls:
+                arrived, replies = self._calls[number]
+                replies.append(message)
+                arrived.set()
+        else:
+            self._about_the_channel(message)
+
+    def _about_the_channel(self, message: Message) -> None:
+        if isinstance(message, Ping):
+            self._send(Pong(message.nonce))
+        elif isinstance(message, Pong):
+            self._link.pulse.answered(message.nonce, trio.current_time())
+        elif isinstance(message, Announce):
+            self._guarded("announced", lambda handler: handler.announced(message))
+        elif isinstance(message, Drain):
+            self._guarded("drained", lambda handler: handler.drained(message))
+        elif isinstance(message, Goodbye):
+            self._end(Ending("goodbye", said_goodbye(message)))
+
+    def _submitted(self, number: int, submission: Submission) -> None:
+        incoming = Incoming(number, submission, self, self._send, self._machine.credit)
+        self._serving[number] = incoming
+        assert self._handler is not None
+        try:
+            self._handler.submitted(incoming)
+        except AiplatError as refusal:
+            incoming.refuse(refusal)
+        except Exception:
+            log.exception("a handler failed", extra={"peer": self.peer, "request": submission.id})
+            incoming.fail("its handler failed")
+
+    async def _answer(self, number: int, call: Call) -> None:
+        assert self._handler is not None
+        try:
+            with trio.fail_after(self._settings.call_seconds):
+                reply = await self._handler.called(call)
+            self._send(reply, number)
+        except AiplatError as refusal:
+            self._send(Reply(failed=Failed.of(refusal)), number)
+        except Exception:
+            log.exception("a handler failed", extra={"peer": self.peer, "call": clip(call.method)})
+            self._send(Reply(failed=INTERNAL), number)
+
+    def _guarded(self, what: str, step: Callable[[ChannelHandler], None]) -> None:
+        """Tell the handler; a fault of its own harms nobody else."""
+        assert self._handler is not None
+        try:
+            step(self._handler)
+        except Exception:
+            log.exception("a handler failed in %s", what, extra={"peer": self.peer})
+
+
+def said_goodbye(goodbye: Goodbye) -> str:
+    """The clause for a peer's goodbye, in its own words."""
+    words = f": {clip(goodbye.message, 200)}" if goodbye.message else ""
+    return f"it said goodbye: {clip(goodbye.code)}{words}"

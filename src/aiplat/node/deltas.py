@@ -1,0 +1,50 @@
+"""Deltas joined and cut, so that they fit the reader's credit. Pure."""
+
+from __future__ import annotations
+
+from aiplat.domain.answers import Delta, Logprobs
+
+
+def join(first: Delta, second: Delta) -> Delta:
+    """One delta that says what two said; it costs what they did."""
+    return Delta(
+        first.ids + second.ids,
+        first.text + second.text,
+        _join_logprobs(first.logprobs, second.logprobs),
+    )
+
+
+def split(delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
+    """Cut off what `credit` pays for: that piece, and the rest. Either may be None.
+
+    Ids go first, with their log-probabilities; text lags behind them, as it may.
+    """
+    if delta.cost <= credit:
+        return delta, None
+    count, left = 0, credit
+    while count < len(delta.ids) and (price := _price(delta, count)) <= left:
+        left -= price
+        count += 1
+    chars = left // 4 if count == len(delta.ids) else 0
+    if count == 0 and chars == 0:
+        return None, delta
+    head = Delta(delta.ids[:count], delta.text[:chars], _cut(delta.logprobs, 0, count))
+    tail = Delta(delta.ids[count:], delta.text[chars:], _cut(delta.logprobs, count, None))
+    return head, tail
+
+
+def _price(delta: Delta, at: int) -> int:
+    """What the id at `at` costs, with its log-probabilities."""
+    return 4 + Delta(logprobs=_cut(delta.logprobs, at, at + 1)).cost
+
+
+def _cut(logprobs: Logprobs | None, start: int, end: int | None) -> Logprobs | None:
+    if logprobs is None or not logprobs.tokens[start:end]:
+        return None
+    return Logprobs(logprobs.tokens[start:end], logprobs.top[start:end])
+
+
+def _join_logprobs(first: Logprobs | None, second: Logprobs | None) -> Logprobs | None:
+    if first is None or second is None:
+        return first or second
+    return Logprobs(first.tokens + second.tokens, first.top + second.top)

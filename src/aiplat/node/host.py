@@ -1,0 +1,176 @@
+"""The libp2p host of a node: streams of our protocol in, streams of our protocol out."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import trio
+from libp2p.abc import INetConn, INetStream
+from libp2p.custom_types import TProtocol
+from libp2p.host.basic_host import BasicHost
+from libp2p.identity.identify.identify import ID as IDENTIFY
+from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.peer.id import ID
+from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.utils.varint import read_length_prefixed_protobuf
+from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
+
+from aiplat.domain.errors import ConfigError
+from aiplat.domain.ids import PeerId
+from aiplat.node.addresses import Endpoint, parse_listen
+from aiplat.node.identity import Identity
+from aiplat.node.pipe import StreamPipe
+from aiplat.node.settings import NodeSettings
+from aiplat.node.swarm import Guarded, bind, quiet_libp2p
+from aiplat.protocol.messages import PROTOCOL_ID
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.node.host")
+
+OURS = TProtocol(PROTOCOL_ID)
+
+Accept = Callable[[StreamPipe, PeerId, str], Awaitable[None]]
+
+
+class NotOurs(Exception):
+    """A libp2p peer that does not speak our protocol; `protocols` are those that it does."""
+
+    def __init__(self, protocols: tuple[str, ...]) -> None:
+        super().__init__(", ".join(protocols))
+        self.protocols = protocols
+
+
+class Host:
+    """A running host. Open it with `open_host`."""
+
+    def __init__(self, swarm: Guarded, settings: NodeSettings, addresses: list[str]) -> None:
+        self.addresses = tuple(addresses)
+        self._swarm = swarm
+        self._settings = settings
+        self._host = BasicHost(swarm)
+        # Identify would run on each connection, in a task whose fault ends the whole program.
+        # It is answered, and asked only where its answer is needed.
+        swarm.notifees = [n for n in swarm.notifees if "Identify" not in type(n).__name__]
+
+    def serve(self, accept: Accept) -> None:
+        """Hand each stream of our protocol that a peer opens to `accept`."""
+
+        async def opened(stream: INetStream) -> None:
+            remote = stream.get_remote_address()
+            address = str(Endpoint(remote[0], remote[1])) if remote else ""
+            peer = PeerId(stream.muxed_conn.peer_id.to_base58())
+            await accept(StreamPipe(stream), peer, address)
+
+        self._host.set_stream_handler(OURS, opened)
+
+    async def open(self, endpoint: Endpoint, peer: PeerId) -> StreamPipe:
+        """Connect to `peer` at `endpoint` and open a stream of our protocol.
+
+        Raises:
+            NotOurs: it is that peer, but does not speak our protocol.
+            OSError: nobody listens there.
+            Exception: of libp2p's many kinds, when it is not that peer.
+        """
+        connection = await self._swarm.dial(endpoint, ID.from_base58(peer))
+        try:
+            stream = await connection.new_stream()
+            await self._select(stream, OURS)
+        except Exception as fault:
+            protocols = await self._protocols_of(connection)
+            await _close(connection)
+            if protocols is None:
+                raise
+            raise NotOurs(protocols) from fault
+        except BaseException:
+            await _close(connection)
+            raise
+        return StreamPipe(stream)
+
+    def running(self, addresses: list[Multiaddr]) -> AbstractAsyncContextManager[None]:
+        """Run while the block lasts."""
+        return self._host.run(addresses)
+
+    async def wait_dead(self) -> None:
+        """Wait until libp2p's host ended by itself, which it never should."""
+        await self._swarm.get_manager().wait_finished()
+
+    async def _select(self, stream: INetStream, protocol: TProtocol) -> None:
+        await self._host.multiselect_client.select_one_of(
+            [protocol], MultiselectCommunicator(stream), round(self._settings.handshake_seconds)
+        )
+
+    async def _protocols_of(self, connection: SwarmConn) -> tuple[str, ...] | None:
+        """What a peer says that it speaks; None when it says nothing that can be read."""
+        try:
+            with trio.fail_after(self._settings.handshake_seconds):
+                stream = await connection.new_stream()
+                await self._select(stream, IDENTIFY)
+                data = await read_length_prefixed_protobuf(stream)
+            message = Identify()
+            message.ParseFromString(data)
+            return tuple(message.protocols)
+        except Exception:  # noqa: BLE001  # of libp2p's many kinds: it cannot be known
+            return None
+
+
+async def bind_all(settings: NodeSettings) -> dict[str, trio.SocketListener]:
+    """Bind every address that the settings name.
+
+    Raises:
+        ConfigError: one cannot be listened on.
+    """
+    endpoints = [parse_listen(address) for address in settings.listen]
+    try:
+        return await bind(endpoints)
+    except OSError as fault:
+        raise ConfigError(_why_not(fault)) from fault
+
+
+@asynccontextmanager
+async def open_host(
+    identity: Identity,
+    settings: NodeSettings,
+    metrics: Metrics,
+    sockets: dict[str, trio.SocketListener],
+) -> AsyncIterator[Host]:
+    """Run a host over these sockets while the block lasts."""
+    quiet_libp2p()
+    swarm = Guarded(identity, settings, metrics, sockets)
+    host = Host(swarm, settings, [f"{address}/p2p/{identity.peer_id}" for address in sockets])
+    async with host.running([Multiaddr(address) for address in sockets]):
+        try:
+            yield host
+        finally:
+            with trio.move_on_after(1.0, shield=True):
+                await _close_all(swarm)
+
+
+async def _close_all(swarm: Guarded) -> None:
+    """Close all connections at once: one after the other, six of them took 1.2 s."""
+    async with trio.open_nursery() as nursery:
+        for connection in swarm.get_connections():
+            nursery.start_soon(_close, connection)
+
+
+async def _close(connection: INetConn) -> None:
+    with trio.move_on_after(1.0, shield=True):
+        try:
+            await connection.close()
+        except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: it is gone
+            log.debug("a connection closed badly", extra={"fault": repr(fault)})
+
+
+def _why_not(fault: OSError) -> str:
+    where = fault.filename
+    if fault.errno == errno.EADDRINUSE:
+        return (
+            f"Cannot listen on {where}: the port is in use. Give another with --listen "
+            "(port 0 picks a free one), or stop what uses it."
+        )
+    if fault.errno == errno.EACCES:
+        return f"Cannot listen on {where}: ports below 1024 are not for this account."
+    return f"Cannot listen on {where}: {fault.strerror}."

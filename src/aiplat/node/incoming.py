@@ -1,0 +1,200 @@
+"""A request that a peer asked of this node."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aiplat.domain.answers import AnswerEvent, Asking, Delta, Failed, Finished, Submission
+from aiplat.domain.errors import AiplatError
+from aiplat.node.deltas import join, split
+from aiplat.protocol.errors import LocalProtocolError
+from aiplat.protocol.messages import Ack
+
+if TYPE_CHECKING:
+    from aiplat.node.channel import Channel
+
+log = logging.getLogger("aiplat.node.channel")
+
+INTERNAL = Failed("internal", "The peer failed to serve the request; its log says why.")
+MAX_WAITING = 32 * 1024 * 1024
+"""Cost of what may wait for the reader's credit: well over the largest credit there is."""
+
+MAX_JOINED = 32 * 1024
+"""Cost of one delta that was joined from several."""
+
+Send = Callable[[AnswerEvent, int], None]
+
+
+class Incoming:
+    """One request under way, asked by the peer (`AnswerSink`).
+
+    What is delivered beyond the peer's credit waits here, in order.
+
+    Arguments:
+        number: its number on the channel.
+        submission: what was asked.
+        channel: over which.
+        send: says an event of the answer; raises LocalProtocolError for one out of turn.
+        credit: what the peer will take now.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        submission: Submission,
+        channel: Channel,
+        send: Send,
+        credit: Callable[[int], int],
+    ) -> None:
+        self.submission = submission
+        self.channel = channel
+        self._number = number
+        self._send = send
+        self._credit_of = credit
+        self._asking: Asking | None = None
+        self._waiting: deque[AnswerEvent] = deque()
+        self._waiting_cost = 0
+        self._over = False
+        self._cancelled = False
+        self._dropped = False
+        self._tokens = 0
+        self._early = Ack()
+
+    def attach(self, asking: Asking) -> None:
+        """Say who serves it: told of credit, of a cancel, and of the channel's end."""
+        self._asking = asking
+        if self._cancelled and not self._over:
+            self._tell(asking.cancel)
+        elif self._early.credit:
+            early = self._early
+            self._tell(lambda: asking.accept(early.tokens, early.credit))
+
+    def deliver(self, event: AnswerEvent) -> None:
+        """Send an event of the answer, at once or when the peer has credit for it."""
+        if self._over or self.channel.is_ended:
+            return
+        if isinstance(event, Delta):
+            if event.cost == 0:
+                return
+            self._waiting_cost += event.cost
+        if isinstance(event, Finished | Failed):
+            self._over = True
+        self._waiting.append(event)
+        self._flush()
+        if self._waiting_cost > MAX_WAITING:
+            self.fail("it delivered more than it had credit for")
+
+    # -- from the channel ----------------------------------------------------------------------
+
+    def acked(self, ack: Ack) -> None:
+        """The peer took some, and will take more."""
+        self._flush()
+        asking = self._asking
+        if asking is None:
+            self._early = Ack(ack.tokens, self._early.credit + ack.credit)
+        elif not self._over:
+            self._tell(lambda: asking.accept(ack.tokens, ack.credit))
+
+    def cancel(self) -> None:
+        """The peer wants the end, or is gone."""
+        if self._cancelled:
+            return
+        self._cancelled = True
+        if self._asking is not None and not self._over:
+            self._tell(self._asking.cancel)
+        self._flush()
+
+    def refuse(self, error: AiplatError) -> None:
+        """Nobody serves it."""
+        self.deliver(Failed.of(error))
+
+    def fail(self, why: str) -> None:
+        """End it as a fault of this node; who serves it is told to stop."""
+        log.error("a request failed here: %s", why, extra={"request": self.submission.id})
+        self._waiting.clear()
+        self._waiting_cost = 0
+        self._over = True
+        self._say(INTERNAL)
+        if self._asking is not None and not self._cancelled:
+            self._cancelled = True
+            self._tell(self._asking.cancel)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Send what waits, as far as the credit reaches; deltas that wait together are joined.
+
+        After a cancel no delta is sent: the peer grants no credit for it any more.
+        """
+        while self._waiting and not self.channel.is_ended:
+            event = self._waiting.popleft()
+            if not isinstance(event, Delta):
+                if not self._say(self._as_said(event)):
+                    return
+                continue
+            if self._cancelled:
+                self._waiting_cost -= event.cost
+                self._dropped = True
+                continue
+            event = self._joined(event)
+            credit = self._credit_of(self._number)
+            if event.cost > credit:
+                head, rest = self._part(event, credit)
+                if rest is not None:
+                    self._waiting.appendleft(rest)
+                if head is None:
+                    return
+                event = head
+            self._waiting_cost -= event.cost
+            if not self._say(event):
+                return
+            self._tokens += len(event.ids)
+
+    def _as_said(self, event: AnswerEvent) -> AnswerEvent:
+        """An end that counts what was said on this hop, when a cancel dropped the rest."""
+        if not self._dropped or not isinstance(event, Finished):
+            return event
+        usage = msgspec.structs.replace(event.usage, completion_tokens=self._tokens)
+        return msgspec.structs.replace(event, reason="cancelled", usage=usage)
+
+    def _part(self, delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
+        """Cut only a delta that would not fit the whole window: others wait for their credit."""
+        if delta.cost * 2 <= self.submission.credit:
+            return None, delta
+        return split(delta, credit)
+
+    def _joined(self, delta: Delta) -> Delta:
+        while self._waiting:
+            after = self._waiting[0]
+            if (
+                not isinstance(after, Delta)
+                or (after.logprobs is None) != (delta.logprobs is None)
+                or delta.cost + after.cost > min(MAX_JOINED, self.submission.credit // 2)
+            ):
+                break
+            delta = join(delta, after)
+            self._waiting.popleft()
+        return delta
+
+    def _say(self, event: AnswerEvent) -> bool:
+        try:
+            self._send(event, self._number)
+        except LocalProtocolError as fault:
+            if event is not INTERNAL:
+                self.fail(str(fault))
+            return False
+        return True
+
+    def _tell(self, step: Callable[[], None]) -> None:
+        """Tell who serves it; a fault there ends this request and nothing else."""
+        try:
+            step()
+        except Exception:
+            log.exception("who serves a request failed", extra={"request": self.submission.id})
+            if not self._over:
+                self.fail("who serves it failed")

@@ -1,0 +1,83 @@
+"""Staying connected to the peers that a person named, with growing pauses between tries."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Literal, NamedTuple
+
+import trio
+
+from aiplat.domain.errors import AiplatError
+from aiplat.domain.ids import PeerId, short
+from aiplat.node.addresses import Target
+from aiplat.node.channel import Channel
+from aiplat.node.settings import NodeSettings
+
+log = logging.getLogger("aiplat.node.keeping")
+
+Reach = Callable[[Target], Awaitable[Channel]]
+
+
+class Wanted(NamedTuple):
+    """A peer to stay connected to. `note` is the last failure, in words."""
+
+    address: str
+    peer_id: PeerId
+    state: Literal["connected", "connecting"]
+    note: str
+
+
+class Keeper:
+    """Keeps the channel to one peer.
+
+    Arguments:
+        target: who, and where.
+        settings: the pauses.
+        reach: gives the live channel, or dials.
+        reached: told of each channel that came to be.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        settings: NodeSettings,
+        reach: Reach,
+        reached: Callable[[Target, Channel], None],
+    ) -> None:
+        self.target = target
+        self.note = ""
+        self.scope = trio.CancelScope()
+        self._settings = settings
+        self._reach = reach
+        self._reached = reached
+
+    async def run(self) -> None:
+        """Try until cancelled. The pause grows with each failure, and starts anew after a
+        channel that lived for longer than it."""
+        with self.scope:
+            pause = self._settings.reconnect_min_seconds
+            while True:
+                started = trio.current_time()
+                self._note(await self._once())
+                if trio.current_time() - started > self._settings.reconnect_max_seconds:
+                    pause = self._settings.reconnect_min_seconds
+                # Not all at the same time, when many lost the same peer.
+                await trio.sleep(pause * random.uniform(0.75, 1.0))  # no secret
+                pause = min(pause * 2, self._settings.reconnect_max_seconds)
+
+    async def _once(self) -> str:
+        """Reach the peer and stay until the channel ends; gives why it did."""
+        try:
+            channel = await self._reach(self.target)
+        except AiplatError as fault:
+            return str(fault)
+        self._reached(self.target, channel)
+        reason = await channel.wait_ended()
+        return f"The channel to {short(self.target.peer)} ended: {reason}."
+
+    def _note(self, note: str) -> None:
+        level = logging.INFO if note != self.note else logging.DEBUG
+        log.log(level, "not connected: %s", note, extra={"peer": self.target.peer})
+        self.note = note

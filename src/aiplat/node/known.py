@@ -1,0 +1,119 @@
+"""Addresses of peers, kept for next time in a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from aiplat.domain.errors import NoPeer
+from aiplat.node.addresses import parse_target
+
+log = logging.getLogger("aiplat.node.known")
+
+MAX_FILE = 1024 * 1024
+
+
+class _File(msgspec.Struct, omit_defaults=True):
+    """What the file holds."""
+
+    peers: list[str] = []
+    version: int = 1
+
+
+class KnownPeers:
+    """Addresses, the one that last worked first; one for each peer.
+
+    Arguments:
+        path: the file, or None to keep them in memory only.
+        bound: at most so many; the last ones are forgotten.
+    """
+
+    def __init__(self, path: Path | None, bound: int) -> None:
+        self._path = path
+        self._bound = bound
+        self._addresses = _load(path)[:bound] if path is not None else []
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them, best first."""
+        return tuple(self._addresses)
+
+    def add(self, address: str) -> None:
+        """Keep an address that has not worked yet, behind the others."""
+        if address not in self._addresses:
+            self._put([*self._addresses[: self._bound - 1], address])
+
+    def worked(self, address: str) -> None:
+        """Move an address to the front; an older one of the same peer goes."""
+        if self._addresses[:1] != [address]:
+            peer = parse_target(address).peer
+            self._put([address, *(a for a in self._addresses if parse_target(a).peer != peer)])
+
+    def forget(self, address: str) -> None:
+        """Keep it no more."""
+        if address in self._addresses:
+            self._put([a for a in self._addresses if a != address])
+
+    def _put(self, addresses: list[str]) -> None:
+        self._addresses = addresses[: self._bound]
+        if self._path is None:
+            return
+        try:
+            _write(self._path, msgspec.json.encode(_File(self._addresses)))
+        except OSError as fault:
+            log.warning("known peers were not saved: %s", fault, extra={"path": str(self._path)})
+
+
+def _load(path: Path) -> list[str]:
+    """The addresses in the file that can be read; a broken file is set aside."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise msgspec.ValidationError(f"the file has over {MAX_FILE} bytes")
+        file = msgspec.json.decode(path.read_bytes(), type=_File)
+    except FileNotFoundError:
+        return []
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        _set_aside(path, str(fault))
+        return []
+    except OSError as fault:
+        log.warning("known peers cannot be read: %s", fault, extra={"path": str(path)})
+        return []
+    return [address for address in dict.fromkeys(file.peers) if _is_address(address)]
+
+
+def _set_aside(path: Path, why: str) -> None:
+    aside = path.with_name(f"{path.name}.broken")
+    log.warning(
+        "the file of known peers is broken (%s) and was set aside as %s", why, aside,
+        extra={"path": str(path)},
+    )  # fmt: skip
+    try:
+        path.replace(aside)
+    except OSError as fault:
+        log.warning("it could not be set aside: %s", fault, extra={"path": str(path)})
+
+
+def _is_address(address: str) -> bool:
+    try:
+        parse_target(address)
+    except NoPeer:
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

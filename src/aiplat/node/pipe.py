@@ -1,0 +1,44 @@
+"""A libp2p stream as a pipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+from libp2p.abc import INetStream
+
+READ_BYTES = 256 * 1024
+
+
+class StreamPipe:
+    """One stream, and the connection that it alone uses (`aiplat.node.link.Pipe`).
+
+    Reads and writes go to the muxer's stream: the layer above it only keeps a state that is
+    not asked for, with four locks for each read and write.
+    """
+
+    def __init__(self, stream: INetStream) -> None:
+        self._stream: Any = stream.muxed_stream  # type: ignore[attr-defined]  # a NetStream
+        self._connection: Any = stream.muxed_conn
+
+    async def read(self) -> bytes:
+        """Some bytes; any exception when there will be no more."""
+        data: bytes = await self._stream.read(READ_BYTES)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send all of `data`; it may wait 5 s on a full window, and then raises."""
+        await self._stream.write(data)
+
+    def abort(self) -> None:
+        """Close the connection under it; libp2p notices and clears up."""
+        self._stream.closed = self._stream.send_closed = True
+        socket = socket_of(self._connection)
+        if socket is not None:
+            socket.close()
+
+
+def socket_of(muxed: Any) -> trio.socket.SocketType | None:
+    """The TCP socket below a connection: the only thing that ends a hanging write at once."""
+    layer = muxed.secured_conn.conn.read_writer.read_write_closer.stream.stream
+    return layer.socket if isinstance(layer, trio.SocketStream) else None

@@ -1,0 +1,85 @@
+"""The settings of the node: where it listens, what it waits for, and every bound."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from aiplat.protocol.framing import DEFAULT_MAX_FRAME
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+
+MIB = 1024 * 1024
+
+
+class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses, deadlines and bounds of the peer-to-peer side of a node."""
+
+    SECTION: ClassVar[str] = "node"
+
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Multiaddrs to listen on; port 0 picks a free one. Loopback only.",
+            max_length=16,
+        ),
+    ] = ("/ip4/127.0.0.1/tcp/0",)
+    heartbeat_seconds: Annotated[
+        Seconds, Meta(description="Time between two heartbeats on a channel.")
+    ] = 1.0
+    silence_seconds: Annotated[
+        Seconds, Meta(description="A channel without a byte for so long ends.")
+    ] = 3.0
+    connect_seconds: Annotated[
+        Seconds, Meta(description="For reaching a peer, all steps together.")
+    ] = 10.0
+    handshake_seconds: Annotated[
+        Seconds, Meta(description="For each handshake: Noise with the muxer, and our own Hello.")
+    ] = 5.0
+    linger_seconds: Annotated[
+        Seconds, Meta(description="For the last words of a channel that is closed.")
+    ] = 0.5
+    call_seconds: Annotated[
+        Seconds, Meta(description="For this node's answer to a peer's small question.")
+    ] = 60.0
+    write_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=65_000, description="Bytes of one write; above 60 KB yamux splits it."),
+    ] = 60_000
+    bulk_bytes: Annotated[
+        int,
+        Meta(ge=256, le=MIB, description="A frame over so many bytes lets smaller ones go first."),
+    ] = 16 * 1024
+    outbox_bytes: Annotated[
+        int,
+        Meta(ge=64 * 1024, le=1024 * MIB, description="Bytes that may wait to leave on a channel."),
+    ] = 16 * MIB
+    max_frame_bytes: Annotated[
+        int, Meta(ge=4096, le=64 * MIB, description="The largest frame, in either direction.")
+    ] = DEFAULT_MAX_FRAME
+    max_requests_per_channel: Annotated[
+        int, Meta(ge=1, le=100_000, description="Requests at once on a channel, each way.")
+    ] = 256
+    max_channels: Annotated[Count, Meta(description="Peers with a channel at once.")] = 256
+    max_connections: Annotated[Count, Meta(description="libp2p connections at once.")] = 300
+    max_half_open: Annotated[
+        Count, Meta(description="Inbound connections whose handshakes are not done.")
+    ] = 32
+    max_streams_per_connection: Annotated[
+        Count, Meta(description="libp2p streams that a peer may hold open on one connection.")
+    ] = 16
+    idle_seconds: Annotated[
+        Seconds, Meta(description="An inbound connection without a channel ends after so long.")
+    ] = 15.0
+    reconnect_min_seconds: Annotated[
+        Seconds, Meta(description="The first pause before a lost peer is dialed again.")
+    ] = 0.25
+    reconnect_max_seconds: Annotated[Seconds, Meta(description="The longest of these pauses.")] = (
+        5.0
+    )
+    max_known_peers: Annotated[
+        Count, Meta(description="Peers to stay connected to, and addresses kept for next time.")
+    ] = 64

@@ -1,0 +1,270 @@
+"""py-libp2p's swarm, with what version 0.8.1 gets wrong put right.
+
+Each override says which fault it mends. The version is pinned exactly, and a test fails for
+each guard that is taken away.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import trio
+from libp2p.abc import IListener, INetStream, IRawConnection, ITransport
+from libp2p.crypto.x25519 import create_new_key_pair as create_x25519_key_pair
+from libp2p.custom_types import StreamHandlerFn, THandler, TProtocol
+from libp2p.io.abc import ReadWriteCloser
+from libp2p.io.trio import TrioTCPStream
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.connection import swarm_connection
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStore
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.upgrader import TransportUpgrader
+from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
+
+from aiplat.node.addresses import Endpoint
+from aiplat.node.identity import Identity
+from aiplat.node.settings import NodeSettings
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.node.swarm")
+
+
+def quiet_libp2p() -> None:
+    """Send libp2p's loggers where logging goes (guard 11).
+
+    It takes its root logger off the tree at import, which hides its warnings, and one of its
+    modules calls `logging.debug`, which puts a handler for stderr on the root.
+    """
+    root = logging.getLogger("libp2p")
+    root.handlers.clear()
+    root.propagate = True
+    vars(swarm_connection)["logging"] = logging.getLogger(swarm_connection.__name__)
+
+
+class Listening(IListener):
+    """A listener over a socket that was bound beforehand, in the swarm's own nursery.
+
+    libp2p's own sets SO_REUSEPORT, so that a second node on the same port would get half of
+    the first one's connections and nobody an error; and it runs in a system task, where a
+    fault ends the whole program.
+    """
+
+    background_nursery: trio.Nursery  # set by the swarm before `listen`
+
+    def __init__(self, handler: THandler, sockets: dict[str, trio.SocketListener]) -> None:
+        self._handler = handler
+        self._sockets = sockets
+        self._addresses: tuple[Multiaddr, ...] = ()
+        self._scope = trio.CancelScope()
+
+    async def listen(self, maddr: Multiaddr) -> None:
+        """Serve the socket that was bound for `maddr`."""
+        listener = self._sockets[str(maddr)]
+        self._addresses = (maddr,)
+        self.background_nursery.start_soon(self._serve, listener)
+
+    async def _serve(self, listener: trio.SocketListener) -> None:
+        with self._scope:
+            await trio.serve_listeners(self._connected, [listener])
+
+    async def _connected(self, stream: trio.SocketStream) -> None:
+        try:
+            await self._handler(TrioTCPStream(stream))
+        except Exception as fault:  # noqa: BLE001  # whatever it is, it is that peer's alone
+            log.debug("a connection failed", extra={"fault": repr(fault)})
+
+    def get_addrs(self) -> tuple[Multiaddr, ...]:
+        """Where it listens."""
+        return self._addresses
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._scope.cancel()
+
+
+class BoundTcp(ITransport):
+    """TCP over sockets that were bound beforehand; it dials nothing (`Guarded.dial` does)."""
+
+    def __init__(self, sockets: dict[str, trio.SocketListener]) -> None:
+        self._sockets = sockets
+
+    async def dial(self, maddr: Multiaddr) -> IRawConnection:
+        """Never: libp2p's own dialing keeps refusals and stale addresses (guards 6, 9, 10)."""
+        raise NotImplementedError(f"{maddr} is dialed by Guarded.dial")
+
+    def create_listener(self, handler_function: THandler) -> IListener:
+        """Make the listener of one address."""
+        return Listening(handler_function, self._sockets)
+
+    def can_dial(self, maddr: Multiaddr) -> bool:
+        """Never."""
+        return False
+
+    def can_listen(self, maddr: Multiaddr) -> bool:
+        """Tell whether a socket was bound for it."""
+        return str(maddr) in self._sockets
+
+    def protocols(self) -> list[str]:
+        """Tell what it speaks."""
+        return ["tcp"]
+
+
+class _NoAutoConnect:
+    """In place of libp2p's auto-connector, which dials whomever it knows to have enough peers."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def run_background_task(self, nursery: trio.Nursery) -> None: ...
+    def record_disconnect(self, peer_id: ID) -> None: ...
+
+
+class Guarded(Swarm):
+    """The swarm: Noise and yamux over TCP, nothing else offered, everything bounded.
+
+    Arguments:
+        identity: whose keys.
+        settings: bounds and deadlines.
+        metrics: where hits of bounds are counted.
+        sockets: what it listens on, by multiaddr.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: NodeSettings,
+        metrics: Metrics,
+        sockets: dict[str, trio.SocketListener],
+    ) -> None:
+        keys = identity.key_pair
+        own_id = ID.from_pubkey(keys.public_key)
+        peerstore = PeerStore()
+        peerstore.add_key_pair(own_id, keys)
+        # By default SECIO, TLS and plain text would be offered beside Noise, and mplex.
+        noise = NoiseTransport(keys, noise_privkey=create_x25519_key_pair().private_key)
+        upgrader = TransportUpgrader({NOISE: noise}, {TProtocol(YAMUX): Yamux})
+        bound = settings.max_connections
+        config = ConnectionConfig(
+            max_connections=bound,
+            min_connections=0,
+            low_watermark=0,
+            high_watermark=bound,
+            max_connections_per_peer=bound,
+            inbound_upgrade_timeout=settings.handshake_seconds,
+            outbound_upgrade_timeout=settings.handshake_seconds,
+            inbound_stream_protocol_negotiation_timeout=settings.handshake_seconds,
+            outbound_stream_protocol_negotiation_timeout=settings.handshake_seconds,
+        )
+        super().__init__(
+            own_id, peerstore, upgrader, [BoundTcp(sockets)], RetryConfig(max_retries=0), config
+        )
+        self.auto_connector = _NoAutoConnect()  # type: ignore[assignment]  # what is called of it
+        self._settings = settings
+        self._metrics = metrics
+        self._half_open = 0
+
+    def _schedule_auto_connect(self) -> None:
+        """Never: peers are chosen here."""
+
+    def _schedule_prune(self) -> None:
+        """Never: over the bound nobody is let in, and nobody is thrown out."""
+
+    def set_stream_handler(self, stream_handler: StreamHandlerFn) -> None:
+        """Guard 1: an exception in a stream handler would end the whole host."""
+
+        async def guarded(stream: INetStream) -> None:
+            try:
+                if self._has_too_many_streams(stream):
+                    self._metrics.bound_hits.labels(bound="streams").inc()
+                    await stream.reset()
+                else:
+                    await stream_handler(stream)
+            except Exception as fault:  # noqa: BLE001  # whatever it is, it must not pass
+                peer = str(stream.muxed_conn.peer_id)
+                log.warning("a stream failed: %r", fault, extra={"peer": peer})
+
+        super().set_stream_handler(guarded)
+
+    def _has_too_many_streams(self, stream: INetStream) -> bool:
+        connection = getattr(stream, "swarm_conn", None)
+        return (
+            connection is not None
+            and len(connection.streams) > self._settings.max_streams_per_connection
+        )
+
+    async def _handle_inbound_connection(
+        self, read_write_closer: ReadWriteCloser, maddr: Multiaddr
+    ) -> None:
+        """Upgrade an inbound connection, and stay until it ends.
+
+        libp2p's own holds a place among the inbound connections until the host stops: after
+        as many connections as it allows at once, it would never take another.
+        """
+        full = len(self.get_connections()) + self._half_open >= self._settings.max_connections
+        if full or self._half_open >= self._settings.max_half_open:
+            bound = "connections" if full else "half_open"
+            self._metrics.bound_hits.labels(bound=bound).inc()
+            return
+        self._half_open += 1
+        try:
+            raw = RawConnection(read_write_closer, False)
+            muxed = await self.upgrade_inbound_raw_conn(raw, maddr)
+        finally:
+            self._half_open -= 1
+        assert isinstance(muxed, Yamux)
+        while not muxed.event_closed.is_set():
+            with trio.move_on_after(self._settings.idle_seconds) as idle:
+                await muxed.event_closed.wait()
+            if idle.cancelled_caught and not self._streams_of(muxed):
+                await muxed.close()
+
+    def _streams_of(self, muxed: Yamux) -> int:
+        mine = (c for c in self.get_connections(muxed.peer_id) if c.muxed_conn is muxed)
+        return sum(len(connection.get_streams()) for connection in mine)
+
+    async def dial(self, endpoint: Endpoint, peer_id: ID) -> SwarmConn:
+        """Connect to exactly this peer at exactly this place, now.
+
+        libp2p's own `connect` waits 250 ms for a second address (guard 9), refuses a peer for
+        60 s after a failure (guard 6), and takes any older address before the one given.
+
+        Raises:
+            OSError: nobody listens there.
+            Exception: of libp2p's many kinds, when what listens is not that peer.
+        """
+        stream = await trio.open_tcp_stream(endpoint.ip, endpoint.port)
+        try:
+            raw = RawConnection(TrioTCPStream(stream), True)
+            return await self.upgrade_outbound_raw_conn(raw, peer_id)
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+
+
+async def bind(endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
+    """Bind a socket for each, by the multiaddr with the port that it got.
+
+    Raises:
+        OSError: a port is taken, or may not be had; its `filename` is the address.
+    """
+    sockets: dict[str, trio.SocketListener] = {}
+    try:
+        for endpoint in endpoints:
+            try:
+                [listener] = await trio.open_tcp_listeners(endpoint.port, host=endpoint.ip)
+            except OSError as fault:
+                raise OSError(fault.errno, fault.strerror, str(endpoint)) from fault
+            port = listener.socket.getsockname()[1]
+            sockets[str(Endpoint(endpoint.ip, port))] = listener
+    except BaseException:
+        for listener in sockets.values():
+            listener.socket.close()
+        raise
+    return sockets
