@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-SIGNS = {"start": "🚀", "done": "✅", "failed": "❌", "request": "🔄", "model": "🤖"}
+from aiplat.runtime.signs import SIGNS, wants_signs
 
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
 """Libraries whose lines help to find a fault, but mean nothing to a person."""
@@ -39,7 +39,7 @@ class TerminalFormatter(logging.Formatter):
         if sign is None and record.levelno >= logging.ERROR:
             sign = "failed"
         if self._signs:
-            mark = SIGNS.get(sign or "", "⚠️" if record.levelno >= logging.WARNING else "")
+            mark = SIGNS.get(sign or "", sign) or ("⚠️" if record.levelno >= logging.WARNING else "")
             text = f"{mark} {text}" if mark else text
         elif record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
@@ -87,14 +87,6 @@ class _NotFileOnly(logging.Filter):
 def one_line(text: str) -> str:
     """Show control characters as dots: a line never moves the cursor or fakes another line."""
     return "".join(c if c.isprintable() else "·" for c in text)
-
-
-def wants_signs(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Tell whether lines on `stream` may begin with a sign: a terminal, and no ``NO_COLOR``."""
-    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
-        return False
-    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
-    return stream.isatty() and encoding.startswith("utf")
 
 
 def level_of(name: str, environ: Mapping[str, str]) -> int:

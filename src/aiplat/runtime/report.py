@@ -9,7 +9,8 @@ from typing import TextIO
 import msgspec
 
 from aiplat.control.messages import Status
-from aiplat.runtime.logs import SIGNS, one_line, wants_signs
+from aiplat.runtime.logs import one_line
+from aiplat.runtime.signs import SIGNS, wants_signs
 
 OPEN_NOTICE = (
     "Until this node belongs to a network, every account of this machine can use it and be used "

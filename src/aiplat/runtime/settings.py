@@ -41,6 +41,14 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(description="Seconds that a face waits for the node it started.", ge=0.1, le=3600),
     ] = 60.0
+    prompt_bytes: Annotated[
+        int,
+        Meta(
+            description="The most bytes that `ask` and `chat` take as a prompt, files with it.",
+            ge=1,
+            le=2**30,
+        ),
+    ] = 4 * 1024 * 1024
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least level that is logged; DEBUG=1 means debug."),

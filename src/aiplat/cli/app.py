@@ -1,0 +1,57 @@
+"""The commands of ``aiplat``. What they need is imported when they run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aiplat.cli.ask import ask
+from aiplat.cli.chat import chat
+from aiplat.cli.face import Face
+from aiplat.cli.models import models
+from aiplat.cli.reset import reset
+from aiplat.cli.serve import serve
+from aiplat.cli.shell import env
+from aiplat.cli.status import status
+from aiplat.cli.stop import stop
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="An AI inference network that lives in a terminal.\n\n"
+    "Without a command it is `aiplat chat`.\n\n"
+    '\b\nExample:\n  aiplat ask "What is the capital of France?"',
+)
+for command in (ask, chat, serve, status, env, stop, reset):
+    app.command()(command)
+app.add_typer(models, name="models")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from aiplat import __version__
+
+        typer.echo(f"aiplat {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    home: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Put all of the node's files under this folder, but the models. "
+            "AIPLAT_HOME does the same.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Take what holds for every command."""
+    context.obj = Face(home)
+    if context.invoked_subcommand is None:
+        context.invoke(chat, context)

@@ -1,0 +1,110 @@
+"""``aiplat ask``: one prompt, one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aiplat.cli import options, output
+from aiplat.cli.face import Face, face_of
+
+if TYPE_CHECKING:
+    from aiplat.control.messages import Ask
+    from aiplat.domain.chat import Sampling
+
+
+def ask(
+    context: typer.Context,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="The question; `-` reads stdin.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Add a file to it; repeatable."),
+    ] = None,
+    model: options.Model = "",
+    peer: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Ask the gateway at this multiaddr, and no other."),
+    ] = "",
+    system: options.System = "",
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    max_tokens: options.MaxTokens = None,
+    seed: options.Seed = None,
+    stop: options.Stops = None,
+    deadline: options.Deadline = options.DEFAULT_DEADLINE,
+    json: options.Json = False,
+) -> None:
+    """Ask one question; the answer comes as it is made.
+
+    What is piped in is added to the prompt. When no node runs, one is started.
+
+    \b
+    Examples:
+      aiplat ask "What is the capital of France?"
+      git diff | aiplat ask "review this" -f notes.md
+      aiplat ask --json --max-tokens 20 "Say hello."
+    """
+    from aiplat.cli.prompts import gather, piped_stdin
+    from aiplat.domain.chat import Message, Sampling
+
+    face = face_of(context)
+    text = gather(prompt, file or [], piped_stdin(), face.runtime.prompt_bytes, output.say)
+    sampling = Sampling(
+        temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed,
+        stop=tuple(stop or ()),
+    )  # fmt: skip
+    said = [Message("system", system)] if system else []
+    asked = make_ask((*said, Message("user", text)), model, sampling, deadline, peer)
+    _run(face, asked, json=json)
+
+
+def make_ask(
+    messages: tuple[object, ...], model: str, sampling: Sampling, deadline: float, peer: str = ""
+) -> Ask:
+    """Check what the command line says, and make the request.
+
+    Raises:
+        InvalidRequest: something is out of its bounds: exit code 2, before a node is started.
+    """
+    from aiplat.cli.prompts import check_text
+    from aiplat.control.messages import Ask
+    from aiplat.domain.answers import MAX_DEADLINE_MS
+    from aiplat.domain.chat import check_sampling
+    from aiplat.domain.errors import InvalidRequest
+
+    check_sampling(sampling)
+    if not 0.001 <= deadline <= MAX_DEADLINE_MS / 1000:
+        raise InvalidRequest(
+            f"--deadline must be from 0.001 to {MAX_DEADLINE_MS // 1000} seconds, but is "
+            f"{deadline:g}."
+        )
+    for text in (model, peer, *sampling.stop):
+        check_text(text)
+    return Ask(
+        messages=messages,  # type: ignore[arg-type]
+        model=model, sampling=sampling, peer=peer, deadline_ms=round(deadline * 1000),
+    )  # fmt: skip
+
+
+def _run(face: Face, asked: Ask, *, json: bool) -> None:
+    from aiplat.cli.ensure import ensure
+    from aiplat.cli.reply import Reply
+
+    client = ensure(face, model=asked.model, elsewhere=bool(asked.peer))
+    reply = Reply((lambda text: None) if json else output.data, waiting)
+    try:
+        reply.run(client, asked)
+    finally:
+        if not json and reply.text and not reply.text.endswith("\n"):
+            output.data("\n")
+    if json:
+        output.print_json(reply.as_json())
+
+
+def waiting(text: str) -> None:
+    """Say why an answer does not begin."""
+    output.say(text, "request")

@@ -1,0 +1,41 @@
+"""The node that answers a prompt: the one that runs, or one that is started for it."""
+
+from __future__ import annotations
+
+from aiplat.cli import output
+from aiplat.cli.face import Face
+from aiplat.cli.progress import pull_missing
+from aiplat.runtime.lock import node_runs
+from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.reach import NodeClient, connect, status_of
+from aiplat.runtime.roles import with_roles
+from aiplat.runtime.start import ensure_node
+
+
+def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClient:
+    """Give the client of this home's node; start one in the background when there is none.
+
+    Arguments:
+        face: the run.
+        model: what the node that is started shall serve; empty for the default.
+        elsewhere: the prompt goes to another node's gateway, so that no model is needed here.
+
+    Raises:
+        AiplatError: the installation is wrong, or the node could not start.
+    """
+    places, runtime = face.places, face.runtime
+    places.prepare()
+    client = connect(places)
+    status = status_of(client)
+    if status is not None and status.state == "ready":
+        return client
+    options = ServeOptions(
+        roles=("client",) if elsewhere else (), models=(model,) if model and not elsewhere else ()
+    )
+    options, note = with_roles(options)
+    if not node_runs(places.node_lock):
+        if note:
+            output.say(note)
+        pull_missing(face, options)
+        output.say("Starting a node in the background; `aiplat stop` ends it.", "start")
+    return ensure_node(places, options, runtime.start_seconds, output.say)

@@ -1,0 +1,36 @@
+"""Options that several commands have, written once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
+Model = Annotated[
+    str, typer.Option(metavar="NAME", help="The model; without it, the first that is ready.")
+]
+System = Annotated[str, typer.Option(metavar="TEXT", help="What the model is told beforehand.")]
+Temperature = Annotated[
+    float | None, typer.Option(metavar="0…2", help="How freely it chooses; 0 takes the likeliest.")
+]
+TopP = Annotated[
+    float | None, typer.Option("--top-p", metavar="0…1", help="Choose among this share only.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", metavar="N", help="The most tokens of an answer.")
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="The same seed draws the same answer.")]
+Stops = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="TEXT", help="End the answer before this text; repeatable."),
+]
+Deadline = Annotated[
+    float, typer.Option(metavar="SECONDS", help="The longest that an answer may take in all.")
+]
+DEFAULT_DEADLINE = 600.0
+
+
+def example(*lines: str) -> str:
+    """Write the end of a command's help: how it is used."""
+    return "\n\n\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,59 @@
+"""Where a command writes: data to stdout, messages to stderr.
+
+A model's text is shown as text: on a terminal its control characters are left out, because
+they could move the cursor or change what stands there already.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from aiplat.runtime.signs import SIGNS, wants_signs
+
+_CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
+
+
+def harmless(text: str) -> str:
+    """Leave out control characters but newline and tab."""
+    return text.translate(_CONTROLS)
+
+
+def data(text: str) -> None:
+    """Write to stdout at once; as it is into a pipe, harmless on a terminal."""
+    stream = sys.stdout
+    stream.write(harmless(text) if stream.isatty() else text)
+    stream.flush()
+
+
+def print_json(value: Any) -> None:
+    """Write one line of JSON to stdout. Structs are turned into objects."""
+    import msgspec
+
+    plain = msgspec.to_builtins(value)
+    data(json.dumps(plain, ensure_ascii=False) + "\n")
+
+
+def say(text: str, sign: str = "") -> None:
+    """Write a line to stderr, with a sign before it where the terminal takes one."""
+    mark = f"{SIGNS[sign]} " if sign and _signs() else ""
+    sys.stderr.write(f"{mark}{harmless(text)}\n")
+    sys.stderr.flush()
+
+
+def failed(text: str) -> None:
+    """Write what went wrong to stderr."""
+    say(text if _signs() else f"error: {text}", "failed")
+
+
+def _signs() -> bool:
+    return wants_signs(sys.stderr, os.environ)
+
+
+def prepare_streams() -> None:
+    """Let no character that the terminal's encoding lacks end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

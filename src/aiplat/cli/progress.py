@@ -1,0 +1,124 @@
+"""Shows how far a model's download and conversion are: bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from aiplat.cli import output
+from aiplat.cli.face import Face
+from aiplat.runtime.reset import readable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from aiplat.runtime.options import ServeOptions
+
+_STEP = 10
+"""Percent between two lines."""
+
+
+class Shows(Protocol):
+    """What shows progress; a context."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` bytes of `total` of `stage` are done."""
+
+
+class Lines:
+    """A line for each stage, and for each ten percent of it."""
+
+    def __init__(self, say: Callable[[str], None] = output.say) -> None:
+        self._say = say
+        self._stage = ""
+        self._next = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Say it when it is news."""
+        if stage != self._stage:
+            self._stage, self._next = stage, 0
+        percent = min(100, 100 * done // total) if total > 0 else 0
+        if percent >= self._next:
+            size = f" of {readable(total)}" if total > 0 else ""
+            self._say(f"{stage}: {percent}%{size}")
+            self._next = percent - percent % _STEP + _STEP
+
+
+class Bars:
+    """A bar for each stage, on stderr."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._tasks: dict[str, TaskID] = {}
+        self._bars: Progress | None = None
+
+    def __enter__(self) -> Self:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._stack.enter_context(self._bars)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Move the stage's bar."""
+        assert self._bars is not None
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total or None)
+        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+
+
+def shows() -> Shows:
+    """Choose by what stderr is."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+def pull(face: Face, name: str) -> Path:
+    """Get one model ready, showing how far it is."""
+    from aiplat.runtime.pulling import get
+
+    with shows() as progress:
+        return get(name, face.places.cache, progress)
+
+
+def pull_missing(face: Face, options: ServeOptions) -> None:
+    """Get ready what a node with `options` runs and this machine lacks."""
+    from aiplat.runtime.pulling import missing, models_of
+
+    for name in missing(models_of(options), face.places.cache):
+        output.say(f"Getting the model {name} ready, once.", "model")
+        pull(face, name)

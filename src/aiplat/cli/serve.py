@@ -1,0 +1,125 @@
+"""``aiplat serve``: run a node until it is stopped."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aiplat.cli import options, output
+from aiplat.cli.face import Face, face_of
+
+if TYPE_CHECKING:
+    from aiplat.runtime.options import ServeOptions
+
+_MARGIN = 15.0
+
+
+class RoleName(StrEnum):
+    """The roles, as Typer takes a choice."""
+
+    client = "client"
+    gateway = "gateway"
+    processor = "processor"
+
+
+def serve(
+    context: typer.Context,
+    role: Annotated[
+        list[RoleName] | None,
+        typer.Option(help="What the node does; repeatable. Without it, all that is possible."),
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MULTIADDR", help="Where peers reach it; loopback only; repeatable."),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The HTTP door; port 0 picks one. [127.0.0.1:8777]"),
+    ] = None,
+    control: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The control socket.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A model to run; repeatable.")
+    ] = None,
+    echo_rate: Annotated[
+        float | None,
+        typer.Option(metavar="N", min=0, help="Tokens a second of the model `echo`; 0: no pause."),
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="A peer to connect to, kept for later; repeatable."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="A setting; repeatable."),
+    ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave when idle, as nodes do that a face starts.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Run a node in this terminal; Ctrl-C ends it.
+
+    With nothing said it is client, gateway and processor at once, on this machine only.
+
+    \b
+    Examples:
+      aiplat serve
+      aiplat --home g serve --role gateway --http 127.0.0.1:0
+      aiplat --home p serve --role processor --model smollm2-135m --peer ADDRESS
+    """
+    from aiplat.runtime.options import ServeOptions
+
+    face = face_of(context)
+    face.overrides.update(_overrides(settings or []))
+    said = ServeOptions(
+        roles=tuple(dict.fromkeys(chosen.value for chosen in role or ())),
+        listen=tuple(listen or ()), http=http,
+        control=None if control is None else control.absolute(), models=tuple(model or ()),
+        echo_rate=echo_rate, peers=tuple(peer or ()), background=background, json=json,
+        settings=dict(face.overrides),
+    )  # fmt: skip
+    code = _run(face, said)
+    if code:
+        raise typer.Exit(code)
+
+
+def _run(face: Face, said: ServeOptions) -> int:
+    from aiplat.cli.progress import pull_missing
+    from aiplat.runtime import logs
+    from aiplat.runtime.roles import with_roles
+    from aiplat.runtime.takeover import refuse_foreground_node, take_place
+
+    said, note = with_roles(said)
+    places, runtime = face.places, face.runtime
+    places.prepare()
+    refuse_foreground_node(places)
+    if note:
+        output.say(note)
+    pull_missing(face, said)
+    if not said.background and take_place(places, runtime.grace_seconds + _MARGIN):
+        output.say("Took the place of a background node of this home that had no work.")
+    logs.configure(
+        places.log, face.environ, level=runtime.log_level, max_bytes=runtime.log_bytes,
+        files=runtime.log_files,
+    )  # fmt: skip
+    from aiplat.runtime.run import run_node
+
+    try:
+        return run_node(said, face.loaded, places)
+    finally:
+        logs.close()
+
+
+def _overrides(given: list[str]) -> dict[str, str]:
+    found = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or "." not in name:
+            raise typer.BadParameter(f"{item!r} is not SECTION.NAME=VALUE", param_hint="--set")
+        found[name.strip()] = value
+    return found

@@ -1,0 +1,111 @@
+"""What ``reset`` removes: shown first, then removed. Knows nothing of how it is asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiplat.domain.errors import ConfigError
+from aiplat.runtime.places import Places
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One thing to remove. `size` is in bytes, links not followed."""
+
+    path: Path
+    what: str
+    size: int
+
+
+def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[Removal]:
+    """List what would be removed, of what is there.
+
+    Arguments:
+        places: the home; its lock file is left alone while it is held.
+        models: the models that were pulled; other homes share them.
+        data: logs, the local token, known peers: all but identity, network keys and settings.
+        everything: both, and those three.
+    """
+    wanted: list[tuple[Path, str]] = []
+    if models or everything:
+        wanted.append((places.models, "models, which every home of this account shares"))
+    if data or everything:
+        wanted += [(path, "state: logs, local token") for path in _inside(places.state, places)]
+        wanted.append((places.known_peers, "known peers"))
+    if everything:
+        wanted += [
+            (path, "identity and network keys")
+            for path in _inside(places.data, places)
+            if path != places.known_peers and path != places.state
+        ]
+        wanted.append((places.config_file, "settings"))
+    return [
+        Removal(path, what, size_of(path))
+        for path, what in wanted
+        if path.is_symlink() or path.exists()
+    ]
+
+
+def _inside(folder: Path, places: Places) -> Iterable[Path]:
+    keep = (places.node_lock, places.start_lock)
+    return sorted(path for path in folder.iterdir() if path not in keep) if folder.is_dir() else ()
+
+
+def size_of(path: Path) -> int:
+    """Add up the bytes below `path`, links not followed."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                total += (Path(folder) / name).lstat().st_size
+            except OSError:
+                continue  # it went meanwhile
+    return total
+
+
+def remove(removals: Iterable[Removal]) -> None:
+    """Remove them.
+
+    Raises:
+        ConfigError: one cannot be removed; what came before it is gone.
+    """
+    for removal in removals:
+        path = removal.path
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename or path} cannot be removed: {error.strerror}. Remove it "
+                "yourself, then run the command again."
+            ) from None
+
+
+def readable(size: int) -> str:
+    """Write bytes for a person, as ``1.5 MB``."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def leave(places: Places) -> None:
+    """Remove what only holds the folders together, once everything in them is gone."""
+    for path in (places.node_lock, places.start_lock):
+        path.unlink(missing_ok=True)
+    folders = [places.logs, places.state, places.data, places.models, places.config]
+    for folder in folders if places.home is None else [*folders, places.home]:
+        try:
+            folder.rmdir()
+        except OSError:
+            continue  # something of somebody else's is in it, or it is gone

@@ -1,0 +1,59 @@
+"""``serve`` takes the place of a background node that has no work; any other is named."""
+
+from __future__ import annotations
+
+from aiplat.control.messages import Stop
+from aiplat.domain.errors import AiplatError, ConfigError
+from aiplat.runtime.lock import NodeRuns, describe_node, node_info, node_runs, wait_for_end
+from aiplat.runtime.places import Places
+from aiplat.runtime.reach import Connect, connect
+
+
+def refuse_foreground_node(places: Places) -> None:
+    """Say at once that a node that a person started runs here.
+
+    Raises:
+        NodeRuns: it does.
+    """
+    info = node_info(places.node_lock)
+    if info is not None and not info.background:
+        raise NodeRuns(info)
+
+
+def take_place(places: Places, seconds: float, connect: Connect = connect) -> bool:
+    """End the background node of this home, if it has no work, and wait for its end.
+
+    Arguments:
+        places: the home.
+        seconds: how long its end may take.
+        connect: makes the client.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        NodeRuns: it is no background node, or it does not answer.
+        ConfigError: it has work, or did not end in time.
+    """
+    if not node_runs(places.node_lock):
+        return False
+    info = node_info(places.node_lock)
+    if info is None or not info.background:
+        raise NodeRuns(info)
+    try:
+        stopping = connect(places).stop(Stop(if_idle=True))
+    except (OSError, AiplatError):
+        if not node_runs(places.node_lock):  # it ended by itself
+            return True
+        raise NodeRuns(info) from None
+    if not stopping.stopping:
+        raise ConfigError(
+            f"{describe_node(info)} and answers {stopping.active} requests. Wait for them, or end "
+            "it with `aiplat stop`."
+        )
+    if not wait_for_end(places.node_lock, seconds):
+        raise ConfigError(
+            f"{describe_node(info)} and did not end within {seconds:g} s. End it with "
+            "`aiplat stop --now`."
+        )
+    return True
