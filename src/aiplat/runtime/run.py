@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
-import time
-from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 import aiplat
 from aiplat.config.loader import Loaded
-from aiplat.control.messages import Stop
-from aiplat.domain.errors import AiplatError, ConfigError
+from aiplat.domain.errors import AiplatError
 from aiplat.domain.ids import Role
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
@@ -22,6 +20,7 @@ from aiplat.engine.settings import EngineSettings
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.serving import serve_control, serve_public
 from aiplat.http.settings import HttpSettings
+from aiplat.http.sockets import PortInUse
 from aiplat.node.identity import load_or_create
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
@@ -34,7 +33,7 @@ from aiplat.roles.settings import ClientSettings, GatewaySettings
 from aiplat.runtime.ending import Ending
 from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.operations import Operations
-from aiplat.runtime.options import ServeOptions, default_roles
+from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
@@ -59,12 +58,15 @@ def run_node(options: ServeOptions, loaded: Loaded, places: Places) -> int:
         AiplatError: it could not start, or a part of it failed.
     """
     with NodeLock(places.node_lock, background=options.background) as lock:
-        house = _House(options, loaded, places, lock)
         try:
-            trio.run(house.live)
+            trio.run(_live, options, loaded, places, lock)
         except BaseExceptionGroup as group:
             raise _cause(group) from None
     return 0
+
+
+async def _live(options: ServeOptions, loaded: Loaded, places: Places, lock: NodeLock) -> None:
+    await _House(options, loaded, places, lock).live()
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -91,103 +93,143 @@ class _House:
         self._ending = Ending()
         self._metrics = Metrics()
         self._runtime = loaded[RuntimeSettings]
-        self._roles = options.roles or default_roles(_can_run_models())
-        is_new = not places.identity.exists()
-        self._identity = load_or_create(places.identity)
-        self._token = local_token(places.token)
-        self._node = self._make_node()
-        peer = self._node.peer_id
-        gateway = Gateway(peer, loaded[GatewaySettings], self._metrics)
-        self._gateway = gateway if "gateway" in self._roles else None
-        client = Client(loaded[ClientSettings], self._gateway)
-        self._client = client if "client" in self._roles else None
-        self._processor = self._make_processor() if "processor" in self._roles else None
-        if is_new:
+        self._doors_close = trio.Event()
+        self._control_closes = trio.Event()
+        if not places.identity.exists():
             log.warning(OPEN_NOTICE)
+        self._node = self._make_node()
+        gateway = Gateway(self._node.peer_id, loaded[GatewaySettings], self._metrics)
+        self._gateway = gateway if "gateway" in options.roles else None
+        client = Client(loaded[ClientSettings], self._gateway)
+        self._client = client if "client" in options.roles else None
+        self._processor = self._make_processor() if "processor" in options.roles else None
+        self._operations = self._make_operations()
+
+    # -- parts ---------------------------------------------------------------------------------
 
     def _make_node(self) -> Node:
         settings = self._loaded[NodeSettings]
         if self._options.listen:
-            settings = settings.__replace__(listen=self._options.listen)
+            settings = replace(settings, listen=self._options.listen)
         return Node(
-            settings,
-            self._identity,
-            roles=self._roles,
-            agent=f"aiplat/{aiplat.__version__}",
-            metrics=self._metrics,
-            known_peers=self._places.known_peers,
-        )
+            settings, load_or_create(self._places.identity), self._options.roles,
+            f"aiplat/{aiplat.__version__}", self._metrics, self._places.known_peers,
+        )  # fmt: skip
 
     def _make_processor(self) -> Processor:
         settings = self._loaded[EngineSettings]
         if self._options.echo_rate is not None:
-            settings = settings.__replace__(echo_rate=self._options.echo_rate)
-        names = self._options.models or (DEFAULT_MODEL,)
+            settings = replace(settings, echo_rate=self._options.echo_rate)
+        places, names = self._places, self._options.models or (DEFAULT_MODEL,)
         engines = [
-            make_engine(name, settings, self._places.cache, self._places.logs, self._metrics)
+            make_engine(name, settings, places.cache, places.logs, self._metrics)
             for name in dict.fromkeys(names)
         ]
         return Processor(self._node.peer_id, engines, self._gateway)
 
-    def _parts(self) -> dict[Role, RoleBase]:
-        parts = {"gateway": self._gateway, "processor": self._processor, "client": self._client}
-        return {name: part for name, part in parts.items() if part is not None}  # type: ignore[misc]  # the keys are roles
+    def _make_operations(self) -> Operations:
+        return Operations(
+            node=self._node, roles=self._options.roles, client=self._client,
+            gateway=self._gateway, processor=self._processor,
+            token=local_token(self._places.token),
+            control=str(self._places.place_control(self._options.control)),
+            background=self._options.background,
+            on_stop=lambda now: self._ending.want("asked to", now=now),
+            now=trio.current_time,
+        )  # fmt: skip
 
     # -- life ----------------------------------------------------------------------------------
 
     async def live(self) -> None:
         """Start bottom-up, run until the end is wanted, stop top-down."""
-        operations = self._operations()
-        doors = trio.Event()  # set to close them
+        operations = self._operations
         async with trio.open_nursery() as root:
             await root.start(self._ending.listen)
-            root.start_soon(self._watch_haste, root.cancel_scope)
-            await self._start_parts(root)
-            operations.http = await self._open_http(root, operations, doors)
+            root.start_soon(self._end_in_haste, root.cancel_scope)
+            await self._start_roles(root)
+            operations.http = await self._open_front_door(root)
             self._lock.tell(operations.http)
-            await root.start(self._control(operations, doors))
+            await self._open_control(root)
             operations.state = "ready"
             report_ready(operations.status(), json=self._options.json, environ=os.environ)
             log.info("ready: %s", operations.http, extra={"sign": "🚀"})
-            self._leave_when_idle(root, operations)
+            self._leave_when_idle(root)
             await self._ending.wanted.wait()
-            operations.state = "draining"
-            await self._drain(operations, doors)
+            await self._drain()
             root.cancel_scope.cancel()
 
-    async def _start_parts(self, root: trio.Nursery) -> None:
-        parts = self._parts()
-        for part in parts.values():
-            await root.start(part.run)
-        dispatch = Dispatch(parts)
+    async def _start_roles(self, root: trio.Nursery) -> None:
+        found: dict[Role, RoleBase | None] = {
+            "gateway": self._gateway, "processor": self._processor, "client": self._client,
+        }  # fmt: skip
+        roles = {name: role for name, role in found.items() if role is not None}
+        for role in roles.values():
+            await root.start(role.run)
+        dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, dispatch.on_channel, dispatch.admit))
-        for address in self._options.peers:
+        for address in (*self._options.peers, *self._node.known):
             self._node.keep(address)
 
-    async def _watch_haste(self, scope: trio.CancelScope) -> None:
+    async def _open_front_door(self, root: trio.Nursery) -> str:
+        settings = self._loaded[HttpSettings]
+        if self._options.http is not None:
+            settings = replace(settings, bind=self._options.http)
+        token, metrics = self._operations.token, self._metrics
+
+        async def open_at(settings: HttpSettings) -> str:
+            app = make_public_app(self._operations, settings, token, metrics)
+            serve = partial(
+                serve_public, app, settings, shutdown_trigger=self._doors_close.wait,
+                metrics=metrics,
+            )  # fmt: skip
+            url: str = await root.start(serve)
+            return url
+
+        try:
+            return await open_at(settings)
+        except PortInUse:
+            if not self._options.background or self._options.http is not None:
+                raise
+            host = settings.bind.rpartition(":")[0]
+            log.info("%s is taken: the HTTP door takes a free port", settings.bind)
+            return await open_at(replace(settings, bind=f"{host}:0"))
+
+    async def _open_control(self, root: trio.Nursery) -> None:
+        settings = self._loaded[HttpSettings]
+        path = Path(self._operations.control)
+        app = make_control_app(self._operations, settings)
+        await root.start(
+            partial(serve_control, app, path, settings, shutdown_trigger=self._control_closes.wait)
+        )
+
+    async def _end_in_haste(self, scope: trio.CancelScope) -> None:
         await self._ending.now.wait()
         scope.cancel()
 
-    def _leave_when_idle(self, root: trio.Nursery, operations: Operations) -> None:
-        seconds = self._runtime.idle_minutes * 60
+    def _leave_when_idle(self, root: trio.Nursery) -> None:
+        seconds, operations = self._runtime.idle_minutes * 60, self._operations
         if self._options.background and seconds > 0:
             root.start_soon(
                 self._ending.when_idle, seconds, lambda: bool(operations.active()), operations.taken
             )
 
-    async def _drain(self, operations: Operations, doors: trio.Event) -> None:
-        active = len(operations.active())
-        log.info("stopping (%s); %d requests under way", self._ending.reason, active)
+    async def _drain(self) -> None:
+        operations = self._operations
+        operations.state = "draining"
+        log.info(
+            "stopping (%s), %d requests under way", self._ending.reason, len(operations.active())
+        )
         if self._gateway is not None:
             self._gateway.draining = True
         if self._processor is not None:
             self._processor.drain()
-        self._node.drain(self._ending.reason)
-        doors.set()
-        done = await self._ending.drained(
+        self._node.drain(self._ending.reason, self._runtime.grace_seconds)
+        self._doors_close.set()
+        await self._ending.drained(
             self._runtime.grace_seconds, lambda: bool(operations.active())
         )
-        if not done:
-            left = len(operations.active())
-            log.warning("%d requests were cut off when the grace period ended", left)
+        left = len(operations.active())
+        if left:
+            log.warning("%d requests were cut off: the grace period ended", left)
+        self._control_closes.set()
         log.info("stopped", extra={"sign": "✅"})

@@ -15,6 +15,12 @@ from msgspec import Meta
 from aiplat.config.describe import document
 from aiplat.config.loader import Loaded, load
 from aiplat.config.sections import SectionClass
+from aiplat.engine.settings import EngineSettings
+from aiplat.http.settings import HttpSettings
+from aiplat.node.settings import NodeSettings
+from aiplat.engine.settings import EngineSettings
+from aiplat.http.settings import HttpSettings
+from aiplat.node.settings import NodeSettings
 from aiplat.roles.settings import ClientSettings, GatewaySettings
 from aiplat.runtime.places import Places
 
@@ -62,7 +68,14 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 3
 
 
-SECTIONS: tuple[SectionClass, ...] = (RuntimeSettings, GatewaySettings, ClientSettings)
+SECTIONS: tuple[SectionClass, ...] = (
+    RuntimeSettings,
+    NodeSettings,
+    GatewaySettings,
+    ClientSettings,
+    EngineSettings,
+    HttpSettings,
+)
 """Every section, in the order of the docs."""
 
 
