@@ -1,0 +1,238 @@
+"""The one client of the faces: a node's control API over its Unix socket. Blocking.
+
+On `http.client` rather than httpx, whose import takes longer than most commands run.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from aiplat.control.messages import (
+    Accepted,
+    Access,
+    Ask,
+    ErrorReply,
+    ModelList,
+    ModelStatus,
+    Status,
+    Stop,
+    Stopping,
+)
+from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started
+from aiplat.domain.errors import DeadlineExceeded, NotReady
+
+if TYPE_CHECKING:
+    import http.client
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
+Event = Accepted | Queued | Started | Delta | Finished
+
+_EVENTS: msgspec.json.Decoder[Event | Failed] = msgspec.json.Decoder(
+    Accepted | Queued | Started | Delta | Finished | Failed
+)
+_NAMES = frozenset({"accepted", "queued", "started", "delta", "finished", "failed"})
+_MAX_REPLY = 16 * 1024 * 1024
+_SLACK = 5.0
+
+
+class NoNode(NotReady):
+    """No node runs at the socket."""
+
+
+class NodeLost(NotReady):
+    """The node is there, but does not answer, or ended in the middle of an answer."""
+
+
+class ControlClient:
+    """Asks the node at one socket. Holds nothing open between calls.
+
+    Arguments:
+        path: the control socket.
+        timeout: seconds that the node may take to answer a small question.
+        silence: seconds that it may say nothing at all while it gives an answer; it sends
+            comments while it waits itself.
+    """
+
+    def __init__(self, path: Path, *, timeout: float = 10.0, silence: float = 30.0) -> None:
+        self.path = path
+        self._timeout = timeout
+        self._silence = silence
+
+    def status(self) -> Status:
+        """The node, now.
+
+        Raises:
+            NoNode: there is none.
+            NodeLost: it does not answer.
+            AiplatError: what it answers instead. So do all methods here.
+        """
+        return self._call("GET", "/control/status", Status)
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """The models that can be asked for."""
+        return self._call("GET", "/control/models", ModelList).models
+
+    def access(self) -> Access:
+        """How programs reach its HTTP door."""
+        return self._call("GET", "/control/access", Access)
+
+    def stop(self, stop: Stop) -> Stopping:
+        """End it, as `stop` says."""
+        return self._call("POST", "/control/stop", Stopping, msgspec.json.encode(stop))
+
+    def ask(self, ask: Ask) -> Iterator[Event]:
+        """Ask a prompt; gives `Accepted`, then events up to `Finished`.
+
+        Closing the iterator early cancels the answer. Deltas may come joined.
+
+        Raises:
+            AiplatError: the leaf that a refusal or a `Failed` tells of: `Failed` is never given.
+            DeadlineExceeded: the deadline passed, also when the node does not say so.
+        """
+        connection = self._connect(self._silence)
+        try:
+            response = self._send(connection, "POST", "/control/ask", msgspec.json.encode(ask))
+            if response.status != 200:
+                raise self._error(self._read(response), response.status)
+            yield from self._events(response, ask.deadline_ms / 1000)
+        finally:
+            connection.close()
+
+    # -- the way there -----------------------------------------------------------------------
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        import http.client  # 28 ms, and some commands ask no node
+
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
+        try:
+            sock.connect(os.fspath(self.path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+            raise NoNode(
+                f"No node runs here (nothing listens at {self.path}). Start one with "
+                "`aiplat serve`."
+            ) from None
+        except TimeoutError:
+            sock.close()
+            raise self._silent(timeout) from None
+        except OSError as error:
+            sock.close()
+            raise NoNode(
+                f"The node's control socket {self.path} cannot be used: {error.strerror or error}."
+            ) from None
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = sock
+        return connection
+
+    def _send(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+    ) -> http.client.HTTPResponse:
+        import http.client  # as above
+
+        headers = {"content-type": "application/json"} if body is not None else {}
+        try:
+            connection.request(method, path, body, headers)
+            return connection.getresponse()
+        except TimeoutError:
+            raise self._silent(connection.sock.gettimeout()) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._ended(error) from None
+
+    def _call(
+        self, method: str, path: str, wanted: type[Reply], body: bytes | None = None
+    ) -> Reply:
+        connection = self._connect(self._timeout)
+        try:
+            response = self._send(connection, method, path, body)
+            data = self._read(response)
+            if response.status != 200:
+                raise self._error(data, response.status)
+            try:
+                return msgspec.json.decode(data, type=wanted)
+            except msgspec.MsgspecError as error:
+                raise self._strange(str(error)) from None
+        finally:
+            connection.close()
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        import http.client  # as above
+
+        try:
+            return response.read(_MAX_REPLY)
+        except TimeoutError:
+            raise self._silent(self._timeout) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._ended(error) from None
+
+    def _events(self, response: http.client.HTTPResponse, seconds: float) -> Iterator[Event]:
+        end = time.monotonic() + seconds + _SLACK
+        for name, data in self._named(response, end, seconds):
+            if name not in _NAMES:
+                continue  # of a newer node
+            try:
+                event = _EVENTS.decode(data)
+            except msgspec.MsgspecError as error:
+                raise self._strange(str(error)) from None
+            if isinstance(event, Failed):
+                raise event.error()
+            yield event
+            if isinstance(event, Finished):
+                return
+        raise self._ended(EOFError("the stream stopped before its end"))
+
+    def _named(
+        self, response: http.client.HTTPResponse, end: float, seconds: float
+    ) -> Iterator[tuple[str, bytes]]:
+        """The events of a stream, by name; each has one line of data (HTML standard, 9.2.6)."""
+        import http.client  # as above
+
+        name = ""
+        while True:
+            try:
+                line = response.readline(_MAX_REPLY)
+            except TimeoutError:
+                raise self._silent(self._silence) from None
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                raise self._ended(error) from None
+            if time.monotonic() > end:
+                raise DeadlineExceeded(f"The answer did not end within {seconds:g} seconds.")
+            if not line:
+                return
+            field, _, value = line.rstrip(b"\r\n").partition(b": ")
+            if field == b"event":
+                name = value.decode("utf-8", "replace")
+            elif field == b"data":
+                yield name, value
+
+    # -- what can go wrong -------------------------------------------------------------------
+
+    def _error(self, data: bytes, status: int) -> Exception:
+        try:
+            return msgspec.json.decode(data, type=ErrorReply).error.error()
+        except msgspec.MsgspecError:
+            return self._strange(f"status {status}")
+
+    def _silent(self, seconds: float | None) -> NodeLost:
+        return NodeLost(
+            f"The node at {self.path} has not answered for {seconds or 0:g} seconds. It may be "
+            "frozen: look at its log, and end its process if it is."
+        )
+
+    def _ended(self, error: Exception) -> NodeLost:
+        return NodeLost(
+            f"The node at {self.path} ended before its answer was whole ({type(error).__name__})."
+        )
+
+    def _strange(self, what: str) -> NodeLost:
+        return NodeLost(
+            f"What answers at {self.path} is no node of this version ({what}). Stop it and start "
+            "it again."
+        )

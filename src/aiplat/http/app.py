@@ -1,0 +1,55 @@
+"""The doors, put together: which paths there are, and what each asks for."""
+
+from __future__ import annotations
+
+from aiplat.control.ports import NodeOperations
+from aiplat.domain.errors import clip
+from aiplat.http.access import Doorkeeper
+from aiplat.http.answers import Answers
+from aiplat.http.asgi import App, Request
+from aiplat.http.control import make_control_app
+from aiplat.http.errors import NoSuchRoute
+from aiplat.http.health import Health, MetricsPage
+from aiplat.http.openai_api.chat import Chat
+from aiplat.http.openai_api.models import PREFIX, Models
+from aiplat.http.routing import Route, Router
+from aiplat.http.settings import HttpSettings
+from aiplat.telemetry.metrics import Metrics
+
+__all__ = ["make_control_app", "make_public_app"]
+
+
+def make_public_app(
+    operations: NodeOperations, settings: HttpSettings, token: str, metrics: Metrics
+) -> App:
+    """Make the front door's application (ASGI 3).
+
+    Arguments:
+        operations: the node.
+        settings: bounds.
+        token: the local token, which ``/v1`` and ``/metrics`` ask for.
+        metrics: the node's.
+    """
+    keeper = Doorkeeper(token, settings.allowed_hosts, metrics)
+    models = Models(operations, settings.call_seconds)
+    chat = Chat(Answers(operations, settings, metrics), settings)
+    health = Health(operations)
+    locked = (keeper.check_token,)
+    routes = [
+        Route("/v1/chat/completions", {"POST": chat}, locked),
+        Route("/v1/models", {"GET": models.list}, locked),
+        Route(PREFIX, {"GET": models.one}, locked),
+        Route("/v1/", dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _nothing), locked),
+        Route("/metrics", {"GET": MetricsPage(metrics)}, locked),
+        Route("/healthz", {"GET": health.alive}),
+        Route("/health", {"GET": health.alive}),
+        Route("/readyz", {"GET": health.ready}),
+    ]
+    return Router(routes, checks=(keeper.check_origin,))
+
+
+async def _nothing(request: Request) -> None:
+    raise NoSuchRoute(
+        f"There is no {clip(request.path)}. Of OpenAI's API there are /v1/chat/completions, "
+        "/v1/models and /v1/models/{id}."
+    )

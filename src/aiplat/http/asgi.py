@@ -1,0 +1,206 @@
+"""One HTTP request as the doors see it: its head, its body, and the one answer it gets.
+
+Plain ASGI 3 over hypercorn. Knows no route and no JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import trio
+
+from aiplat.domain.errors import RequestTooLarge
+from aiplat.http.errors import SlowBody
+from aiplat.roles.requests import new_request_id
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON = b"application/json"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+
+_LINGER_BYTES = 16 * 1024 * 1024
+_LINGER_SECONDS = 3.0
+
+
+class ClientGone(Exception):
+    """The client left before its answer was whole: status 499, in logs alone."""
+
+
+class Request:
+    """A request under way.
+
+    Attributes:
+        id: its `RequestId`, also of the submission that it becomes.
+        arrived: when, on trio's clock, in seconds.
+        status: of the answer, once it was begun; 0 before.
+        finished: the answer is whole.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.id = new_request_id()
+        self.arrived = trio.current_time()
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.status = 0
+        self.finished = False
+        self._receive = receive
+        self._send = send
+        self._body_left = b"content-length" in self.headers or b"transfer-encoding" in self.headers
+
+    def header(self, name: bytes) -> str:
+        """The value of a header, in Latin-1 as HTTP has it; empty when it is not there."""
+        return self.headers.get(name, b"").decode("latin-1").strip()
+
+    # -- what comes --------------------------------------------------------------------------
+
+    async def body(self, limit: int, seconds: float) -> bytes:
+        """Read the whole body, of at most `limit` bytes, within `seconds`.
+
+        Raises:
+            RequestTooLarge: says both sizes.
+            SlowBody: it did not come in time.
+            ClientGone: nor will it.
+        """
+        announced = self.header(b"content-length")
+        if announced.isdigit() and int(announced[:20]) > limit:
+            raise self._too_large(int(announced[:20]), limit)
+        parts: list[bytes] = []
+        size = 0
+        with trio.move_on_after(seconds):
+            while self._body_left:
+                part = await self._next_part()
+                size += len(part)
+                if size > limit:
+                    raise self._too_large(size, limit)
+                parts.append(part)
+            return b"".join(parts)
+        raise SlowBody(
+            f"The body did not arrive within {seconds:g} seconds ({size} bytes of it did)."
+        )
+
+    @staticmethod
+    def _too_large(size: int, limit: int) -> RequestTooLarge:
+        return RequestTooLarge(
+            f"The body has {size} bytes or more, but at most {limit} are taken. Send a shorter "
+            "conversation, or raise http.max_body_bytes."
+        )
+
+    async def _next_part(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._body_left = bool(message.get("more_body", False))
+        part: bytes = message.get("body", b"")
+        return part
+
+    async def gone(self) -> None:
+        """Return when the client left; reads away what it still sends."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    # -- what goes ---------------------------------------------------------------------------
+
+    async def begin(self, status: int, content_type: bytes, headers: Headers = ()) -> None:
+        """Send the head of an answer whose body comes by `write`."""
+        head = [
+            (b"content-type", content_type),
+            (b"x-request-id", self.id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            *headers,
+        ]
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send a piece of the body; the `last` one ends the answer."""
+        self.finished = self.finished or last
+        await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+
+    async def reply(
+        self, status: int, body: bytes, content_type: bytes = JSON, headers: Headers = ()
+    ) -> None:
+        """Send a whole answer."""
+        size = (b"content-length", str(len(body)).encode())
+        if not self._body_left:
+            await self.begin(status, content_type, (size, *headers))
+            await self.write(body, last=True)
+            return
+        # The connection cannot be used again. Read on for a while before it is closed: closing
+        # on unread bytes resets it, and the client would never see this answer.
+        await self.begin(status, content_type, (size, (b"connection", b"close"), *headers))
+        await self.write(body)
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Read the rest of the body away, then end the answer.
+
+        hypercorn hands the body on through a queue of ten and waits when it is full: an
+        application that stopped reading would hold its connection for ever.
+        """
+        taken = 0
+        try:
+            with trio.move_on_after(_LINGER_SECONDS):
+                while self._body_left and taken < _LINGER_BYTES:
+                    taken += len(await self._next_part())
+        except ClientGone:
+            self.finished = True
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.gone)
+            await self.write(b"", last=True)
+            nursery.cancel_scope.deadline = trio.current_time() + 1.0
+
+
+async def race(
+    request: Request,
+    work: Callable[[], Awaitable[None]],
+    *,
+    seconds: float = math.inf,
+    on_lost: Callable[[], None] = lambda: None,
+) -> bool:
+    """Run `work` until it ends, the client leaves, or its time is up.
+
+    No server ends a handler when its client leaves; this does. `on_lost` is called first, from
+    another task, as `work` may sit in a `send` that nothing can cancel.
+
+    Returns:
+        Whether `work` ended by itself or the time was up: False when the time was.
+
+    Raises:
+        ClientGone: the client left first.
+        Exception: what `work` raised, not in a group.
+    """
+    error: Exception | None = None
+    left = late = False
+
+    async def watch() -> None:
+        nonlocal left, late
+        with trio.move_on_after(seconds) as limit:
+            await request.gone()
+        if request.finished:
+            return
+        left, late = not limit.cancelled_caught, limit.cancelled_caught
+        on_lost()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        try:
+            await work()
+        except Exception as raised:  # noqa: BLE001  # raised again below, out of the nursery
+            error = raised
+        left = late = False  # it ended by itself
+        nursery.cancel_scope.cancel()
+    if left:
+        raise ClientGone
+    if error is not None:
+        raise error
+    return not late

@@ -1,0 +1,154 @@
+"""The control API, for the faces of this account: on a Unix socket, whose folder is the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelList, Stop
+from aiplat.control.ports import NodeOperations
+from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
+from aiplat.domain.chat import Generate
+from aiplat.domain.errors import AiplatError, InvalidRequest, clip
+from aiplat.http.answers import Answers, begin_stream, next_batch
+from aiplat.http.asgi import App, Request
+from aiplat.http.errors import HttpError, Problem
+from aiplat.http.openai_api.models import models_within
+from aiplat.http.reading import read_json
+from aiplat.http.routing import Route, Router
+from aiplat.http.settings import HttpSettings
+from aiplat.roles.answering import Answer
+
+Wanted = TypeVar("Wanted", bound=msgspec.Struct)
+
+_COMMENT = b": waiting\n\n"
+
+
+def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
+    """Make the control API's application (ASGI 3), to be served on a Unix socket only.
+
+    Arguments:
+        operations: the node.
+        settings: bounds.
+    """
+    control = Control(operations, settings)
+    routes = [
+        Route("/control/status", {"GET": control.status}),
+        Route("/control/models", {"GET": control.models}),
+        Route("/control/access", {"GET": control.access}),
+        Route("/control/ask", {"POST": control.ask}),
+        Route("/control/stop", {"POST": control.stop}),
+    ]
+    return Router(
+        routes,
+        refuse=lambda error, problem: msgspec.json.encode(
+            ErrorReply(error=_failed(error, problem))
+        ),
+        last_event=lambda error, problem: _event(_failed(error, problem)),
+    )
+
+
+def _failed(error: Exception, problem: Problem) -> Failed:
+    """What went wrong; what HTTP alone knows, and what nobody foresaw, gets the nearest code."""
+    if isinstance(error, AiplatError) and not isinstance(error, HttpError):
+        return Failed.of(error)
+    code = "internal" if problem.status >= 500 else "invalid_request"
+    return Failed(code, problem.message, problem.param)
+
+
+class Control:
+    """The routes."""
+
+    def __init__(self, operations: NodeOperations, settings: HttpSettings) -> None:
+        self._operations = operations
+        self._settings = settings
+        self._answers = Answers(operations, settings)
+
+    async def status(self, request: Request) -> None:
+        """The node, now."""
+        await request.reply(200, msgspec.json.encode(self._operations.status()))
+
+    async def models(self, request: Request) -> None:
+        """The models that can be asked for."""
+        known = await models_within(self._operations, self._settings.call_seconds)
+        await request.reply(200, msgspec.json.encode(ModelList(models=known)))
+
+    async def access(self, request: Request) -> None:
+        """How programs reach the HTTP door."""
+        await request.reply(200, msgspec.json.encode(self._operations.access()))
+
+    async def stop(self, request: Request) -> None:
+        """Begin to end the node."""
+        stop = _decode(await read_json(request, self._settings), Stop)
+        await request.reply(200, msgspec.json.encode(self._operations.stop(stop)))
+
+    async def ask(self, request: Request) -> None:
+        """Give an answer as events."""
+        ask = _decode(await read_json(request, self._settings), Ask)
+        submission = Submission(
+            id=request.id,
+            to="gateway",
+            work=Generate(ask.messages, ask.sampling),
+            model=ask.model,
+            deadline_ms=ask.deadline_ms,
+        )
+
+        async def work(answer: Answer) -> None:
+            await begin_stream(request)
+            await request.write(_event(Accepted(request=request.id)))
+            while not answer.ended:
+                batch = await next_batch(
+                    request, answer, self._settings.comment_seconds, lambda: _COMMENT
+                )
+                data = b"".join(map(_event, coalesced(batch)))
+                await request.write(data, last=answer.ended)
+
+        await self._answers.give(request, submission, work, peer=ask.peer)
+
+
+def coalesced(events: Sequence[AnswerEvent]) -> Iterable[AnswerEvent]:
+    """Join the deltas that follow each other; what they cost of the credit stays the same."""
+    deltas: list[Delta] = []
+    for event in events:
+        if isinstance(event, Delta):
+            deltas.append(event)
+            continue
+        if deltas:
+            yield _joined(deltas)
+            deltas = []
+        yield event
+    if deltas:
+        yield _joined(deltas)
+
+
+def _joined(deltas: list[Delta]) -> Delta:
+    if len(deltas) == 1:
+        return deltas[0]
+    logprobs = [delta.logprobs for delta in deltas if delta.logprobs is not None]
+    return Delta(
+        ids=tuple(token for delta in deltas for token in delta.ids),
+        text="".join(delta.text for delta in deltas),
+        logprobs=Logprobs(
+            tokens=tuple(token for one in logprobs for token in one.tokens),
+            top=tuple(top for one in logprobs for top in one.top),
+        )
+        if logprobs
+        else None,
+    )
+
+
+def _event(message: AnswerEvent | Accepted) -> bytes:
+    """One server-sent event, named by the message's tag."""
+    name = str(message.__struct_config__.tag).encode()
+    return b"event: " + name + b"\ndata: " + msgspec.json.encode(message) + b"\n\n"
+
+
+def _decode(body: bytes, wanted: type[Wanted]) -> Wanted:
+    try:
+        return msgspec.json.decode(body or b"{}", type=wanted)
+    except RecursionError:
+        raise InvalidRequest("The body's JSON is nested too deeply.") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InvalidRequest(f"The body does not fit: {clip(str(error), 200)}.") from None

@@ -1,0 +1,109 @@
+"""``POST /v1/chat/completions``: the hot route."""
+
+from __future__ import annotations
+
+import time
+
+from aiplat.domain.answers import MAX_DEADLINE_MS, Delta, Failed, Finished, Started, Submission
+from aiplat.domain.errors import InvalidRequest, clip
+from aiplat.http.answers import Answers, begin_stream, next_batch
+from aiplat.http.asgi import Headers, Request
+from aiplat.http.openai_api.chunks import ChunkStream
+from aiplat.http.openai_api.parsing import ChatRequest, parse_chat
+from aiplat.http.openai_api.rendering import WholeAnswer
+from aiplat.http.reading import read_json
+from aiplat.http.settings import HttpSettings
+from aiplat.roles.answering import Answer
+
+DEADLINE_HEADER = b"x-aiplat-deadline-ms"
+
+
+class Chat:
+    """The route.
+
+    Arguments:
+        answers: the answers under way at this door.
+        settings: bounds and pauses.
+    """
+
+    def __init__(self, answers: Answers, settings: HttpSettings) -> None:
+        self._answers = answers
+        self._settings = settings
+
+    async def __call__(self, request: Request) -> None:
+        """Answer one request, as a stream or whole."""
+        asked = parse_chat(await read_json(request, self._settings))
+        submission = Submission(
+            id=request.id,
+            to="gateway",
+            work=asked.work,
+            model=asked.model,
+            deadline_ms=self._deadline(request),
+        )
+
+        async def work(answer: Answer) -> None:
+            if asked.stream:
+                await self._stream(request, asked, answer)
+            else:
+                await self._whole(request, asked, answer)
+
+        await self._answers.give(request, submission, work)
+
+    def _deadline(self, request: Request) -> int:
+        """The answer's deadline in milliseconds: the request's header, or the setting."""
+        text = request.header(DEADLINE_HEADER)
+        if not text:
+            return round(self._settings.deadline_seconds * 1000)
+        name = DEADLINE_HEADER.decode()
+        if not (text.isascii() and text.isdigit() and len(text) <= 12):
+            raise InvalidRequest(
+                f"{name} must be a whole number of milliseconds, but is {clip(text)!r}.", param=name
+            )
+        if not 1 <= int(text) <= MAX_DEADLINE_MS:
+            raise InvalidRequest(
+                f"{name} must be from 1 to {MAX_DEADLINE_MS}, but is {int(text)}.", param=name
+            )
+        return int(text)
+
+    async def _whole(self, request: Request, asked: ChatRequest, answer: Answer) -> None:
+        whole = WholeAnswer(request.id, int(time.time()))
+        while True:
+            for event in await answer.next():
+                match event:
+                    case Delta():
+                        whole.delta(event)
+                    case Started():
+                        whole.started(event)
+                    case Failed():
+                        raise event.error()
+                    case Finished():
+                        body = whole.finish(event, asked.model)
+                        await request.reply(200, body, headers=_measured(event))
+                        return
+
+    async def _stream(self, request: Request, asked: ChatRequest, answer: Answer) -> None:
+        """Write chunks as they come.
+
+        The head waits for the first text, so that a failure before it has its proper status;
+        but no longer than the pause after which a comment says that the stream lives.
+        """
+        chunks = ChunkStream(request.id, asked.model, int(time.time()), asked.include_usage)
+
+        def comment() -> bytes:
+            return f": {chunks.waiting}\n\n".encode()
+
+        while not answer.ended:
+            batch = await next_batch(request, answer, self._settings.comment_seconds, comment)
+            data = chunks.feed(batch)
+            if data:
+                await begin_stream(request)
+                await request.write(data, last=chunks.complete)
+        if chunks.failed is not None:
+            raise chunks.failed
+
+
+def _measured(event: Finished) -> Headers:
+    """The time in the queue, where somebody took it."""
+    if not event.timings.total_ms:
+        return ()
+    return ((b"x-aiplat-queue-ms", f"{event.timings.queue_ms:.1f}".encode()),)

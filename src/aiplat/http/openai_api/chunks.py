@@ -1,0 +1,153 @@
+"""An answer's events as the chunks of OpenAI's stream. Pure: events in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started
+from aiplat.domain.errors import AiplatError
+from aiplat.http.openai_api.rendering import (
+    ChoiceLogprobs,
+    CompletionUsage,
+    FinishReason,
+    completion_id,
+    fingerprint,
+    logprobs_of,
+    reason_of,
+    usage_of,
+)
+
+DONE = b"data: [DONE]\n\n"
+_UNSET = msgspec.UNSET
+
+
+class ChunkDelta(msgspec.Struct, frozen=True):
+    """What a chunk adds to the message."""
+
+    role: Literal["assistant"] | msgspec.UnsetType = _UNSET
+    content: str | msgspec.UnsetType = _UNSET
+
+
+class ChunkChoice(msgspec.Struct, frozen=True):
+    """The one choice of a chunk."""
+
+    delta: ChunkDelta
+    finish_reason: FinishReason | None = None
+    logprobs: ChoiceLogprobs | None = None
+    index: int = 0
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the stream."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    system_fingerprint: str | None
+    choices: tuple[ChunkChoice, ...]
+    usage: CompletionUsage | msgspec.UnsetType | None = _UNSET
+
+
+class ChunkStream:
+    """Turns batches of events into what is written.
+
+    Arguments:
+        request_id: names the stream.
+        model: the name that was asked for, until a processor says its own.
+        created: Unix time, in seconds.
+        include_usage: whether a last chunk has the usage, and each before it a null.
+
+    Attributes:
+        failed: the error that ended the answer; text that came before it is still written.
+        complete: the answer ended well, and everything of it was fed.
+        waiting: what a comment says while there is nothing to write.
+    """
+
+    def __init__(self, request_id: str, model: str, created: int, include_usage: bool) -> None:
+        self.failed: AiplatError | None = None
+        self.complete = False
+        self.waiting = "waiting"
+        self._id = completion_id(request_id)
+        self._model = model
+        self._created = created
+        self._fingerprint: str | None = None
+        self._include_usage = include_usage
+        self._has_role = False
+
+    def feed(self, events: Sequence[AnswerEvent]) -> bytes:
+        """Write a batch: its text in one chunk, and the end if it holds it."""
+        out: list[bytes] = []
+        deltas: list[Delta] = []
+        for event in events:
+            match event:
+                case Delta():
+                    deltas.append(event)
+                case Queued():
+                    self.waiting = _describe(event)
+                case Started():
+                    self._start(event)
+                case Finished():
+                    self._write(out, deltas)
+                    self._finish(out, event)
+                case Failed():
+                    self._write(out, deltas)
+                    self.failed = event.error()
+                    return b"".join(out)
+        if not out:
+            self._write(out, deltas)
+        return b"".join(out)
+
+    def _start(self, event: Started) -> None:
+        self.waiting = "working"
+        self._model = event.manifest.name
+        self._fingerprint = fingerprint(event)
+
+    def _write(self, out: list[bytes], deltas: list[Delta]) -> None:
+        text = "".join(delta.text for delta in deltas)
+        logprobs = logprobs_of(deltas)
+        if text or logprobs is not None:
+            self._role(out)
+            out.append(self._chunk((ChunkChoice(ChunkDelta(content=text), None, logprobs),)))
+
+    def _role(self, out: list[bytes]) -> None:
+        if not self._has_role:
+            self._has_role = True
+            first = ChunkDelta(role="assistant", content="")
+            out.append(self._chunk((ChunkChoice(first),)))
+
+    def _finish(self, out: list[bytes], event: Finished) -> None:
+        try:
+            reason = reason_of(event)
+        except AiplatError as error:
+            self.failed = error
+            return
+        self._role(out)
+        out.append(self._chunk((ChunkChoice(ChunkDelta(), reason),)))
+        if self._include_usage:
+            out.append(self._chunk((), usage_of(event.usage)))
+        out.append(DONE)
+        self.complete = True
+
+    def _chunk(
+        self, choices: tuple[ChunkChoice, ...], usage: CompletionUsage | None = None
+    ) -> bytes:
+        chunk = Chunk(
+            id=self._id,
+            created=self._created,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            choices=choices,
+            usage=usage if self._include_usage else _UNSET,
+        )
+        return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+def _describe(event: Queued) -> str:
+    """The comment of a request that waits. Its reason is left out: a peer may have written it."""
+    if event.expected_wait_ms:
+        return f"queued, {event.place} before it, about {event.expected_wait_ms / 1000:.0f} s"
+    return f"queued, {event.place} before it"

@@ -1,0 +1,179 @@
+"""OpenAI's shapes of an answer: the whole completion, and the parts that its chunks share.
+
+Source: the published schemas `CreateChatCompletionResponse` and its stream's. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from aiplat.domain.answers import Delta, Finished, Logprobs, Started, TokenLogprob
+from aiplat.domain.errors import ShuttingDown
+from aiplat.domain.usage import Usage
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+_LEAST_LOGPROB = -9999.0  # OpenAI's, for what JSON cannot say: minus infinity
+
+
+class TopLogprob(msgspec.Struct, frozen=True):
+    """A token that could have stood in a token's place."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ContentLogprob(TopLogprob, frozen=True):
+    """A token of the answer, with the likeliest in its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(msgspec.Struct, frozen=True):
+    """The logprobs of a choice, or of a chunk of it."""
+
+    content: list[ContentLogprob]
+    refusal: None = None
+
+
+class PromptDetails(msgspec.Struct, frozen=True):
+    """Of the prompt's tokens, those whose work was done before."""
+
+    cached_tokens: int
+
+
+class CompletionUsage(msgspec.Struct, frozen=True):
+    """Tokens. `exact_tokens` is there only where the engine gave no token ids, and false then."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    exact_tokens: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class AnswerMessage(msgspec.Struct, frozen=True):
+    """What the model said."""
+
+    content: str
+    role: Literal["assistant"] = "assistant"
+    refusal: None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The one choice of a whole answer."""
+
+    message: AnswerMessage
+    finish_reason: FinishReason
+    logprobs: ChoiceLogprobs | None = None
+    index: int = 0
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    system_fingerprint: str | None
+    choices: tuple[Choice]
+    usage: CompletionUsage
+
+
+def completion_id(request_id: str) -> str:
+    """The answer's id: the request's, behind OpenAI's prefix."""
+    return f"chatcmpl-{request_id.removeprefix('req-')}"
+
+
+def fingerprint(started: Started) -> str:
+    """What OpenAI calls the system fingerprint is our numerics class."""
+    return f"fp_{started.manifest.numerics}"
+
+
+def usage_of(usage: Usage) -> CompletionUsage:
+    """Tokens in OpenAI's words."""
+    return CompletionUsage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.total_tokens,
+        PromptDetails(usage.cached_tokens),
+        msgspec.UNSET if usage.exact else False,
+    )
+
+
+def reason_of(finished: Finished) -> FinishReason:
+    """Why it ended.
+
+    Raises:
+        ShuttingDown: it was cancelled, and not by its reader, who would not ask.
+    """
+    if finished.reason == "cancelled":
+        raise ShuttingDown("The answer was cancelled inside the network before its end. Ask again.")
+    return finished.reason
+
+
+def logprobs_of(deltas: Iterable[Delta]) -> ChoiceLogprobs | None:
+    """The logprobs of some deltas; None where none were asked for."""
+    content: list[ContentLogprob] = []
+    some = False
+    for delta in deltas:
+        if delta.logprobs is not None:
+            some = True
+            content += _content(delta.logprobs)
+    return ChoiceLogprobs(content) if some else None
+
+
+def _content(logprobs: Logprobs) -> Iterable[ContentLogprob]:
+    for place, token in enumerate(logprobs.tokens):
+        top = logprobs.top[place] if place < len(logprobs.top) else ()
+        yield ContentLogprob(
+            token.text, _finite(token.logprob), _bytes(token),
+            [TopLogprob(one.text, _finite(one.logprob), _bytes(one)) for one in top],
+        )  # fmt: skip
+
+
+def _finite(logprob: float) -> float:
+    return logprob if math.isfinite(logprob) else _LEAST_LOGPROB
+
+
+def _bytes(token: TokenLogprob) -> list[int]:
+    return list(token.text.encode("utf-8", "replace"))
+
+
+class WholeAnswer:
+    """Gathers an answer's events to one completion."""
+
+    def __init__(self, request_id: str, created: int) -> None:
+        self._id = request_id
+        self._created = created
+        self._deltas: list[Delta] = []
+        self._started: Started | None = None
+
+    def started(self, event: Started) -> None:
+        """A processor works on it; a later one, after a move, has the last word."""
+        self._started = event
+
+    def delta(self, event: Delta) -> None:
+        """The next text."""
+        self._deltas.append(event)
+
+    def finish(self, event: Finished, model: str) -> bytes:
+        """The completion's JSON; `model` is the name that was asked for."""
+        reason = reason_of(event)
+        text = "".join(delta.text for delta in self._deltas)
+        started = self._started
+        return msgspec.json.encode(
+            Completion(
+                id=completion_id(self._id),
+                created=self._created,
+                model=started.manifest.name if started else model,
+                system_fingerprint=fingerprint(started) if started else None,
+                choices=(Choice(AnswerMessage(text), reason, logprobs_of(self._deltas)),),
+                usage=usage_of(event.usage),
+            )
+        )

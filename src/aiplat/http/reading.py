@@ -1,0 +1,157 @@
+"""The JSON of a request, and its fields one by one, with errors that name field and value."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from aiplat.domain.errors import InvalidRequest, clip
+from aiplat.http.asgi import Request
+from aiplat.http.errors import WrongMediaType
+from aiplat.http.settings import HttpSettings
+
+_HUGE = 2**64
+
+
+async def read_json(request: Request, settings: HttpSettings) -> bytes:
+    """Read a body that says it is JSON; it is not yet parsed.
+
+    Raises:
+        WrongMediaType: it says otherwise, or is packed.
+        RequestTooLarge, SlowBody, ClientGone: as `Request.body`.
+    """
+    media, _, parameters = request.header(b"content-type").partition(";")
+    if media.strip().lower() != "application/json":
+        raise WrongMediaType(
+            f"Content-Type must be application/json, but is {clip(media) or 'not given'!r}."
+        )
+    charset = parameters.lower().replace('"', "").partition("charset=")[2].strip()
+    if charset not in ("", "utf-8", "utf8"):
+        raise WrongMediaType(f"JSON is always UTF-8 here, but its charset is {clip(charset)!r}.")
+    packing = request.header(b"content-encoding")
+    if packing.lower() not in ("", "identity"):
+        raise WrongMediaType(f"Send the body as it is: {clip(packing)!r} is not unpacked here.")
+    return await request.body(settings.max_body_bytes, settings.body_seconds)
+
+
+def parse_object(body: bytes) -> dict[str, object]:
+    """Parse a JSON object (RFC 8259) of any fields.
+
+    Raises:
+        InvalidRequest: it is not valid UTF-8, not JSON, nested too deeply, or no object.
+    """
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"The body is not valid UTF-8: byte {error.start} does not fit."
+        ) from None
+    try:
+        value = msgspec.json.decode(body)
+    except RecursionError:
+        raise InvalidRequest("The body's JSON is nested too deeply.") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {clip(str(error), 120)}.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"The body must be a JSON object, but is {shown(value)}.")
+    return value
+
+
+def shown(value: object) -> str:
+    """A value as a sentence can hold it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(clip(value))
+        case int() if abs(value) >= _HUGE:
+            return "a number with more than 64 bits"
+        case int() | float():
+            return repr(value)
+        case list():
+            return f"an array of {len(value)}"
+        case _:
+            return "an object"
+
+
+class Fields:
+    """The fields of a JSON object. What is null counts as not given.
+
+    Arguments:
+        values: the object.
+        where: its own place in the request, such as ``messages[0]``.
+    """
+
+    def __init__(self, values: dict[str, object], where: str = "") -> None:
+        self._values = values
+        self._where = where
+
+    def path(self, name: str) -> str:
+        """The name of a field from the request's root."""
+        return f"{self._where}.{name}" if self._where else name
+
+    def raw(self, name: str) -> object:
+        """A field as it is; None when it is not given."""
+        return self._values.get(name)
+
+    def wrong(self, name: str, wanted: str) -> InvalidRequest:
+        """The error for a field that is not `wanted`."""
+        path = self.path(name)
+        return InvalidRequest(
+            f"{path} must be {wanted}, but is {shown(self._values.get(name))}.", param=path
+        )
+
+    def number(self, name: str) -> float | None:
+        """A field that holds a number."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.wrong(name, "a number")
+        if abs(value) >= _HUGE or not math.isfinite(value):
+            raise self.wrong(name, "a number of a sensible size")
+        return float(value)
+
+    def integer(self, name: str) -> int | None:
+        """A field that holds a whole number."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.wrong(name, "a whole number")
+        if abs(value) >= _HUGE:
+            raise self.wrong(name, "a whole number of at most 64 bits")
+        return value
+
+    def flag(self, name: str) -> bool | None:
+        """A field that holds true or false."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        raise self.wrong(name, "true or false")
+
+    def text(self, name: str) -> str | None:
+        """A field that holds a string."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        raise self.wrong(name, "a string")
+
+    def array(self, name: str) -> list[object] | None:
+        """A field that holds an array."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, list):
+            return value
+        raise self.wrong(name, "an array")
+
+    def inner(self, name: str) -> Fields | None:
+        """A field that holds an object."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self.wrong(name, "an object")
+        return Fields(value, self.path(name))

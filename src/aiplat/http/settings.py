@@ -1,0 +1,73 @@
+"""The settings of the HTTP doors. Times are in seconds, sizes in bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the HTTP doors listen, and the bounds of what comes through them."""
+
+    SECTION: ClassVar[str] = "http"
+
+    bind: Annotated[
+        str,
+        Meta(
+            description="HOST:PORT of the front door; port 0 picks one. Loopback only, until "
+            "accounts exist.",
+            min_length=1,
+            max_length=255,
+        ),
+    ] = "127.0.0.1:8777"
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names, besides those of loopback, that a request's Host may hold.",
+            max_length=100,
+        ),
+    ] = ()
+    max_connections: Annotated[
+        int, Meta(description="Connections at once; one more is refused.", ge=1, le=100_000)
+    ] = 1024
+    max_requests: Annotated[
+        int, Meta(description="Answers under way at once; one more is refused.", ge=1, le=100_000)
+    ] = 512
+    max_body_bytes: Annotated[
+        int,
+        Meta(
+            description="Size of a request's body; less than a frame of the wire (1 MiB).",
+            ge=1_000,
+            le=1_000_000,
+        ),
+    ] = 900_000
+    max_header_bytes: Annotated[
+        int, Meta(description="Size of a request's line and headers.", ge=1_000, le=1_000_000)
+    ] = 32_768
+    body_seconds: Annotated[
+        Seconds, Meta(description="How long a request's body may take to arrive.")
+    ] = 30.0
+    keep_alive_seconds: Annotated[
+        Seconds, Meta(description="How long a connection may be idle, or send no whole header.")
+    ] = 60.0
+    stalled_seconds: Annotated[
+        Seconds, Meta(description="How long a reader may take nothing of what is sent to it.")
+    ] = 60.0
+    comment_seconds: Annotated[
+        Seconds,
+        Meta(description="Pause after which a waiting stream is kept alive by a comment."),
+    ] = 5.0
+    call_seconds: Annotated[
+        Seconds, Meta(description="How long a small question, such as the models, may take.")
+    ] = 10.0
+    deadline_seconds: Annotated[
+        Seconds, Meta(description="How long an answer may take when the request does not say.")
+    ] = 600.0
+    graceful_seconds: Annotated[
+        float,
+        Meta(description="How long running answers get when the door closes.", ge=0, le=86_400),
+    ] = 30.0

@@ -1,0 +1,199 @@
+"""The sockets that the doors listen on: made, checked and removed here. Knows no HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import ipaddress
+import os
+import socket
+import stat
+from pathlib import Path
+
+from aiplat.domain.errors import ConfigError, clip
+
+BACKLOG = 256
+_SUN_PATH = 107  # bytes of a Unix socket's path that Linux takes (unix(7)), less the final zero
+
+
+class PortInUse(ConfigError):
+    """Another program, or another node, listens at the door's address already."""
+
+
+class NodeRuns(ConfigError):
+    """A live node answers at the control socket already."""
+
+
+def parse_bind(bind: str) -> tuple[str, int]:
+    """Split ``HOST:PORT``; a name becomes its loopback address.
+
+    Raises:
+        ConfigError: it is not of that form, or not loopback.
+    """
+    host, colon, port = bind.rpartition(":")
+    host = host.strip("[]")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65_535:
+        raise ConfigError(
+            f"http.bind must be HOST:PORT, such as 127.0.0.1:8777, but is {clip(bind)!r}."
+        )
+    try:
+        loopback = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        loopback = None
+    if loopback is None or not loopback.is_loopback:
+        raise ConfigError(
+            f"http.bind is {clip(bind)!r}, but until accounts exist the HTTP door listens on "
+            f"loopback only. Use 127.0.0.1:{int(port)}, and a tunnel (ssh -L) from elsewhere."
+        )
+    return str(loopback), int(port)
+
+
+def listen_tcp(bind: str) -> socket.socket:
+    """Listen at ``HOST:PORT``; port 0 picks a free one.
+
+    Raises:
+        PortInUse: somebody else does.
+        ConfigError: the address does not fit, or the system refuses it.
+    """
+    host, port = parse_bind(bind)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)  # here, as two may bind one address and only one can listen
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"{bind} is in use already. End what listens there, or choose another port with "
+                "--http HOST:PORT (port 0 picks a free one)."
+            ) from None
+        raise ConfigError(
+            f"The HTTP door cannot listen on {bind}: {error.strerror}. Choose another with "
+            "--http HOST:PORT."
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+def base_url(sock: socket.socket) -> str:
+    """Where a door that listens on `sock` is reached."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class UnixDoor:
+    """A listening Unix socket that only its owner can reach, and that goes when it is closed.
+
+    A lock beside the path is held while it is open. It tells a live node, even one that is
+    frozen, from a dead one whose socket may be replaced, and two nodes that start at once
+    cannot both replace it.
+
+    Raises:
+        NodeRuns: another one is open at `path`.
+        ConfigError: the path is too long, no socket, or others may reach it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        size = len(os.fsencode(path))
+        if size > _SUN_PATH:
+            raise ConfigError(
+                f"The control socket's path has {size} bytes, but a socket's may have at most "
+                f"{_SUN_PATH}: {path}. Choose a shorter one with --control."
+            )
+        _check_folder(path.parent)
+        self._lock = self._take_lock()
+        self.socket: socket.socket | None = None
+        try:
+            self.socket = self._listen()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _take_lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            lock = os.open(f"{self.path}.lock", flags, 0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"The lock {self.path}.lock cannot be opened: {error.strerror}."
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise NodeRuns(f"A node already runs at {self.path}. `aiplat stop` ends it.") from None
+        return lock
+
+    def _listen(self) -> socket.socket:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(self.path.lstat().st_mode):
+                raise ConfigError(
+                    f"{self.path} is there and is no socket. Move it away, or choose another "
+                    "with --control."
+                )
+            _check_dead(self.path)
+            self.path.unlink()
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.bind(os.fspath(self.path))
+            # bind makes it 0755; until this line the folder alone keeps others out
+            os.chmod(self.path, 0o600)
+            self._inode = self.path.lstat().st_ino
+            sock.listen(BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise ConfigError(
+                f"The control socket {self.path} cannot be made: {error.strerror}."
+            ) from None
+        sock.setblocking(False)
+        return sock
+
+    def close(self) -> None:
+        """Remove the socket, if it is still this one, and let go of the lock."""
+        if self.socket is None:
+            return
+        self.socket.close()
+        self.socket = None
+        with contextlib.suppress(OSError):
+            if self.path.lstat().st_ino == self._inode:
+                self.path.unlink()
+        os.close(self._lock)
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the socket's folder for its owner alone, or see that it is so."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        info = folder.stat()
+    except OSError as error:
+        raise ConfigError(
+            f"The control socket's folder {folder} cannot be made: {error.strerror}."
+        ) from None
+    if not stat.S_ISDIR(info.st_mode):
+        raise ConfigError(f"{folder} is no folder: the control socket cannot be in it.")
+    if info.st_uid != os.geteuid() or info.st_mode & 0o077:
+        raise ConfigError(
+            f"The control socket's folder {folder} must be yours alone (it has mode "
+            f"{stat.S_IMODE(info.st_mode):04o}, owner {info.st_uid}): run `chmod 700 {folder}`, or "
+            "choose another with --control."
+        )
+
+
+def _check_dead(path: Path) -> None:
+    """Raise `NodeRuns` if somebody listens, without our lock, at a socket that is there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        except BlockingIOError:
+            pass  # its queue is full: it lives
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be looked at: {error.strerror}.") from None
+    raise NodeRuns(f"A node already runs at {path}. `aiplat stop` ends it.")

@@ -1,0 +1,272 @@
+"""A node without a network: `NodeOperations` whose inference says what a test wrote down."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from aiplat.control.messages import Access, ModelStatus, Status, Stop, Stopping
+from aiplat.domain.answers import (
+    AnswerEvent,
+    AnswerSink,
+    Asking,
+    Delta,
+    Failed,
+    Finished,
+    Inference,
+    Queued,
+    Started,
+    Submission,
+)
+from aiplat.domain.chat import Generate
+from aiplat.domain.errors import AiplatError
+from aiplat.domain.models import Manifest
+from aiplat.domain.usage import Timings, Usage
+from aiplat.http.app import make_control_app, make_public_app
+from aiplat.http.serving import serve_public
+from aiplat.http.settings import HttpSettings
+from aiplat.telemetry.metrics import Metrics
+
+TOKEN = "sk-aip-local-0123456789abcdef"
+PEER = "12D3KooWFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
+MANIFEST = Manifest(
+    name="echo", weights="00", tokenizer="11", template="22", recipe=1, dtype="float32",
+    context=4096, vocabulary=1000, backend="echo",
+)  # fmt: skip
+
+
+class Hold:
+    """In a script: nothing more is said until the test calls `FakeAsking.release`."""
+
+
+HOLD = Hold()
+Step = AnswerEvent | Hold
+Script = Callable[[Submission], Iterable[Step]]
+
+
+def started(prompt_tokens: int = 5) -> Started:
+    """A processor begins."""
+    return Started(MANIFEST, prompt_tokens, processor=PEER, gateway=PEER)
+
+
+def finished(tokens: int, *, exact: bool = True) -> Finished:
+    """A good end after `tokens`."""
+    timings = Timings(queue_ms=1.5, first_token_ms=2.0, total_ms=3.0)
+    return Finished("stop", Usage(5, tokens, exact=exact), timings)
+
+
+def words(*texts: str) -> list[Step]:
+    """A whole answer that says `texts`, a token each."""
+    deltas = [Delta((place,), text) for place, text in enumerate(texts)]
+    return [Queued(), started(), *deltas, finished(len(texts))]
+
+
+@dataclass
+class FakeAsking:
+    """One request at the fake, which a test can look at and drive.
+
+    Says the next step of its script when the credit allows, each in a turn of the loop of its
+    own; so what is joined on the way depends on the reader, as it does in a real node.
+    """
+
+    submission: Submission
+    sink: AnswerSink
+    script: Iterator[Step]
+    credit: int
+    batched: bool = True
+    accepted: int = 0
+    cancelled: trio.Event = field(default_factory=trio.Event)
+    ended: bool = False
+    said: int = 0
+    _ahead: deque[Step] = field(default_factory=deque)
+    _held: bool = False
+
+    def accept(self, tokens: int, credit: int) -> None:
+        """Hear what was taken."""
+        self.accepted = tokens
+        self.credit += credit
+        self.go_on()
+
+    def cancel(self) -> None:
+        """Hear that nobody wants it any more."""
+        if not self.cancelled.is_set():
+            self.cancelled.set()
+            self._say(Finished("cancelled", Usage(5, self.said)))
+
+    def release(self) -> None:
+        """Go on after a `HOLD`."""
+        self._held = False
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Say more soon: never from inside a call of the reader's."""
+        trio.lowlevel.current_trio_token().run_sync_soon(self._turn)
+
+    def _turn(self) -> None:
+        while not (self.ended or self._held) and self._one():
+            if not self.batched:
+                self.go_on()
+                return
+
+    def _one(self) -> bool:
+        if not self._ahead:
+            step = next(self.script, None)
+            if step is None:
+                return False
+            self._ahead.append(step)
+        step = self._ahead[0]
+        if isinstance(step, Hold):
+            self._held = True
+        elif isinstance(step, Delta) and step.cost > self.credit:
+            return False
+        else:
+            self._say(step)
+        self._ahead.popleft()
+        return True
+
+    def _say(self, event: AnswerEvent) -> None:
+        if self.ended:
+            return
+        if isinstance(event, Delta):
+            self.credit -= event.cost
+            self.said += len(event.ids)
+        self.ended = isinstance(event, Finished | Failed)
+        self.sink.deliver(event)
+
+
+class FakeInference:
+    """An `Inference` that follows a script, and remembers what it was asked."""
+
+    def __init__(self, script: Script, *, batched: bool = True) -> None:
+        self.script = script
+        self.batched = batched
+        self.refuse: AiplatError | None = None
+        self.asked: list[FakeAsking] = []
+        self._send, self._receive = trio.open_memory_channel[FakeAsking](1000)
+
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Begin (`Inference.submit`)."""
+        if self.refuse is not None:
+            raise self.refuse
+        asking = FakeAsking(
+            submission, sink, iter(self.script(submission)), submission.credit, self.batched
+        )
+        self.asked.append(asking)
+        self._send.send_nowait(asking)
+        asking.go_on()
+        return asking
+
+    async def next_asking(self) -> FakeAsking:
+        """Wait for the next request that arrives."""
+        with trio.fail_after(5):
+            return await self._receive.receive()
+
+
+def say_prompt(submission: Submission) -> list[Step]:
+    """The script that says the last message's words again."""
+    assert isinstance(submission.work, Generate)
+    text = submission.work.messages[-1].content
+    return words(*[word + " " for word in text.split(" ")])
+
+
+class FakeNode:
+    """`NodeOperations`, all of it in plain fields."""
+
+    def __init__(self, script: Script = say_prompt, *, batched: bool = True) -> None:
+        self.answers = FakeInference(script, batched=batched)
+        self.http = "http://127.0.0.1:0"
+        self.peers_asked: list[str] = []
+        self.not_there: AiplatError | None = None
+        self.lacking: tuple[str, ...] = ()
+        self.stops: list[Stop] = []
+        self.offered: tuple[ModelStatus, ...] = (
+            ModelStatus(name="echo", state="ready", processors=1, slots=4, context=4096),
+            ModelStatus(name="org/large", state="loading", processors=1),
+            ModelStatus(name="broken", state="failed", note="its file is cut off"),
+        )
+
+    def status(self) -> Status:
+        """The node, now."""
+        return Status(
+            peer_id=PEER, addresses=(f"/ip4/127.0.0.1/tcp/4001/p2p/{PEER}",), http=self.http,
+            control="/run/fake.sock", roles=("client", "gateway"), models=self.offered, peers=(),
+            version="0", pid=1,
+        )  # fmt: skip
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """What may be asked for."""
+        if self.not_there is not None:
+            raise self.not_there
+        return self.offered
+
+    async def inference(self, peer: str = "") -> Inference:
+        """Who answers."""
+        self.peers_asked.append(peer)
+        if self.not_there is not None:
+            raise self.not_there
+        return self.answers
+
+    def access(self) -> Access:
+        """How to come in."""
+        return Access(base_url=self.http, api_key=TOKEN)
+
+    def missing(self) -> tuple[str, ...]:
+        """What it lacks."""
+        return self.lacking
+
+    def stop(self, stop: Stop) -> Stopping:
+        """Remember that it was asked to end."""
+        self.stops.append(stop)
+        return Stopping(stopping=True, pid=1)
+
+
+@dataclass
+class Door:
+    """A front door that is open, and what a test needs of it."""
+
+    url: str
+    node: FakeNode
+    metrics: Metrics
+    closing: trio.Event
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that let a request in."""
+        return {"authorization": f"Bearer {TOKEN}"}
+
+
+@asynccontextmanager
+async def open_door(
+    node: FakeNode | None = None, settings: HttpSettings | None = None
+) -> AsyncIterator[Door]:
+    """Open the real front door before a fake node, on a free port; cut it at the end."""
+    node = node or FakeNode()
+    settings = (settings or HttpSettings()).__replace__(bind="127.0.0.1:0")
+    metrics = Metrics()
+    closing = trio.Event()
+    app = make_public_app(node, settings, TOKEN, metrics)
+
+    async def serve(task_status: trio.TaskStatus[str]) -> None:
+        await serve_public(
+            app, settings, shutdown_trigger=closing.wait, metrics=metrics, task_status=task_status
+        )
+
+    async with trio.open_nursery() as nursery:
+        node.http = await nursery.start(serve)
+        yield Door(node.http, node, metrics, closing)
+        nursery.cancel_scope.cancel()
+
+
+__all__ = [
+    "HOLD", "MANIFEST", "PEER", "TOKEN", "Door", "FakeAsking", "FakeInference", "FakeNode",
+    "finished", "make_control_app", "open_door", "say_prompt", "started", "words",
+]  # fmt: skip
