@@ -114,7 +114,9 @@ class Channel:
         self._settings = settings
         self._metrics = metrics
         self._early = list(early)
-        self._link = Link(pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)))
+        self._link = Link(
+            pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)), self._farewell
+        )
         self._asked: dict[int, Outgoing] = {}
         self._serving: dict[int, Incoming] = {}
         self._calls: dict[int, tuple[trio.Event, list[Reply]]] = {}
@@ -269,6 +271,9 @@ class Channel:
             last = self._machine.send(goodbye)
         self._link.end(ending, last)
 
+    def _farewell(self) -> bytes:
+        return self._machine.send(Goodbye("bye", "The node stops."))
+
     # -- out -------------------------------------------------------------------------------------
 
     def _send(self, message: Message, number: int = 0) -> None:
@@ -391,5 +396,4 @@ class Channel:
 
 def said_goodbye(goodbye: Goodbye) -> str:
     """The clause for a peer's goodbye, in its own words."""
-    words = f": {clip(goodbye.message, 200)}" if goodbye.message else ""
-    return f"it said goodbye: {clip(goodbye.code)}{words}"
+    return f"it said goodbye: {clip(goodbye.message or goodbye.code, 200).rstrip('.')}"

@@ -23,9 +23,10 @@ from aiplat.domain.errors import ConfigError
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import Endpoint, parse_listen
 from aiplat.node.identity import Identity
+from aiplat.node.mends import mend_libp2p
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
-from aiplat.node.swarm import Guarded, bind, quiet_libp2p
+from aiplat.node.swarm import Guarded, bind
 from aiplat.protocol.messages import PROTOCOL_ID
 from aiplat.telemetry.metrics import Metrics
 
@@ -138,7 +139,7 @@ async def open_host(
     sockets: dict[str, trio.SocketListener],
 ) -> AsyncIterator[Host]:
     """Run a host over these sockets while the block lasts."""
-    quiet_libp2p()
+    mend_libp2p()
     swarm = Guarded(identity, settings, metrics, sockets)
     host = Host(swarm, settings, [f"{address}/p2p/{identity.peer_id}" for address in sockets])
     async with host.running([Multiaddr(address) for address in sockets]):

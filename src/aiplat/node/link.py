@@ -28,6 +28,9 @@ class Pipe(Protocol):
     async def write(self, data: bytes) -> None:
         """Send all of `data`; any exception when it cannot."""
 
+    async def finish(self) -> None:
+        """Say that nothing more will be written."""
+
     def abort(self) -> None:
         """Close it in both directions now; what waits in `read` or `write` comes back."""
 
@@ -50,6 +53,7 @@ class Link:
         settings: bounds and deadlines.
         received: takes the bytes that came, at once.
         beat: says the heartbeat with this nonce.
+        farewell: the last words when the node stops.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Link:
         settings: NodeSettings,
         received: Callable[[bytes], None],
         beat: Callable[[int], None],
+        farewell: Callable[[], bytes],
     ) -> None:
         self.ending: Ending | None = None
         self.pulse = Pulse(
@@ -67,6 +72,7 @@ class Link:
         self._settings = settings
         self._received = received
         self._beat = beat
+        self._farewell = farewell
         self._outbox = Outbox(settings.write_bytes, settings.bulk_bytes)
         self._sleeping_writer = trio.lowlevel.ParkingLot()
         self._doomed = trio.Event()
@@ -115,7 +121,8 @@ class Link:
         try:
             await trio.sleep_forever()
         finally:
-            self.end(Ending("stopped", "this node stops"))
+            if self.ending is None:
+                self.end(Ending("stopped", "this node stops"), self._farewell())
 
     async def _live(self, ended: Callable[[Ending], None]) -> None:
         async with trio.open_nursery() as nursery:
@@ -136,6 +143,10 @@ class Link:
             return
         with trio.move_on_after(self._settings.linger_seconds):
             await self._flushed.wait()
+            try:
+                await self._pipe.finish()
+            except Exception:  # noqa: BLE001  # of libp2p's many kinds: it is finished, then
+                return
             await self._deaf.wait()
 
     # -- its tasks -------------------------------------------------------------------------

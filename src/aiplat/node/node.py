@@ -12,7 +12,7 @@ import trio
 
 from aiplat.domain.errors import AiplatError, NoPeer, NotReady, clip
 from aiplat.domain.ids import PeerId, Role, short
-from aiplat.node.addresses import Target, parse_target
+from aiplat.node.addresses import Target, parse_listen, parse_target
 from aiplat.node.channel import Channel, ChannelHandler
 from aiplat.node.duplicates import Claim, replaces
 from aiplat.node.handshake import HandshakeFailed, accept, offer, say_goodbye
@@ -23,6 +23,7 @@ from aiplat.node.known import KnownPeers
 from aiplat.node.link import Pipe
 from aiplat.node.reaching import no_peer, too_slow
 from aiplat.node.settings import NodeSettings
+from aiplat.node.swarm import bind
 from aiplat.protocol.channel import ChannelMachine
 from aiplat.protocol.messages import Announce, Call, Drain, Goodbye, Hello, Reply
 from aiplat.telemetry.metrics import Metrics
@@ -132,6 +133,18 @@ class Node:
         self._on_channel = on_channel
         self._admit = admit
         sockets = await bind_all(self._settings)
+        endpoints = [parse_listen(address) for address in sockets]
+        while True:
+            await self._live(sockets, task_status)
+            log.error("the libp2p host ended by itself and is started again")
+            task_status = trio.TASK_STATUS_IGNORED
+            await trio.sleep(self._settings.reconnect_min_seconds)
+            sockets = await bind(endpoints)
+
+    async def _live(
+        self, sockets: dict[str, trio.SocketListener], task_status: trio.TaskStatus[None]
+    ) -> None:
+        """One life of the host, and of the channels over it; comes back when it died."""
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
             host: Host = await nursery.start(self._run_host, sockets, stop)
@@ -144,7 +157,7 @@ class Node:
                     log.info("listening", extra={"addresses": self.addresses})
                     task_status.started()
                     await host.wait_dead()
-                    raise RuntimeError("the libp2p host ended by itself")
+                    self._nursery.cancel_scope.cancel()
             finally:
                 self._host = self._nursery = None
                 stop.set()

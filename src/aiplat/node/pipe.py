@@ -30,6 +30,10 @@ class StreamPipe:
         """Send all of `data`; it may wait 5 s on a full window, and then raises."""
         await self._stream.write(data)
 
+    async def finish(self) -> None:
+        """Close our half: the peer reads to the end of what was written."""
+        await self._stream.close()
+
     def abort(self) -> None:
         """Close the connection under it; libp2p notices and clears up."""
         self._stream.closed = self._stream.send_closed = True

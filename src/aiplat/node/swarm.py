@@ -16,7 +16,6 @@ from libp2p.custom_types import StreamHandlerFn, THandler, TProtocol
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.config import ConnectionConfig, RetryConfig
-from libp2p.network.connection import swarm_connection
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
@@ -35,18 +34,6 @@ from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.node.swarm")
-
-
-def quiet_libp2p() -> None:
-    """Send libp2p's loggers where logging goes (guard 11).
-
-    It takes its root logger off the tree at import, which hides its warnings, and one of its
-    modules calls `logging.debug`, which puts a handler for stderr on the root.
-    """
-    root = logging.getLogger("libp2p")
-    root.handlers.clear()
-    root.propagate = True
-    vars(swarm_connection)["logging"] = logging.getLogger(swarm_connection.__name__)
 
 
 class Listening(IListener):

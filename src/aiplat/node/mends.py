@@ -1,0 +1,49 @@
+"""Faults of py-libp2p 0.8.1 that are mended for the whole process, before a host is made."""
+
+from __future__ import annotations
+
+import logging
+
+from libp2p.exceptions import ParseError
+from libp2p.io.abc import Reader
+from libp2p.io.utils import read_exactly
+from libp2p.network.connection import swarm_connection
+from libp2p.protocol_muxer import multiselect_communicator
+from libp2p.utils.varint import decode_uvarint_from_stream
+
+MAX_LINE = 64 * 1024
+"""Bytes of one line of a negotiation, as go-libp2p has it."""
+
+
+def mend_libp2p() -> None:
+    """Put them right; again is no harm."""
+    _route_loggers()
+    vars(multiselect_communicator)["read_delim"] = _read_line
+
+
+def _route_loggers() -> None:
+    """Send its loggers where logging goes, and nowhere else (guard 11).
+
+    At import it takes its root logger off the tree, so that its warnings go to stderr by
+    Python's last resort; and one of its modules calls `logging.debug`, which puts a handler
+    for stderr on the root when there is none.
+    """
+    root = logging.getLogger("libp2p")
+    root.handlers.clear()
+    root.propagate = True
+    vars(swarm_connection)["logging"] = logging.getLogger(swarm_connection.__name__)
+
+
+async def _read_line(reader: Reader) -> bytes:
+    """One line of a negotiation. The original reads as many bytes as the peer says."""
+    length = await decode_uvarint_from_stream(reader)
+    if not 0 < length <= MAX_LINE:
+        raise ParseError(f"a line of {length} bytes; 1 to {MAX_LINE} are allowed")
+    line = await read_exactly(reader, length)
+    if line[-1:] != b"\n":
+        raise ParseError("a line without its end")
+    try:
+        line.decode()  # the caller will, and lets what that raises pass
+    except UnicodeDecodeError as fault:
+        raise ParseError("a line that is no text") from fault
+    return line[:-1]

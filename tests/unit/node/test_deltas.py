@@ -1,0 +1,43 @@
+"""Deltas joined and cut: nothing is lost, doubled, or sent without credit."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiplat.domain.answers import Delta, Logprobs, TokenLogprob
+from aiplat.node.deltas import join, split
+
+texts = st.text(max_size=20)
+
+
+@st.composite
+def deltas(draw: st.DrawFn) -> Delta:
+    ids = draw(st.lists(st.integers(0, 999), max_size=8).map(tuple))
+    logprobs = None
+    if ids and draw(st.booleans()):
+        tokens = tuple(TokenLogprob(i, "x", -0.5) for i in ids)
+        tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in ids)
+        logprobs = Logprobs(tokens, tops)
+    return Delta(ids, draw(texts), logprobs)
+
+
+@given(deltas(), st.integers(0, 2000))
+def test_a_cut_costs_no_more_than_the_credit_and_loses_nothing(delta: Delta, credit: int) -> None:
+    head, rest = split(delta, credit)
+    if head is None:
+        assert rest == delta
+        return
+    assert 0 < head.cost <= credit or delta.cost == 0
+    whole = head if rest is None else join(head, rest)
+    assert (whole.ids, whole.text) == (delta.ids, delta.text)
+    assert whole.cost == delta.cost
+    assert whole.logprobs == delta.logprobs
+
+
+@given(deltas(), deltas())
+def test_what_is_joined_costs_what_it_did(first: Delta, second: Delta) -> None:
+    joined = join(first, second)
+    assert joined.cost == first.cost + second.cost
+    assert joined.ids == first.ids + second.ids
+    assert joined.text == first.text + second.text

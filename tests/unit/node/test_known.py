@@ -1,0 +1,72 @@
+"""The addresses kept for next time: bounded, whole, and no reason not to start."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from aiplat.node.identity import Identity
+from aiplat.node.known import KnownPeers
+
+
+def address(peer: int, port: int = 4001) -> str:
+    return f"/ip4/127.0.0.1/tcp/{port}/p2p/{Identity(bytes([peer + 1]) * 32).peer_id}"
+
+
+def test_they_are_there_next_time_and_what_worked_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "peers.json"
+    known = KnownPeers(path, 10)
+    known.add(address(1))
+    known.add(address(2))
+    known.worked(address(2))
+    assert KnownPeers(path, 10).addresses == (address(2), address(1))
+    known.forget(address(2))
+    assert KnownPeers(path, 10).addresses == (address(1),)
+    assert [p.name for p in path.parent.iterdir()] == ["peers.json"]
+
+
+def test_an_address_that_works_replaces_the_peers_older_ones(tmp_path: Path) -> None:
+    known = KnownPeers(None, 10)
+    known.add(address(1, 1111))
+    known.add(address(2))
+    known.worked(address(1, 2222))
+    assert known.addresses == (address(1, 2222), address(2))
+
+
+def test_they_are_bounded_and_the_newest_finds_room(tmp_path: Path) -> None:
+    known = KnownPeers(tmp_path / "peers.json", 3)
+    for peer in range(5):
+        known.add(address(peer))
+    assert known.addresses == (address(0), address(1), address(4))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"peers": 7}', b"\xff\xfe", b"[" * 100_000])
+def test_a_broken_file_is_set_aside_with_a_warning(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "peers.json"
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING, "aiplat.node"):
+        assert KnownPeers(path, 10).addresses == ()
+    assert "broken" in caplog.text
+    assert (tmp_path / "peers.json.broken").read_bytes() == content
+    assert not path.exists()
+
+
+def test_what_is_no_address_in_it_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "peers.json"
+    path.write_text(f'{{"peers": ["nonsense", "{address(1)}", "{address(1)}"], "more": 1}}')
+    assert KnownPeers(path, 10).addresses == (address(1),)
+
+
+def test_a_folder_that_cannot_be_written_is_only_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    known = KnownPeers(tmp_path / "file" / "peers.json", 10)
+    with caplog.at_level(logging.WARNING, "aiplat.node"):
+        known.add(address(1))
+    assert known.addresses == (address(1),)
+    assert "not saved" in caplog.text
