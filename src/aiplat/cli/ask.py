@@ -91,10 +91,15 @@ def make_ask(
 
 
 def _run(face: Face, asked: Ask, *, json: bool) -> None:
-    from aiplat.cli.ensure import ensure
+    import msgspec
+
+    from aiplat.cli.ensure import ensure, named
     from aiplat.cli.reply import Reply
 
-    client = ensure(face, model=asked.model, elsewhere=bool(asked.peer))
+    elsewhere = bool(asked.peer)
+    name, model = named(face, asked.model, elsewhere=elsewhere)
+    client = ensure(face, model=model, elsewhere=elsewhere)
+    asked = msgspec.structs.replace(asked, model=name)
     reply = Reply((lambda text: None) if json else output.data, waiting)
     try:
         reply.run(client, asked)

@@ -31,14 +31,15 @@ def chat(
     """
     from aiplat.cli.ask import make_ask
     from aiplat.cli.conversation import Conversation
-    from aiplat.cli.ensure import ensure
+    from aiplat.cli.ensure import ensure, named
     from aiplat.cli.lines import Lines
     from aiplat.domain.chat import Message, Sampling
 
     face = face_of(context)
     lines = Lines(face.runtime.prompt_bytes)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
-    first = make_ask((Message("user", "?"),), model, sampling, deadline)  # checks the options
+    name, model = named(face, model)
+    first = make_ask((Message("user", "?"),), name, sampling, deadline)  # checks the options
     client = ensure(face, model=model)
     code = Conversation(client, first, system, json=json, human=lines.human).run(lines)
     if code:

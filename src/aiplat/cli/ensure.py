@@ -5,8 +5,10 @@ from __future__ import annotations
 from aiplat.cli import output
 from aiplat.cli.face import Face
 from aiplat.cli.progress import pull_missing
+from aiplat.control.client import NodeLost
 from aiplat.runtime.lock import node_runs
 from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.places import Places
 from aiplat.runtime.reach import NodeClient, connect, status_of
 from aiplat.runtime.roles import with_roles
 from aiplat.runtime.start import ensure_node
@@ -25,9 +27,7 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
     """
     places, runtime = face.places, face.runtime
     places.prepare()
-    client = connect(places)
-    status = status_of(client)
-    if status is not None and status.state == "ready":
+    if (client := _ready(places)) is not None:
         return client
     options = ServeOptions(
         roles=("client",) if elsewhere else (), models=(model,) if model and not elsewhere else ()
@@ -39,3 +39,25 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
         pull_missing(face, options)
         output.say("Starting a node in the background; `aiplat stop` ends it.", "start")
     return ensure_node(places, options, runtime.start_seconds, output.say)
+
+
+def _ready(places: Places) -> NodeClient | None:
+    client = connect(places)
+    try:
+        status = status_of(client)
+    except NodeLost:
+        return None  # it may be ending: `ensure_node` looks again
+    return client if status is not None and status.state == "ready" else None
+
+
+def named(face: Face, model: str, *, elsewhere: bool = False) -> tuple[str, str]:
+    """Tell the name that a request calls `model` by, and what a node is told to run it.
+
+    Raises:
+        ConfigError: it is a local folder that holds no model.
+    """
+    if elsewhere:
+        return model, model
+    from aiplat.runtime.pulling import absolute
+
+    return absolute(model, face.places.cache)

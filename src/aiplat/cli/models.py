@@ -29,9 +29,9 @@ def list_models(context: typer.Context, json: options.Json = False) -> None:
     client, _ = face_of(context).running()
     found = client.models()
     if json:
-        output.print_json(found)
-    elif found.models:
-        output.data(_table(found.models))
+        output.print_json({"models": found})
+    elif found:
+        output.data(_table(found))
     else:
         output.say("No processor offers a model: start one with `aiplat serve --model NAME`.")
 
@@ -54,9 +54,9 @@ def pull_model(
 
     path = pull(face_of(context), name)
     if json:
-        output.print_json({"model": name, "path": str(path)})
+        output.print_json({"model": name, "path": None if path is None else str(path)})
     else:
-        output.say(f"The model {name} is ready in {path}.", "done")
+        output.say(f"The model {name} is ready{f' in {path}' if path else ''}.", "done")
 
 
 def _table(found: tuple[ModelStatus, ...]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -17,6 +16,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from aiplat.runtime.options import ServeOptions
+
+WORDS = {
+    "wait": "Waiting for another pull of this model",
+    "download": "Downloading",
+    "verify": "Verifying",
+    "unpack": "Unpacking",
+    "convert": "Converting",
+}
+"""What a stage of `aiplat.engine.pull` is called before a person."""
 
 _STEP = 10
 """Percent between two lines."""
@@ -36,6 +44,15 @@ class Shows(Protocol):
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` bytes of `total` of `stage` are done."""
+
+
+def amount(stage: str, done: int, total: int) -> str:
+    """Write how much of a stage is done, in its own unit."""
+    if total <= 0:
+        return ""
+    if stage == "convert":
+        return f"{done} of {total} tensors" if total > 1 else ""
+    return f"{readable(done)} of {readable(total)}"
 
 
 class Lines:
@@ -58,8 +75,8 @@ class Lines:
             self._stage, self._next = stage, 0
         percent = min(100, 100 * done // total) if total > 0 else 0
         if percent >= self._next:
-            size = f" of {readable(total)}" if total > 0 else ""
-            self._say(f"{stage}: {percent}%{size}")
+            text = amount(stage, done, total)
+            self._say(f"{WORDS.get(stage, stage)}: {percent}%{f', {text}' if text else ''}")
             self._next = percent - percent % _STEP + _STEP
 
 
@@ -67,39 +84,37 @@ class Bars:
     """A bar for each stage, on stderr."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
         self._tasks: dict[str, TaskID] = {}
         self._bars: Progress | None = None
 
     def __enter__(self) -> Self:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            DownloadColumn(),
+            TextColumn("{task.fields[amount]}", markup=False),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._stack.enter_context(self._bars)
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        if self._bars is not None:
+            self._bars.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Move the stage's bar."""
         assert self._bars is not None
+        words = WORDS.get(stage, stage)
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total or None)
-        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+            self._tasks[stage] = self._bars.add_task(words, total=total or None, amount="")
+        self._bars.update(
+            self._tasks[stage], completed=done, total=total or None,
+            amount=amount(stage, done, total),
+        )  # fmt: skip
 
 
 def shows() -> Shows:
@@ -107,12 +122,14 @@ def shows() -> Shows:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
-def pull(face: Face, name: str) -> Path:
+def pull(face: Face, name: str) -> Path | None:
     """Get one model ready, showing how far it is."""
+    from aiplat.engine.settings import EngineSettings
     from aiplat.runtime.pulling import get
 
+    seconds = face.loaded[EngineSettings].pull_lock_seconds
     with shows() as progress:
-        return get(name, face.places.cache, progress)
+        return get(name, face.places.cache, progress, seconds)
 
 
 def pull_missing(face: Face, options: ServeOptions) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from aiplat.cli.failures import Failure
-from aiplat.control.messages import Ask
-from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started
-from aiplat.domain.errors import GatewayLost
-from aiplat.runtime.reach import Answering, NodeClient
+from aiplat.control.client import Event
+from aiplat.control.messages import Accepted, Ask
+from aiplat.domain.answers import Delta, Finished, Queued, Started
+from aiplat.domain.errors import AiplatError
+from aiplat.runtime.reach import NodeClient
 
 
 class Reply:
@@ -43,31 +44,31 @@ class Reply:
             Failure: it was refused or broke off; holds the request's name and the text so far.
             KeyboardInterrupt: a person had enough; `text` keeps what came.
         """
-        answering = client.ask(ask)
+        events = client.ask(ask)
         try:
-            self.request = answering.request
-            self._take(answering)
+            for event in events:
+                self._take(event)
+        except AiplatError as error:
+            raise Failure(error, request=self.request, text=self.text) from None
         finally:
-            answering.close()
+            close = getattr(events, "close", None)
+            if close is not None:
+                close()
 
-    def _take(self, answering: Answering) -> None:
-        for event in answering:
-            match event:
-                case Delta(text=text) if text:
-                    self._parts.append(text)
-                    self._on_text(text)
-                case Queued(reason=reason) if reason and reason != self._why:
-                    self._why = reason
-                    self._say(f"Waiting: {reason}")
-                case Started():
-                    self.started = event
-                case Finished():
-                    self.finished = event
-                case Failed():
-                    raise Failure(event.error(), request=self.request, text=self.text)
-        if self.finished is None:
-            lost = GatewayLost("The node ended the answer without saying why. Ask again.")
-            raise Failure(lost, request=self.request, text=self.text)
+    def _take(self, event: Event) -> None:
+        match event:
+            case Accepted(request=request):
+                self.request = request
+            case Delta(text=text) if text:
+                self._parts.append(text)
+                self._on_text(text)
+            case Queued(reason=reason) if reason and reason != self._why:
+                self._why = reason
+                self._say(f"Waiting: {reason}")
+            case Started():
+                self.started = event
+            case Finished():
+                self.finished = event
 
     def as_json(self) -> dict[str, Any]:
         """Write the whole answer for a program."""

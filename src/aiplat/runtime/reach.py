@@ -5,35 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from aiplat.control.messages import Access, Ask, ModelList, Status, Stop, Stopping
-from aiplat.domain.answers import AnswerEvent
-from aiplat.domain.errors import AiplatError, NotReady
+from aiplat.control.client import ControlClient, Event, NodeLost, NoNode
+from aiplat.control.messages import Access, Ask, ModelStatus, Status, Stop, Stopping
+from aiplat.domain.errors import NotReady
 from aiplat.runtime.lock import describe_node, node_info, node_runs
 from aiplat.runtime.places import Places
 
-CALL_SECONDS = 10.0
-"""How long a small call may take: a busy node on a busy machine still answers."""
-
-
-class Answering(Protocol):
-    """An answer as it comes. Closing it early cancels the request."""
-
-    request: str
-
-    def __iter__(self) -> Iterator[AnswerEvent]:
-        """Give the events, the last one ``finished`` or ``failed``."""
-
-    def close(self) -> None:
-        """Leave; what still runs is cancelled."""
-
 
 class NodeClient(Protocol):
-    """What a face asks of a node: the blocking client of the control socket."""
+    """What a face asks of a node (`ControlClient`). All raise `AiplatError`."""
 
     def status(self) -> Status:
         """The node, now."""
 
-    def models(self) -> ModelList:
+    def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
 
     def access(self) -> Access:
@@ -42,8 +27,8 @@ class NodeClient(Protocol):
     def stop(self, stop: Stop) -> Stopping:
         """Begin to end the node."""
 
-    def ask(self, ask: Ask) -> Answering:
-        """Begin an answer."""
+    def ask(self, ask: Ask) -> Iterator[Event]:
+        """Give the events of an answer; closing them early cancels it."""
 
 
 class Connect(Protocol):
@@ -55,16 +40,18 @@ class Connect(Protocol):
 
 def connect(places: Places) -> NodeClient:
     """Make the client of the control socket of the node at `places`."""
-    from aiplat.control.client import ControlClient  # keeps its cost from who only looks
-
-    return ControlClient(places.control_socket(), timeout=CALL_SECONDS)
+    return ControlClient(places.control_socket())
 
 
 def status_of(client: NodeClient) -> Status | None:
-    """Ask a node how it is; None when nobody answers."""
+    """Ask a node how it is; None when there is none.
+
+    Raises:
+        NodeLost: something is there, but it does not answer.
+    """
     try:
         return client.status()
-    except (OSError, AiplatError):
+    except NoNode:
         return None
 
 
@@ -75,7 +62,10 @@ def running_node(places: Places, connect: Connect = connect) -> tuple[NodeClient
         NotReady: none runs, or it does not answer; says what to do.
     """
     client = connect(places)
-    status = status_of(client)
+    try:
+        status = status_of(client)
+    except NodeLost as lost:
+        raise NotReady(f"{lost} `aiplat stop --now` ends it.") from None
     if status is not None:
         return client, status
     if node_runs(places.node_lock):

@@ -18,9 +18,6 @@ from aiplat.config.sections import SectionClass
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
-from aiplat.engine.settings import EngineSettings
-from aiplat.http.settings import HttpSettings
-from aiplat.node.settings import NodeSettings
 from aiplat.roles.settings import ClientSettings, GatewaySettings
 from aiplat.runtime.places import Places
 
@@ -54,7 +51,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1,
             le=2**30,
         ),
-    ] = 4 * 1024 * 1024
+    ] = 1_000_000
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least level that is logged; DEBUG=1 means debug."),

@@ -18,6 +18,8 @@ from typing import Protocol
 
 import msgspec
 
+from aiplat.control.client import NodeLost
+from aiplat.control.messages import Status
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, from_code
 from aiplat.runtime.lock import node_runs, start_lock
 from aiplat.runtime.options import ServeOptions
@@ -105,13 +107,11 @@ def ensure_node(
         DeadlineExceeded: it was not ready in time.
         AiplatError: it could not start: its own reason.
     """
-    client = connect(places)
-    status = status_of(client)
-    if status is not None and status.state == "ready":
-        return client
+    start = _Start(places, options, say, connect, launch)
+    if (found := start.ready()) is not None:
+        return found
     deadline = time.monotonic() + seconds
     with start_lock(places.start_lock, seconds):
-        start = _Start(places, options, say, connect, launch)
         while (found := start.look()) is None:
             if time.monotonic() >= deadline:
                 raise DeadlineExceeded(
@@ -135,11 +135,29 @@ class _Start:
         self._launch = launch
         self._child: Child | None = None
         self._read = 0
+        self._lost = False
+
+    def ready(self) -> NodeClient | None:
+        """Give the client of a node that is ready now, if there is one."""
+        client, status = self._ask()
+        return client if status is not None and status.state == "ready" else None
+
+    def _ask(self) -> tuple[NodeClient, Status | None]:
+        """Look for a node; one that falls silent twice is frozen, not ending."""
+        client = self._connect(self._places)  # anew: its socket may lie elsewhere now
+        try:
+            status = status_of(client)
+        except NodeLost:
+            if self._lost and node_runs(self._places.node_lock):
+                raise
+            self._lost = True
+            return client, None
+        self._lost = False
+        return client, status
 
     def look(self) -> NodeClient | None:
         """Take the next step; gives the client once a node is ready."""
-        client = self._connect(self._places)  # anew: a node that ends takes its socket along
-        status = status_of(client)
+        client, status = self._ask()
         if status is not None and status.state == "ready":
             return client
         if self._child is not None:

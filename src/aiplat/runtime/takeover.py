@@ -42,7 +42,7 @@ def take_place(places: Places, seconds: float, connect: Connect = connect) -> bo
         raise NodeRuns(info)
     try:
         stopping = connect(places).stop(Stop(if_idle=True))
-    except (OSError, AiplatError):
+    except AiplatError:
         if not node_runs(places.node_lock):  # it ended by itself
             return True
         raise NodeRuns(info) from None

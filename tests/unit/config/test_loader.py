@@ -154,10 +154,10 @@ def test_the_environments_errors_name_the_variable(variable: str, value: str, wo
 
 
 def test_the_command_lines_errors_name_the_setting() -> None:
-    with pytest.raises(ConfigError, match="command line's engine.threads: threads must be"):
+    with pytest.raises(ConfigError, match=r"command line's engine.threads: threads must be"):
         loaded(engine__threads="x")
     with pytest.raises(
-        ConfigError, match="no setting 'engine.thread'. Did you mean engine.threads"
+        ConfigError, match=r"no setting 'engine.thread'. Did you mean engine.threads"
     ):
         loaded(engine__thread="1")
 

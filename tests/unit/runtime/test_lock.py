@@ -101,7 +101,10 @@ def test_a_holder_that_has_not_written_yet_is_named_without_numbers(tmp_path: Pa
         path.write_text("")
         assert node_runs(path)
         assert node_info(path) is None
-        with pytest.raises(NodeRuns, match="already runs. End it"), NodeLock(path, background=True):
+        with (
+            pytest.raises(NodeRuns, match=r"already runs\. End it"),
+            NodeLock(path, background=True),
+        ):
             pass
 
 

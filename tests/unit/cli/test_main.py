@@ -1,0 +1,293 @@
+"""The command line itself: exit codes, errors in one place, help with examples, light imports."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from aiplat.cli import failures, main, output
+from aiplat.cli.app import app
+from aiplat.cli.progress import Lines, shows
+from aiplat.domain import errors
+from aiplat.domain.errors import LEAVES, AiplatError, ConfigError
+
+HEAVY = ("torch", "transformers", "textual", "libp2p", "httpx", "trio", "rich", "msgspec",
+         "platformdirs", "keyring", "starlette", "hypercorn")  # fmt: skip
+
+
+FAULT = "error: This is a fault of aiplat: RuntimeError: oops. DEBUG=1 shows where.\n"
+
+FLOOD = """
+import sys
+from aiplat.cli import main, output
+main.app = lambda **_: [output.data("x" * 1000 + chr(10)) for _ in range(10_000)]
+main.main([])
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIPLAT_HOME", str(tmp_path / "h"))
+    return tmp_path / "h"
+
+
+# -- a light front door -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["--help"], ["ask", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom aiplat.cli.main import run\ncode = run(sys.argv[1:])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "aiplat" in done.stdout
+    assert done.stderr == "[]\n"
+
+
+def commands() -> list[list[str]]:
+    root = typer.main.get_command(app)
+    found: list[list[str]] = []
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found += [[name, sub] for sub in inner] if inner else [[name]]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_json_and_help_with_an_example(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([*words, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--json" in text
+    assert "Example" in text
+    assert f"aiplat {' '.join(words)}" in text.partition("Example")[2] or "--home" in text
+
+
+# -- exit codes ---------------------------------------------------------------------------------
+
+
+def test_every_leaf_has_its_exit_code() -> None:
+    codes = {leaf.code: failures.exit_code(leaf("x")) for leaf in LEAVES.values()}
+    others = {name: code for name, code in codes.items() if code != 1}
+    assert others == {
+        "invalid_request": 2, "unsupported_parameter": 2, "invalid_api_key": 3,
+        "permission_denied": 3, "no_peer": 4, "no_processor": 4, "deadline_exceeded": 5,
+    }  # fmt: skip
+
+
+def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**how: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "app", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ConfigError("The file is bad."), 1, "error: The file is bad.\n"),
+        (errors.NoPeer("Nobody."), 4, "error: Nobody.\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (typer.Abort(), 130, ""),
+        (RuntimeError("oops"), 1, FAULT),
+    ],
+)  # fmt: skip
+def test_errors_become_one_sentence_and_a_code(
+    error: BaseException, code: int, text: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    raising(error, monkeypatch)
+    assert main.run([]) == code
+    assert capsys.readouterr() == ("", text)
+
+
+def test_json_errors_are_on_stdout_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(
+        failures.Failure(errors.RateLimited("Wait.", retry_after=2.0), text="so far"), monkeypatch
+    )
+    assert main.run(["ask", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "error: Wait.\n"
+    assert json.loads(out) == {
+        "error": {"code": "rate_limit_exceeded", "message": "Wait.", "param": None,
+                  "retry_after": 2.0, "recoverable": False, "exit_code": 1},
+        "text": "so far",
+    }  # fmt: skip
+
+
+def test_json_behind_two_dashes_is_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(AiplatError("x"), monkeypatch)
+    main.run(["ask", "--", "--json"])
+    assert capsys.readouterr().out == ""
+
+
+def test_debug_shows_the_trace_of_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEBUG", "1")
+    raising(RuntimeError("oops"), monkeypatch)
+    main.run([])
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["stats"], "No such command 'stats'. Did you mean 'status'? See `aiplat --help`."),
+        (["env", "--foo"], "No such option: --foo. See `aiplat env --help`."),
+        (["serve", "--role", "boss"], "'boss' is not one of 'client', 'gateway', 'processor'."),
+        (["serve", "--set", "x"], "'x' is not SECTION.NAME=VALUE."),
+        (["ask", "--temperature", "3", "x"], "temperature must be from 0 to 2, but is 3.0."),
+        (["ask", "--temperature", "nan", "x"], "temperature must be from 0 to 2"),
+        (["ask", "--max-tokens", "0", "x"], "max_tokens must be from 1 to"),
+        (["ask", "--deadline", "0", "x"], "--deadline must be from 0.001 to 86400 seconds"),
+        (["ask", "--stop", "", "x"], "A stop string must have 1 to 256 characters"),
+        (["ask", "-f", "/nowhere", "x"], "/nowhere cannot be read"),
+        (["ask", "  "], "There is nothing to ask"),
+        (["chat", "--top-p", "2"], "top_p must be from 0 to 1"),
+        (["models"], "Usage: aiplat models"),
+        (["reset"], "There is nothing to remove"),
+    ],
+)
+def test_wrong_use_is_2_and_starts_nothing(
+    words: list[str], text: str, home: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    code = main.run(words)
+    assert text in capsys.readouterr().err
+    assert code == (0 if words == ["reset"] else 2)
+    assert not home.exists()
+
+
+def test_a_usage_error_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["env", "--foo", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)["error"]
+    assert (told["code"], told["exit_code"]) == ("usage", 2)
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["env"], ["models", "list"], ["stop"], ["stop", "--now"]]
+)
+def test_who_only_looks_says_that_none_runs(
+    words: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(words) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: No node runs here.")
+    assert err.count("\n") == 1
+    assert not home.exists()  # and nothing was made
+
+
+def test_broken_settings_name_file_and_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home.mkdir()
+    (home / "config.toml").write_text("[runtime]\ngrace_second = 3\n")
+    assert main.run(["ask", "hi"]) == 1
+    err = capsys.readouterr().err
+    assert f"{home}/config.toml, line 2: [runtime] has no setting 'grace_second'" in err
+    assert "Did you mean grace_seconds" in err
+
+
+# -- --home anywhere ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "moved"),
+    [
+        (["ask", "--home", "g", "x"], ["--home", "g", "ask", "x"]),
+        (["ask", "x", "--home=g"], ["--home=g", "ask", "x"]),
+        (["--home", "g", "ask"], ["--home", "g", "ask"]),
+        (["ask", "--", "--home", "g"], ["ask", "--", "--home", "g"]),
+        (["ask", "--home"], ["ask", "--home"]),
+        ([], []),
+    ],
+)
+def test_home_may_stand_behind_the_command(words: list[str], moved: list[str]) -> None:
+    assert main._home_first(words) == moved
+
+
+# -- what is written where ------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_models_text_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a\x1b[2Jb\r\nc\td\x9b\x07"
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        monkeypatch.setattr(sys, "stdout", stream)
+        output.data(text)
+    assert terminal.getvalue() == "a[2Jb\nc\td"
+    assert pipe.getvalue() == text  # a program gets what was said
+
+
+@pytest.mark.parametrize(("no_color", "line"), [("", "❌ Bad.\n"), ("1", "error: Bad.\n")])
+def test_signs_on_a_terminal_unless_unwanted(
+    no_color: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    output.failed("Bad.")
+    assert terminal.getvalue() == line
+
+
+def test_a_reader_that_left_is_no_failure() -> None:
+    pipe = f'{sys.executable} -c "$1" | head -n 1; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(
+        ["bash", "-c", pipe, "-", FLOOD], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[1] == "0"
+    assert done.stderr == ""
+
+
+def test_progress_in_lines() -> None:
+    said: list[str] = []
+    with Lines(said.append) as progress:
+        for done in range(101):
+            progress("download", done * 1_000_000, 100_000_000)
+        progress("wait", 0, 0)
+        progress("wait", 0, 0)
+        progress("convert", 5, 10)
+    assert said[:2] == [
+        "Downloading: 0%, 0 bytes of 100.0 MB",
+        "Downloading: 10%, 10.0 MB of 100.0 MB",
+    ]
+    assert len(said) == 13
+    assert said[-2:] == [
+        "Waiting for another pull of this model: 0%", "Converting: 50%, 5 of 10 tensors",
+    ]  # fmt: skip
+
+
+def test_progress_in_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with shows() as progress:
+        progress("download", 5, 10)
+        progress("odd [red]stage", 0, 0)
+        progress("download", 10, 10)
+    assert "Downloading" in terminal.getvalue()
+    assert "odd [red]stage" in terminal.getvalue()
