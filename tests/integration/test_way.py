@@ -47,7 +47,7 @@ def stack() -> Iterator[ExitStack]:
 
 def node(stack: ExitStack, home: Path, *arguments: str, **extra: str) -> RunningNode:
     running = RunningNode(home, *arguments, **extra)
-    stack.callback(lambda: running.process.poll() is None and running.stop())
+    stack.callback(running.close)
     return running
 
 
@@ -126,10 +126,11 @@ def test_ten_at_once_interleave(stack: ExitStack, tmp_path: Path) -> None:
     def one(n: int) -> None:
         prompt = " ".join(f"w{n}x{i}" for i in range(12))
         times, text = [], ""
-        for when, event in Door(nodes.client, token).stream(chat(prompt)):
-            if event != "[DONE]":
-                times.append(when)
-                text += event["choices"][0]["delta"].get("content") or ""
+        with Door(nodes.client, token) as door:
+            for when, event in door.stream(chat(prompt)):
+                if event != "[DONE]":
+                    times.append(when)
+                    text += event["choices"][0]["delta"].get("content") or ""
         assert text.strip() == prompt
         spans.append((times[0], times[-1], prompt))
 
@@ -148,7 +149,7 @@ def test_a_processor_that_dies_or_freezes_in_mid_answer(
 ) -> None:
     nodes = three(stack, tmp_path, "--model", "echo", "--echo-rate", "10")
     wait_for_model(nodes.gateway)
-    door = Door(nodes.client, timeout=5 * TARGET_SECONDS)
+    door = stack.enter_context(Door(nodes.client, timeout=5 * TARGET_SECONDS))
     struck, events = 0.0, []
     for when, event in door.stream(chat("a b c d e f g h", max_tokens=1000)):
         events.append(event)
@@ -181,14 +182,13 @@ def test_a_processor_that_dies_or_freezes_in_mid_answer(
 def test_a_client_that_goes_frees_the_processor(stack: ExitStack, tmp_path: Path) -> None:
     nodes = three(stack, tmp_path, "--model", "echo", "--echo-rate", "10")
     wait_for_model(nodes.gateway)
-    door = Door(nodes.client)
+    door = stack.enter_context(Door(nodes.client))
     stream = door.stream(chat("a b c d", max_tokens=10_000))
     for _ in range(3):
         next(stream)
     assert nodes.processor.now()["active"] == 1
     stream.close()
-    door.connection.sock.shutdown(socket.SHUT_RDWR)
-    door.connection.close()
+    door.close()
     for running in (nodes.processor, nodes.gateway, nodes.client):
         eventually(lambda n=running: n.now()["active"] == 0, 10, "the request is gone")  # type: ignore[misc]  # bound now
 
@@ -198,7 +198,7 @@ def test_garbage_at_the_port_disturbs_nobody(stack: ExitStack, tmp_path: Path) -
     wait_for_model(nodes.gateway)
     parts = nodes.gateway.address.split("/")
     host, port = parts[2], int(parts[4])
-    door = Door(nodes.client)
+    door = stack.enter_context(Door(nodes.client))
     stream = door.stream(chat("a b c d e f", max_tokens=40))
     next(stream)
     silent = [socket.create_connection((host, port)) for _ in range(5)]
@@ -240,7 +240,7 @@ def test_the_official_client_lists_models_and_streams(stack: ExitStack, tmp_path
 def test_a_stop_lets_running_answers_finish(stack: ExitStack, tmp_path: Path) -> None:
     nodes = three(stack, tmp_path, "--model", "echo", "--echo-rate", "20")
     wait_for_model(nodes.gateway)
-    stream = Door(nodes.client).stream(chat("a b c d", max_tokens=40))
+    stream = stack.enter_context(Door(nodes.client)).stream(chat("a b c d", max_tokens=40))
     next(stream)
     nodes.processor.signal(signal.SIGTERM)
     eventually(lambda: not _accepts(nodes.gateway), 10, "the gateway knows that it drains")
@@ -257,7 +257,7 @@ def _accepts(gateway: RunningNode) -> bool:
 def test_a_second_signal_stops_at_once(stack: ExitStack, tmp_path: Path) -> None:
     running = node(stack, tmp_path / "n", "--model", "echo", "--echo-rate", "1")
     wait_for_model(running)
-    stream = Door(running).stream(chat("a b c", max_tokens=500))
+    stream = stack.enter_context(Door(running)).stream(chat("a b c", max_tokens=500))
     next(stream)
     running.signal(signal.SIGINT)
     eventually(lambda: "stopping" in running.stderr, 10, "it begins to stop")
@@ -287,7 +287,8 @@ def test_the_real_model_answers_through_three_nodes(
 
     def one(n: int) -> None:
         body = chat(f"Count to {n + 5}.", "smollm2-135m", max_tokens=24)
-        times = [when for when, event in Door(nodes.client, token, 120).stream(body)]
+        with Door(nodes.client, token, 120) as door:
+            times = [when for when, _ in door.stream(body)]
         spans.append((times[0], times[-1]))
 
     threads = [threading.Thread(target=one, args=(n,)) for n in range(10)]

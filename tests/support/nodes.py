@@ -64,7 +64,8 @@ class RunningNode:
         ready, _, _ = select.select([self.process.stdout], [], [], seconds)
         line = self.process.stdout.readline() if ready else b""
         if not line:
-            self.process.kill()
+            self.kill()
+            self.close()
             raise AssertionError(f"the node did not start: {self.stderr}")
         return line
 
@@ -92,16 +93,13 @@ class RunningNode:
         self, method: str, path: str, body: object = None, token: str | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """One HTTP request at its door, with its local token unless another is given."""
-        door = Door(self, token)
-        try:
+        with Door(self, token) as door:
             return door.request(method, path, body)
-        finally:
-            door.connection.close()
 
     @property
     def token(self) -> str:
         done = aiplat(self.home, "env", "--json")
-        return str(json.loads(done.stdout)["api_key"])
+        return str(json.loads(done.stdout)["OPENAI_API_KEY"])
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -114,28 +112,45 @@ class RunningNode:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             raise AssertionError(f"it did not stop within {seconds} s: {self.stderr}") from None
-        finally:
-            self._stderr.close()
-            if self.process.stdout is not None:
-                self.process.stdout.close()
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
         self.process.kill()
         self.process.wait()
-        self._stderr.close()
+
+    def close(self) -> None:
+        """End it if it runs, and let go of its files."""
+        try:
+            if self.process.poll() is None:
+                self.stop()
+        finally:
+            self._stderr.close()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
 
 
 class Door:
-    """A kept-alive connection to a node's HTTP door."""
+    """A kept-alive connection to a node's HTTP door. Use it as a context: it is closed after."""
 
     def __init__(self, node: RunningNode, token: str | None = None, timeout: float = 60):
         host, port = str(node.status["http"]).removeprefix("http://").rsplit(":", 1)
         self.connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
         self._token = node.token if token is None else token
+        self._response: http.client.HTTPResponse | None = None
+
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave, whatever is still on its way."""
+        if self._response is not None:
+            self._response.close()
+        self.connection.close()
 
     def send(self, method: str, path: str, body: object = None) -> http.client.HTTPResponse:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -144,7 +159,8 @@ class Door:
             headers["Content-Type"] = "application/json"
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.connection.request(method, path, data, headers)
-        return self.connection.getresponse()
+        self._response = self.connection.getresponse()
+        return self._response
 
     def request(
         self, method: str, path: str, body: object = None

@@ -83,13 +83,20 @@ class Client(Role):
 
     async def _exactly(self, node: Node, peer: str) -> Inference:
         channel = await node.reach(peer)
-        gateway = self._gateways.get(channel.peer)
-        if gateway is None:
+        if "gateway" not in channel.hello.roles:
             raise NoPeer(
                 f"The peer {short(channel.peer)} is no gateway (it is: "
                 f"{', '.join(channel.hello.roles)}). Name the address of a gateway."
             )
         node.keep(peer)
+        return self._remote(channel)
+
+    def _remote(self, channel: Channel) -> RemoteGateway:
+        """The gateway behind a channel; `reach` may come back before `opened` is called."""
+        gateway = self._gateways.get(channel.peer)
+        if gateway is None or gateway.channel is not channel:
+            gateway = self._gateways[channel.peer] = RemoteGateway(channel)
+            self._arrived.set()
         return gateway
 
     async def _nearest(self, node: Node) -> RemoteGateway:
@@ -128,8 +135,7 @@ class Client(Role):
     def opened(self, channel: Channel) -> None:
         """A gateway can be asked."""
         if "gateway" in channel.hello.roles:
-            self._gateways[channel.peer] = RemoteGateway(channel)
-            self._arrived.set()
+            self._remote(channel)
 
     def drained(self, channel: Channel, drain: Drain) -> None:
         """A gateway takes no more."""

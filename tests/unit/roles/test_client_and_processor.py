@@ -72,10 +72,11 @@ async def test_a_gateway_that_is_being_reconnected_is_waited_for(autojump_clock:
 async def test_peer_means_that_gateway_and_no_other() -> None:
     named, other = FakeChannel("named", "gateway"), FakeChannel("other", "gateway")
     client, node = a_client(), FakeNode(there=named, wrong=FakeChannel("p", "processor"))
-    client.opened(named)  # type: ignore[arg-type]  # a fake
     client.opened(other)  # type: ignore[arg-type]  # a fake
     (await client.inference(node, "there")).submit(submission(), Kept())  # type: ignore[arg-type]  # a fake
+    client.opened(named)  # type: ignore[arg-type]  # a fake; `reach` may be the quicker
     assert (len(named.behind.work), len(other.behind.work)) == (1, 0)
+    assert len(client.active) == 1
     assert node.kept == ["there"], "kept for next time"
     for address, words in (("nowhere", "refused"), ("wrong", "is no gateway")):
         with pytest.raises(NoPeer, match=words):
