@@ -70,7 +70,8 @@ mend() { # Debian's names, Fedora's, Homebrew's -> the command that installs the
     fi
 }
 
-can_include() { printf '#include <%s>\n' "$1" | cc -E -x c "${@:2}" - >/dev/null 2>&1; }
+# Without a compiler nothing can be included: then the header is named as well.
+can_include() { printf '#include <%s>\n' "$1" | cc -E -x c - >/dev/null 2>&1; }
 
 # One line for each thing that is missing: what|Debian's package|Fedora's|Homebrew's.
 lacking() {
@@ -84,7 +85,8 @@ lacking() {
     if compgen -G "$venv/lib/python*/site-packages/fastecdsa-*.dist-info/INSTALLER" >/dev/null; then return; fi
     if ! command -v cc >/dev/null; then
         echo "a C compiler|gcc libc6-dev|gcc|gcc"
-    elif ! can_include gmp.h; then
+    fi
+    if ! can_include gmp.h; then
         echo "GMP's header gmp.h|libgmp-dev|gmp-devel|gmp"
     fi
     if ! [ -f "$include/Python.h" ]; then
