@@ -83,7 +83,7 @@ class FakeAsking:
     ended: bool = False
     said: int = 0
     _ahead: deque[Step] = field(default_factory=deque)
-    _held: bool = False
+    _released: int = 0
 
     def accept(self, tokens: int, credit: int) -> None:
         """Hear what was taken."""
@@ -98,8 +98,8 @@ class FakeAsking:
             self._say(Finished("cancelled", Usage(5, self.said)))
 
     def release(self) -> None:
-        """Go on after a `HOLD`."""
-        self._held = False
+        """Go on after a `HOLD`, also one that is still to come."""
+        self._released += 1
         self.go_on()
 
     def go_on(self) -> None:
@@ -107,7 +107,7 @@ class FakeAsking:
         trio.lowlevel.current_trio_token().run_sync_soon(self._turn)
 
     def _turn(self) -> None:
-        while not (self.ended or self._held) and self._one():
+        while not self.ended and self._one():
             if not self.batched:
                 self.go_on()
                 return
@@ -120,7 +120,9 @@ class FakeAsking:
             self._ahead.append(step)
         step = self._ahead[0]
         if isinstance(step, Hold):
-            self._held = True
+            if not self._released:
+                return False
+            self._released -= 1
         elif isinstance(step, Delta) and step.cost > self.credit:
             return False
         else:

@@ -89,7 +89,7 @@ class Answers:
 
         seconds = submission.deadline_ms / 1000
         left = request.arrived + seconds + _DOOR_SLACK - trio.current_time()
-        if not await race(request, run, seconds=left, on_lost=lost):
+        if not await race(request, run, seconds=max(0.0, left), on_lost=lost):
             raise DeadlineExceeded(
                 f"The answer did not end within its deadline of {seconds:g} seconds."
             )

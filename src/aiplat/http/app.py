@@ -45,7 +45,7 @@ def make_public_app(
         Route("/health", {"GET": health.alive}),
         Route("/readyz", {"GET": health.ready}),
     ]
-    return Router(routes, checks=(keeper.check_origin,))
+    return Router(routes, checks=(keeper.check_origin,), metrics=metrics)
 
 
 async def _nothing(request: Request) -> None:

@@ -172,24 +172,23 @@ async def race(
     another task, as `work` may sit in a `send` that nothing can cancel.
 
     Returns:
-        Whether `work` ended by itself or the time was up: False when the time was.
+        True when `work` ended by itself, False when its time was up.
 
     Raises:
         ClientGone: the client left first.
-        Exception: what `work` raised, not in a group.
+        Exception: what `work` raised by itself, not in a group.
     """
     error: Exception | None = None
-    left = late = False
+    fate = ""
 
     async def watch() -> None:
-        nonlocal left, late
+        nonlocal fate
         with trio.move_on_after(seconds) as limit:
             await request.gone()
-        if request.finished:
-            return
-        left, late = not limit.cancelled_caught, limit.cancelled_caught
-        on_lost()
-        nursery.cancel_scope.cancel()
+        if not request.finished:
+            fate = "late" if limit.cancelled_caught else "left"
+            on_lost()  # which may end `work` by itself, with what it makes of that
+            nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
@@ -197,10 +196,11 @@ async def race(
             await work()
         except Exception as raised:  # noqa: BLE001  # raised again below, out of the nursery
             error = raised
-        left = late = False  # it ended by itself
         nursery.cancel_scope.cancel()
-    if left:
+    if fate == "left" and not request.finished:
         raise ClientGone
+    if fate == "late" and not request.finished:
+        return False
     if error is not None:
         raise error
-    return not late
+    return True

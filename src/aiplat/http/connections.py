@@ -24,7 +24,7 @@ from aiplat.http.settings import HttpSettings
 
 log = logging.getLogger("aiplat.http.connections")
 
-_AFTER_BROKEN = 5.0
+_AFTER_END = 1.0
 _FULL_BODY = problem_of(
     Overloaded("This node has as many connections as it takes (http.max_connections).")
 ).body()
@@ -52,12 +52,20 @@ class GuardedStream:
     """A connection's bytes, as hypercorn's `TCPServer` uses them, with two guards.
 
     hypercorn shields its sends from cancellation, so a reader that takes nothing would hold an
-    answer, and the end of the node, for ever; here a send has a deadline. And when a send has
-    failed, the connection ends soon after, whatever hypercorn's reading task still waits for.
+    answer, and the end of the node, for ever; here a send has a deadline. And when the peer has
+    gone, or a send failed, the connection ends soon after, whatever hypercorn still waits for:
+    the room for a next request, or for its HTTP/2 buffers to drain.
     """
 
-    def __init__(self, stream: trio.SocketStream, stalled: float, scope: trio.CancelScope) -> None:
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        stalled: float,
+        scope: trio.CancelScope,
+        on_stalled: Callable[[], None],
+    ) -> None:
         self.socket = stream.socket
+        self._on_stalled = on_stalled
         self._stream = stream
         self._stalled = stalled
         self._scope = scope
@@ -71,16 +79,25 @@ class GuardedStream:
                 sent = True
         finally:
             if not sent:
-                self._scope.deadline = min(
-                    self._scope.deadline, trio.current_time() + _AFTER_BROKEN
-                )
+                self._end_soon()
         if not sent:
+            self._on_stalled()
             self.close()
             raise trio.BrokenResourceError(f"The reader took nothing for {self._stalled:g} s.")
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive some bytes; none at the end."""
-        return await self._stream.receive_some(max_bytes)
+        data: bytes | bytearray = b""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        finally:
+            if not data:
+                self._end_soon()
+        return data
+
+    def _end_soon(self) -> None:
+        """Nobody reads any more: what hypercorn knows as a disconnect, even of one direction."""
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + _AFTER_END)
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""
@@ -101,18 +118,18 @@ class Connections:
     Arguments:
         app: what answers their requests.
         settings: their bounds.
-        on_full: called when a connection was refused because there were too many.
+        count: told the name of each bound that was hit.
     """
 
     def __init__(
-        self, app: App, settings: HttpSettings, on_full: Callable[[], None] = lambda: None
+        self, app: App, settings: HttpSettings, count: Callable[[str], None] = lambda bound: None
     ) -> None:
         self._app = ASGIWrapper(cast(ASGIFramework, app))
         self._settings = settings
         self._config = hypercorn_config(settings)
         self._context = WorkerContext(None)
         self._open: set[GuardedStream] = set()
-        self._on_full = on_full
+        self._count = count
 
     def __len__(self) -> int:
         """How many are open."""
@@ -124,7 +141,9 @@ class Connections:
             await self._refuse(stream)
             return
         with trio.CancelScope() as scope:
-            guarded = GuardedStream(stream, self._settings.stalled_seconds, scope)
+            guarded = GuardedStream(
+                stream, self._settings.stalled_seconds, scope, lambda: self._count("http_stalled")
+            )
             self._open.add(guarded)
             try:
                 await TCPServer(
@@ -149,7 +168,7 @@ class Connections:
                 guarded.close()
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
-        self._on_full()
+        self._count("http_connections")
         try:
             with trio.move_on_after(1.0):
                 await stream.send_all(_FULL)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import trio
 
-from aiplat.domain.errors import AiplatError, clip
+from aiplat.domain.errors import AiplatError, RequestTooLarge, clip
 from aiplat.http.asgi import JSON, ClientGone, Message, Receive, Request, Scope, Send
 from aiplat.http.errors import NoSuchRoute, Problem, WrongMethod, problem_of
+from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.http")
 access_log = logging.getLogger("aiplat.http.access")
@@ -49,6 +50,7 @@ class Router:
     Arguments:
         routes: those that are.
         checks: what is checked for every request, before its route is looked up.
+        metrics: where bodies over their bound are counted, if they are.
         refuse: makes the JSON of an error.
         last_event: makes the event that ends a stream which was begun and then went wrong.
     """
@@ -58,12 +60,14 @@ class Router:
         routes: list[Route],
         *,
         checks: tuple[Callable[[Request], None], ...] = (),
+        metrics: Metrics | None = None,
         refuse: Words = lambda error, problem: problem.body(),
         last_event: Words = lambda error, problem: b"data: " + problem.body() + b"\n\n",
     ) -> None:
         self._exact = {route.path: route for route in routes if not route.path.endswith("/")}
         self._below = [route for route in routes if route.path.endswith("/")]
         self._checks = checks
+        self._metrics = metrics
         self._refuse = refuse
         self._last_event = last_event
 
@@ -115,6 +119,8 @@ class Router:
 
     async def _fail(self, request: Request, error: Exception) -> None:
         """Say what went wrong: as the answer, or as its last event when it was begun already."""
+        if isinstance(error, RequestTooLarge) and self._metrics is not None:
+            self._metrics.bound_hits.labels("http_body").inc()
         problem = problem_of(error)
         try:
             if not request.status:

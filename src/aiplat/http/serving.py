@@ -82,11 +82,11 @@ async def _serve(
     metrics: Metrics | None,
     task_status: trio.TaskStatus[str],
 ) -> None:
-    def on_full() -> None:
+    def count(bound: str) -> None:
         if metrics is not None:
-            metrics.bound_hits.labels("http_connections").inc()
+            metrics.bound_hits.labels(bound).inc()
 
-    connections = Connections(app, settings, on_full)
+    connections = Connections(app, settings, count)
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
     async with listener, trio.open_nursery() as cutter:
         await cutter.start(connections.cut_when_cancelled)
