@@ -46,7 +46,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def node(stack: ExitStack, home: Path, *arguments: str, **extra: str) -> RunningNode:
-    running = RunningNode(home, *arguments, **extra)
+    running = RunningNode(home, *arguments, environ=extra)
     stack.callback(running.close)
     return running
 
@@ -150,7 +150,7 @@ def test_a_processor_that_dies_or_freezes_in_mid_answer(
     nodes = three(stack, tmp_path, "--model", "echo", "--echo-rate", "10")
     wait_for_model(nodes.gateway)
     door = stack.enter_context(Door(nodes.client, timeout=5 * TARGET_SECONDS))
-    struck, events = 0.0, []
+    struck, took, events = 0.0, 1e9, []
     for when, event in door.stream(chat("a b c d e f g h", max_tokens=1000)):
         events.append(event)
         if len(events) == 5:

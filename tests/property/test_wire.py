@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiplat.protocol.channel import ChannelMachine
-from aiplat.protocol.errors import RemoteProtocolError
+from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError
 from aiplat.protocol.framing import FrameReader
-from aiplat.protocol.messages import Ack, Announce, Cancel, Hello, Ping
+from aiplat.protocol.messages import Ack, Announce, Cancel, Hello, Message, Ping
 from tests.support.dialogue import Dialogue, delta, finished, started, submission
 
 
@@ -103,7 +103,7 @@ def test_a_length_out_of_bounds_is_refused_before_its_bytes_come(low: int, high:
         max_size=12,
     )
 )
-def test_what_one_machine_lets_out_the_other_lets_in(script: list) -> None:
+def test_what_one_machine_lets_out_the_other_lets_in(script: list[Message]) -> None:
     """Both ends hold the same rules: nothing that may be sent is refused at arrival."""
     talk = Dialogue()
     number = talk.left.submits(submission(credit=24))
@@ -111,7 +111,6 @@ def test_what_one_machine_lets_out_the_other_lets_in(script: list) -> None:
         side = talk.left if isinstance(message, Ack | Cancel) else talk.right
         try:
             frame = side.machine.send(message, 0 if isinstance(message, Ping) else number)
-        except Exception as refusal:
-            assert type(refusal).__name__ == "LocalProtocolError"
-        else:
-            side.other.hears(frame)
+        except LocalProtocolError:
+            continue
+        side.other.hears(frame)

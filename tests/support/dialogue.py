@@ -8,6 +8,8 @@ assert talk.left.heard == [...]
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiplat.domain.answers import Delta, Finished, Started, Submission
 from aiplat.domain.chat import Generate, Message
 from aiplat.domain.models import Manifest
@@ -29,11 +31,11 @@ MANIFEST = Manifest(
 )
 
 
-def submission(credit: int = 1000, **changes: object) -> Submission:
+def submission(credit: int = 1000, **changes: Any) -> Submission:
     """A small request; `changes` replace its fields."""
     work = Generate(messages=(Message("user", "hello"),))
-    fields: dict[str, object] = {"id": "req-" + "0" * 24, "to": "gateway", "work": work}
-    return Submission(**(fields | {"credit": credit} | changes))  # type: ignore[arg-type]  # test data
+    fields: dict[str, Any] = {"id": "req-" + "0" * 24, "to": "gateway", "work": work}
+    return Submission(**(fields | {"credit": credit} | changes))
 
 
 def started(prompt_tokens: int = 3) -> Started:

@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import eventually
 
+READY_SECONDS = 60.0
 COMMAND = [sys.executable, "-m", "aiplat"]
 
 
@@ -45,7 +46,7 @@ def aiplat(
 class RunningNode:
     """`aiplat serve` in a process of its own; ready when the constructor returns."""
 
-    def __init__(self, home: Path, *arguments: str, ready_seconds: float = 60, **extra: str):
+    def __init__(self, home: Path, *arguments: str, environ: dict[str, str] | None = None):
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         self.stderr_path = home / "stderr.txt"
@@ -55,9 +56,9 @@ class RunningNode:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=environment(**extra),
+            env=environment(**(environ or {})),
         )
-        self.status: dict[str, Any] = json.loads(self._first_line(ready_seconds))
+        self.status: dict[str, Any] = json.loads(self._first_line(READY_SECONDS))
 
     def _first_line(self, seconds: float) -> bytes:
         assert self.process.stdout is not None
@@ -170,7 +171,7 @@ class Door:
         headers = {name.lower(): value for name, value in response.getheaders()}
         return response.status, headers, data
 
-    def stream(self, body: dict[str, Any]) -> Iterator[tuple[float, Any]]:
+    def stream(self, body: dict[str, Any]) -> Generator[tuple[float, Any], None, None]:
         """The `data:` lines of a streamed answer as (seconds on the clock, JSON or "[DONE]")."""
         response = self.send("POST", "/v1/chat/completions", body | {"stream": True})
         if response.status != 200:

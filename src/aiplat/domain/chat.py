@@ -75,7 +75,8 @@ def check_sampling(sampling: Sampling) -> None:
     for text in sampling.stop:
         if not 1 <= len(text) <= MAX_STOP_CHARS:
             raise InvalidRequest(
-                f"A stop string must have 1 to {MAX_STOP_CHARS} characters, but one has {len(text)}.",
+                f"A stop string must have 1 to {MAX_STOP_CHARS} characters, but one has "
+                f"{len(text)}.",
                 param="stop",
             )
 

@@ -1,16 +1,14 @@
 """One side of a channel between two peers: who may say what, on which request, in bytes.
 
-    machine = ChannelMachine(initiator=True, hello=Hello(...))
-    socket.send(machine.hello())
-    for received in machine.receive(socket.recv()): ...
+machine = ChannelMachine(initiator=True, hello=Hello(...))
+socket.send(machine.hello())
+for received in machine.receive(socket.recv()): ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
-
-import msgspec
 
 from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started, Submission
 from aiplat.protocol.conversation import Conversation, State, Violation
@@ -207,16 +205,8 @@ class ChannelMachine:
             _forget_ended(self._asked, number)
         elif isinstance(message, Ack | Cancel):
             self._heard_from_asker(message, number)
-        elif isinstance(message, Submission):
-            if len(self._serving) >= self._hello.max_requests:
-                raise Violation(f"more than {self._hello.max_requests} requests at once")
-            self._open_inbound(number)
-            self._serving[number] = Conversation(message)
-        elif isinstance(message, Call):
-            if len(self._called) >= MAX_CALLS:
-                raise Violation(f"more than {MAX_CALLS} calls at once")
-            self._open_inbound(number)
-            self._called.add(number)
+        elif isinstance(message, Submission | Call):
+            self._asked_of_us(message, number)
         elif isinstance(message, Reply):
             if number not in self._calling:
                 raise Violation(f"a Reply to the unknown call {number}")
@@ -249,9 +239,17 @@ class ChannelMachine:
         else:
             conversation.cancel(message)
 
-    def _open_inbound(self, number: int) -> None:
+    def _asked_of_us(self, message: Submission | Call, number: int) -> None:
         if number % 2 == self._next % 2 or number <= self._highest_inbound:
             raise Violation(f"a new request with the number {number}, which is not its to give")
+        if isinstance(message, Call):
+            if len(self._called) >= MAX_CALLS:
+                raise Violation(f"more than {MAX_CALLS} calls at once")
+            self._called.add(number)
+        else:
+            if len(self._serving) >= self._hello.max_requests:
+                raise Violation(f"more than {self._hello.max_requests} requests at once")
+            self._serving[number] = Conversation(message)
         self._highest_inbound = number
 
     def _unknown_tag(self, tag: int) -> None:

@@ -10,7 +10,8 @@ from aiplat.domain.errors import PermissionDenied
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
 
 if TYPE_CHECKING:
-    from aiplat.node.channel import Channel, Incoming
+    from aiplat.node.channel import Channel
+    from aiplat.node.incoming import Incoming
 
 
 class Role:

@@ -9,7 +9,8 @@ from aiplat.domain.answers import Failed
 from aiplat.domain.errors import InvalidRequest, PermissionDenied, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.domain.ids import Role as RoleName
-from aiplat.node.channel import Channel, Incoming
+from aiplat.node.channel import Channel
+from aiplat.node.incoming import Incoming
 from aiplat.protocol.messages import Announce, Call, Drain, Hello, Reply
 from aiplat.roles.base import Role
 

@@ -127,9 +127,7 @@ class Forwarding:
         if self.started is not None:
             exact = self.started.exact and finished.usage.exact
             count = len(self.ids) if exact else finished.usage.completion_tokens
-            usage = Usage(
-                finished.usage.prompt_tokens, count, finished.usage.cached_tokens, exact
-            )
+            usage = Usage(finished.usage.prompt_tokens, count, finished.usage.cached_tokens, exact)
         self._end(msgspec.structs.replace(finished, usage=usage, timings=self.timings()))
 
     def _usage(self) -> Usage | None:

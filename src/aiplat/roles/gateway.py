@@ -41,7 +41,8 @@ from aiplat.roles.settings import GatewaySettings
 from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from aiplat.node.channel import Channel, Incoming
+    from aiplat.node.channel import Channel
+    from aiplat.node.incoming import Incoming
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -134,8 +135,7 @@ class Gateway(Role):
     def _full(self, bound: str, what: str, limit: int) -> Overloaded:
         self._metrics.bound_hits.labels(bound).inc()
         return Overloaded(
-            f"This gateway has {limit} requests {what}, which is its bound. "
-            "Try again in a moment.",
+            f"This gateway has {limit} requests {what}, which is its bound. Try again in a moment.",
             retry_after=2,
         )
 

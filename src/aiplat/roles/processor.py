@@ -18,7 +18,8 @@ from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
 
 if TYPE_CHECKING:
-    from aiplat.node.channel import Channel, Incoming
+    from aiplat.node.channel import Channel
+    from aiplat.node.incoming import Incoming
 
 log = logging.getLogger("aiplat.processor")
 

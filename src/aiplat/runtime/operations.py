@@ -163,7 +163,7 @@ class Operations:
         ]
         wanted = [
             PeerStatus(
-                peer_id=wanted.peer, state="connecting", address=wanted.address, note=wanted.note
+                peer_id=wanted.peer_id, state="connecting", address=wanted.address, note=wanted.note
             )
             for wanted in self.node.wanted
             if wanted.state != "connected"

@@ -225,9 +225,7 @@ class _House:
             self._processor.drain()
         self._node.drain(self._ending.reason, self._runtime.grace_seconds)
         self._doors_close.set()
-        await self._ending.drained(
-            self._runtime.grace_seconds, lambda: bool(operations.active())
-        )
+        await self._ending.drained(self._runtime.grace_seconds, lambda: bool(operations.active()))
         left = len(operations.active())
         if left:
             log.warning("%d requests were cut off: the grace period ended", left)

@@ -58,10 +58,12 @@ class Metrics:
             "aiplat_queue_wait_seconds", "Time that requests waited at the gateway.",
             buckets=_DURATION, registry=r,
         )  # fmt: skip
-        self.peers = Gauge("aiplat_peers", "Peers by role and state.", ["role", "state"], registry=r)
+        self.peers = Gauge(
+            "aiplat_peers", "Peers by role and state.", ["role", "state"], registry=r
+        )
         self.route_attempts = Counter(
-            "aiplat_route_attempts_total", "Placements of requests on processors, by how they ended.",
-            ["outcome"], registry=r,
+            "aiplat_route_attempts_total",
+            "Placements of requests on processors, by how they ended.", ["outcome"], registry=r,
         )  # fmt: skip
         self.auth_failures = Counter(
             "aiplat_auth_failures_total", "Requests refused for their credential.",
@@ -72,8 +74,8 @@ class Metrics:
             ["bound"], registry=r,
         )  # fmt: skip
         self.protocol_violations = Counter(
-            "aiplat_protocol_violations_total", "Channels ended because the peer broke the protocol.",
-            registry=r,
+            "aiplat_protocol_violations_total",
+            "Channels ended because the peer broke the protocol.", registry=r,
         )  # fmt: skip
         self.channels_lost = Counter(
             "aiplat_channels_lost_total", "Channels that ended without a goodbye, by how.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +111,7 @@ def test_a_submission_shows_neither_prompt_nor_key() -> None:
         {"work": Generate((Message("user", "x"),), Sampling(temperature=9))},
     ],
 )
-def test_what_no_engine_would_take(wrong: dict[str, object]) -> None:
+def test_what_no_engine_would_take(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         check_submission(submission(**wrong))
 

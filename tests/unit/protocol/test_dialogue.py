@@ -27,7 +27,13 @@ def test_an_answer_from_the_first_word_to_the_last() -> None:
     talk = Dialogue()
     number = talk.left.submits(submission())
     assert talk.right.heard == [Received(number, submission())]
-    said = [Queued(1, 250, "busy"), started(), delta(1, 2), delta(3), finished(3)]
+    said: list[Message] = [
+        Queued(1, 250, "busy"),
+        started(),
+        delta(1, 2),
+        delta(3),
+        finished(3),
+    ]
     for event in said:
         talk.right.says(event, number)
     assert talk.left.heard == [Received(number, event) for event in said]

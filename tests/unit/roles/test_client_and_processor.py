@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import msgspec
 import pytest
@@ -63,7 +62,7 @@ async def test_a_gateway_that_is_being_reconnected_is_waited_for(autojump_clock:
         await client.inference(node)  # type: ignore[arg-type]  # a fake
     assert trio.current_time() >= 5
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.inference, node)
+        nursery.start_soon(client.inference, node)  # type: ignore[arg-type]  # a fake
         await wait_all_tasks_blocked()
         client.opened(FakeChannel("g", "gateway"))  # type: ignore[arg-type]  # a fake
 
@@ -120,7 +119,12 @@ class FakeEngine(ScriptedProcessor):
     def offer(self) -> ModelOffer:
         return self.now
 
-    async def run(self, on_change: Callable[[], None], *, task_status: Any) -> None:
+    async def run(
+        self,
+        on_change: Callable[[], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         self.on_change = on_change
         task_status.started()
         await trio.sleep_forever()
