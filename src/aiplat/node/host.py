@@ -142,12 +142,15 @@ async def open_host(
     mend_libp2p()
     swarm = Guarded(identity, settings, metrics, sockets)
     host = Host(swarm, settings, [f"{address}/p2p/{identity.peer_id}" for address in sockets])
-    async with host.running([Multiaddr(address) for address in sockets]):
-        try:
-            yield host
-        finally:
-            with trio.move_on_after(1.0, shield=True):
-                await _close_all(swarm)
+    try:
+        async with host.running([Multiaddr(address) for address in sockets]):
+            try:
+                yield host
+            finally:
+                with trio.move_on_after(1.0, shield=True):
+                    await _close_all(swarm)
+    finally:
+        swarm.close_sockets()
 
 
 async def _close_all(swarm: Guarded) -> None:

@@ -33,6 +33,9 @@ log = logging.getLogger("aiplat.node")
 OnChannel = Callable[[Channel], ChannelHandler]
 Admit = Callable[[PeerId, Hello], None]
 
+SETTLE_SECONDS = 2.0
+"""For two nodes that dialed each other at once to agree on one channel."""
+
 
 class _Attempt:
     """A dial under way, which several may wait for."""
@@ -223,6 +226,8 @@ class Node:
         """The address works: older ones of the same peer are of no more use."""
         if not channel.dialed or channel.address != target.text:
             return
+        if target.text not in self._keepers:
+            return  # it was forgotten in the meantime
         self._known.worked(target.text)
         for address, keeper in list(self._keepers.items()):
             if keeper.target.peer == target.peer and address != target.text:
@@ -313,7 +318,7 @@ class Node:
 
     async def _other_channel(self, target: Target) -> Channel:
         """The channel because of which ours was turned away; it may be about to stand."""
-        with trio.move_on_after(self._settings.handshake_seconds):
+        with trio.move_on_after(SETTLE_SECONDS):
             while target.peer not in self._channels:
                 await self._appeared.park()
             return self._channels[target.peer]
@@ -359,7 +364,7 @@ class Node:
         ours = self._attempts.get(peer)
         if ours is not None and self.peer_id < peer:
             # Both dial at once, and ours would stay: see what becomes of it first.
-            with trio.move_on_after(self._settings.handshake_seconds / 2):
+            with trio.move_on_after(SETTLE_SECONDS):
                 await ours.done.wait()
         old = self._channels.get(peer)
         new = Claim(hello.incarnation, peer)
@@ -406,17 +411,32 @@ class Node:
                 channel.close("duplicate", "There is a channel between us already.")
                 self._nursery.start_soon(channel.run, _Nobody())
                 return old
-            old.close("duplicate", "A newer channel took its place.")
+        replaced = old if old is not None and not old.is_ended else None
+        if replaced is not None:
+            replaced.close("duplicate", "A newer channel took its place.")
         self._channels[channel.peer] = channel
         self._appeared.unpark_all()
-        self._nursery.start_soon(self._hold, channel, old)
+        if replaced is None:
+            # Who reached the peer finds that the roles know of it already.
+            self._nursery.start_soon(
+                channel.run, self._handler_of(channel), self._releasing(channel)
+            )
+        else:
+            self._nursery.start_soon(self._succeed, channel, replaced)
         return channel
 
-    async def _hold(self, channel: Channel, old: Channel | None) -> None:
-        if old is not None:
-            with trio.CancelScope(shield=True):  # it ends at once
-                await old.wait_ended()  # so that the roles hear of its end first
-        await channel.run(self._handler_of(channel), lambda: self._release(channel))
+    async def _succeed(self, channel: Channel, old: Channel) -> None:
+        """Run a channel after the one in whose place it comes, so that the roles hear in order."""
+        with trio.CancelScope(shield=True):  # it ends at once
+            await old.wait_ended()
+        await channel.run(self._handler_of(channel), self._releasing(channel))
+
+    def _releasing(self, channel: Channel) -> Callable[[], None]:
+        def release() -> None:
+            if self._channels.get(channel.peer) is channel:
+                del self._channels[channel.peer]
+
+        return release
 
     def _handler_of(self, channel: Channel) -> ChannelHandler:
         assert self._on_channel is not None
@@ -426,10 +446,6 @@ class Node:
             log.exception("no handler for a channel", extra={"peer": channel.peer})
             channel.close("internal", "The node failed to take the channel; its log says why.")
             return _Nobody()
-
-    def _release(self, channel: Channel) -> None:
-        if self._channels.get(channel.peer) is channel:
-            del self._channels[channel.peer]
 
 
 class _Nobody:

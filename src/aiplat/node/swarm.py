@@ -7,6 +7,7 @@ each guard that is taken away.
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Sequence
 
 import trio
@@ -156,6 +157,7 @@ class Guarded(Swarm):
         self._settings = settings
         self._metrics = metrics
         self._half_open = 0
+        self._sockets: weakref.WeakSet[trio.socket.SocketType] = weakref.WeakSet()
 
     def _schedule_auto_connect(self) -> None:
         """Never: peers are chosen here."""
@@ -176,6 +178,7 @@ class Guarded(Swarm):
             except Exception as fault:  # noqa: BLE001  # whatever it is, it must not pass
                 peer = str(stream.muxed_conn.peer_id)
                 log.warning("a stream failed: %r", fault, extra={"peer": peer})
+                await stream.reset()  # it raises nothing: the peer must not wait for more
 
         super().set_stream_handler(guarded)
 
@@ -226,13 +229,22 @@ class Guarded(Swarm):
             OSError: nobody listens there.
             Exception: of libp2p's many kinds, when what listens is not that peer.
         """
-        stream = await trio.open_tcp_stream(endpoint.ip, endpoint.port)
+        family = trio.socket.AF_INET6 if ":" in endpoint.ip else trio.socket.AF_INET
+        socket = trio.socket.socket(family)
         try:
-            raw = RawConnection(TrioTCPStream(stream), True)
-            return await self.upgrade_outbound_raw_conn(raw, peer_id)
+            await socket.connect((endpoint.ip, endpoint.port))
+            raw = RawConnection(TrioTCPStream(trio.SocketStream(socket)), True)
+            connection = await self.upgrade_outbound_raw_conn(raw, peer_id)
         except BaseException:
-            await trio.aclose_forcefully(stream)
+            socket.close()
             raise
+        self._sockets.add(socket)
+        return connection
+
+    def close_sockets(self) -> None:
+        """Close what libp2p, when it is cancelled, leaves open."""
+        for socket in self._sockets:
+            socket.close()
 
 
 async def bind(endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:

@@ -57,7 +57,7 @@ def test_loopback_may_be_listened_on(address: str) -> None:
     "address", ["/ip4/0.0.0.0/tcp/0", "/ip4/10.0.0.1/tcp/4001", "/ip6/::/tcp/0"]
 )
 def test_listening_beyond_loopback_waits_for_networks(address: str) -> None:
-    with pytest.raises(ConfigError, match="until networks exist.*loopback only"):
+    with pytest.raises(ConfigError, match=r"until networks exist.*loopback only"):
         parse_listen(address)
 
 

@@ -96,7 +96,7 @@ async def test_another_major_version_is_told_with_both_numbers(autojump_clock: A
     left, right = pair()
     other = msgspec.structs.replace(hello(), major=2)
     right.arrive(CODEC.encode(other))
-    with pytest.raises(HandshakeFailed, match="major version 2.*speaks 1"):
+    with pytest.raises(HandshakeFailed, match=r"major version 2.*speaks 1"):
         await accept(right, machine(initiator=False), 5.0, welcome)
     assert b"version" in right.writes[-1]
     del left
