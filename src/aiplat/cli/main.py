@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
         return failures.tell(error, json=json)
     except (KeyboardInterrupt, typer.Abort):
         return failures.INTERRUPTED
-    except BrokenPipeError:
+    except output.ReaderLeft:
         return _reader_left()
     except typer.TyperException as error:
         return failures.tell_usage(error, json=json)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
+
+
+class ReaderLeft(Exception):
+    """Who read our output has enough, as `head` does. Typer would make a failure of the OSError."""
 
 
 def harmless(text: str) -> str:
@@ -23,9 +27,7 @@ def harmless(text: str) -> str:
 
 def data(text: str) -> None:
     """Write to stdout at once; as it is into a pipe, harmless on a terminal."""
-    stream = sys.stdout
-    stream.write(harmless(text) if stream.isatty() else text)
-    stream.flush()
+    _write(sys.stdout, harmless(text) if sys.stdout.isatty() else text)
 
 
 def print_json(value: Any) -> None:
@@ -39,13 +41,20 @@ def print_json(value: Any) -> None:
 def say(text: str, sign: str = "") -> None:
     """Write a line to stderr, with a sign before it where the terminal takes one."""
     mark = f"{SIGNS[sign]} " if sign and _signs() else ""
-    sys.stderr.write(f"{mark}{harmless(text)}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, f"{mark}{harmless(text)}\n")
 
 
 def failed(text: str) -> None:
     """Write what went wrong to stderr."""
     say(text if _signs() else f"error: {text}", "failed")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError as error:
+        raise ReaderLeft from error
 
 
 def _signs() -> bool:

@@ -158,10 +158,11 @@ class _Start:
     def look(self) -> NodeClient | None:
         """Take the next step; gives the client once a node is ready."""
         client, status = self._ask()
+        if self._child is not None:
+            self._follow()
         if status is not None and status.state == "ready":
             return client
         if self._child is not None:
-            self._follow()
             self._check_end(self._child)
         elif status is None and not node_runs(self._places.node_lock):
             self._child = self._launch(self._places, self._options)
@@ -181,7 +182,8 @@ class _Start:
         text = _text(self._places.start_log)
         complete = text.rfind("\n") + 1
         for line in text[self._read : complete].splitlines():
-            if line.strip() and not line.startswith("{"):
+            # An error is held back: when the start fails it is the reason, and said as that.
+            if line.strip() and not line.startswith(("{", "error: ")):
                 self._say(line)
         self._read = max(complete, self._read)
 

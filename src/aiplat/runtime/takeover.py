@@ -8,6 +8,9 @@ from aiplat.runtime.lock import NodeRuns, describe_node, node_info, node_runs, w
 from aiplat.runtime.places import Places
 from aiplat.runtime.reach import Connect, connect
 
+_ENDING_SECONDS = 2.0
+"""How long a node that gave no answer may take to be gone after all."""
+
 
 def refuse_foreground_node(places: Places) -> None:
     """Say at once that a node that a person started runs here.
@@ -43,7 +46,7 @@ def take_place(places: Places, seconds: float, connect: Connect = connect) -> bo
     try:
         stopping = connect(places).stop(Stop(if_idle=True))
     except AiplatError:
-        if not node_runs(places.node_lock):  # it ended by itself
+        if wait_for_end(places.node_lock, _ENDING_SECONDS):  # it was about to end by itself
             return True
         raise NodeRuns(info) from None
     if not stopping.stopping:
