@@ -41,6 +41,7 @@ class Request:
         arrived: when, on trio's clock, in seconds.
         status: of the answer, once it was begun; 0 before.
         finished: the answer is whole.
+        cut: whoever writes shall stop, though it may not have heard of its cancellation yet.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +52,7 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status = 0
         self.finished = False
+        self.cut = False
         self._receive = receive
         self._send = send
         self._body_left = b"content-length" in self.headers or b"transfer-encoding" in self.headers
@@ -120,7 +122,13 @@ class Request:
         await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
-        """Send a piece of the body; the `last` one ends the answer."""
+        """Send a piece of the body; the `last` one ends the answer.
+
+        Raises:
+            ClientGone: the answer was cut.
+        """
+        if self.cut:
+            raise ClientGone
         self.finished = self.finished or last
         await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
@@ -168,7 +176,7 @@ async def race(
 ) -> bool:
     """Run `work` until it ends, the client leaves, or its time is up.
 
-    No server ends a handler when its client leaves; this does. `on_lost` is called first, from
+    No server ends a handler when its client leaves; this does. `on_lost` is called then, from
     another task, as `work` may sit in a `send` that nothing can cancel.
 
     Returns:
@@ -187,8 +195,9 @@ async def race(
             await request.gone()
         if not request.finished:
             fate = "late" if limit.cancelled_caught else "left"
-            on_lost()  # which may end `work` by itself, with what it makes of that
+            request.cut = True
             nursery.cancel_scope.cancel()
+            on_lost()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
@@ -197,6 +206,7 @@ async def race(
         except Exception as raised:  # noqa: BLE001  # raised again below, out of the nursery
             error = raised
         nursery.cancel_scope.cancel()
+    request.cut = False
     if fate == "left" and not request.finished:
         raise ClientGone
     if fate == "late" and not request.finished:
