@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TypeVar
 
 import httpx
 import openai
 import pytest
 import trio
+from openai.types.chat import ChatCompletionMessageParam
 
 from aiplat.domain.answers import Delta, Failed
 from aiplat.domain.errors import ContextLengthExceeded, NoProcessor, ProcessorLost, RateLimited
 from tests.support.fake_node import HOLD, TOKEN, Door, open_door, started
 
 Result = TypeVar("Result")
-PROMPT = [{"role": "user", "content": "one two three"}]
+PROMPT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "one two three"}]
 
 
 @pytest.fixture
@@ -85,6 +87,10 @@ async def test_a_wrong_key(door: Door) -> None:
     assert caught.value.code == "invalid_api_key"
 
 
+def create(client: openai.OpenAI, *, stream: bool) -> None:
+    client.chat.completions.create(model="echo", messages=PROMPT, stream=stream)
+
+
 @pytest.mark.parametrize(
     ("error", "leaf"),
     [
@@ -99,12 +105,7 @@ async def test_an_error_before_the_first_token_has_its_status(
     door.node.answers.script = lambda submission: [started(), Failed.of(error)]
     for stream in (False, True):
         with pytest.raises(leaf) as caught:
-            await use(
-                door,
-                lambda client, stream=stream: client.chat.completions.create(
-                    model="echo", messages=PROMPT, stream=stream
-                ),
-            )
+            await use(door, partial(create, stream=stream))
         assert caught.value.code == error.code
         assert str(error) in str(caught.value)
 

@@ -185,6 +185,7 @@ class FakeNode:
         self.not_there: AiplatError | None = None
         self.lacking: tuple[str, ...] = ()
         self.stops: list[Stop] = []
+        self.on_stop: Callable[[], None] = lambda: None
         self.offered: tuple[ModelStatus, ...] = (
             ModelStatus(name="echo", state="ready", processors=1, slots=4, context=4096),
             ModelStatus(name="org/large", state="loading", processors=1),
@@ -222,6 +223,7 @@ class FakeNode:
 
     def stop(self, stop: Stop) -> Stopping:
         """Remember that it was asked to end."""
+        self.on_stop()
         self.stops.append(stop)
         return Stopping(stopping=True, pid=1)
 

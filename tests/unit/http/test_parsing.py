@@ -166,7 +166,7 @@ def test_developers_are_the_system_and_parts_are_joined() -> None:
 
 
 def test_an_answer_of_ours_can_be_sent_back_as_clients_do() -> None:
-    said = {
+    said: dict[str, Any] = {
         "role": "assistant", "content": "hi", "refusal": None, "annotations": [], "audio": None,
         "function_call": None, "tool_calls": None,
     }  # fmt: skip
