@@ -111,14 +111,15 @@ figure() { # name, lock file -> a figure of the header that scripts/lock wrote
 }
 
 # What an interrupted pip left. It writes INSTALLER after a package's files, so a package without
-# it is not whole, whatever pip believes; a name with ~ is an old version half removed.
+# it is not whole, whatever pip believes; a name with ~ is an old version half removed. An environment
+# that was moved is made anew: its commands name the old place.
 mend_environment() {
     local site=("$venv"/lib/python*/site-packages) info
     if ! [ -x "$venv/bin/python" ] ||
         ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
         ! compgen -G "${site[0]}/pip-*.dist-info/INSTALLER" >/dev/null ||
         compgen -G "${site[0]}/~*" >/dev/null ||
-        ! [ "$("$venv/bin/python" -c 'import sys; print(sys.prefix)')" -ef "$venv" ]; then
+        ! grep -qF "$venv/bin/" "$venv/bin/pip"; then
         rm -rf "$venv"
         return
     fi
