@@ -36,12 +36,12 @@ def stop(
     """
     from aiplat.domain.errors import DeadlineExceeded, NotReady
     from aiplat.runtime.lock import node_runs, wait_for_end
-    from aiplat.runtime.reach import running_node
+    from aiplat.runtime.reach import connect, connect_in_haste, running_node
 
     face = face_of(context)
     places = face.places
     try:
-        client, status = running_node(places)
+        client, status = running_node(places, connect_in_haste if now else connect)
     except NotReady:
         if not (now and node_runs(places.node_lock)):
             raise

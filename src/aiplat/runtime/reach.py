@@ -11,6 +11,8 @@ from aiplat.domain.errors import NotReady
 from aiplat.runtime.lock import describe_node, node_info, node_runs
 from aiplat.runtime.places import Places
 
+_HASTE_SECONDS = 3.0
+
 
 class NodeClient(Protocol):
     """What a face asks of a node (`ControlClient`). All raise `AiplatError`."""
@@ -41,6 +43,11 @@ class Connect(Protocol):
 def connect(places: Places) -> NodeClient:
     """Make the client of the control socket of the node at `places`."""
     return ControlClient(places.control_socket())
+
+
+def connect_in_haste(places: Places) -> NodeClient:
+    """Make one for who will end a node that does not answer: it waits a moment only."""
+    return ControlClient(places.control_socket(), timeout=_HASTE_SECONDS)
 
 
 def status_of(client: NodeClient) -> Status | None:

@@ -43,7 +43,8 @@ class Node:
 
     def ask(self, ask: Ask) -> Iterator[Event]:
         self.asked.append(ask)
-        return self._answer(self._scripts.pop(0))
+        self.kept = self._answer(self._scripts.pop(0))  # or dropping it would close it
+        return self.kept
 
     def _answer(self, script: Script) -> Iterator[Event]:
         try:
