@@ -277,21 +277,23 @@ def test_an_unknown_model_says_the_nearest(home: Path) -> None:
     assert not (home / "state" / "logs" / "node.jsonl").exists() or starts(home) == 0
 
 
-def test_reset_shows_asks_and_keeps_the_identity(home: Path) -> None:
-    cache = {"AIPLAT_CACHE": str(home.parent / "cache")}
+def test_reset_shows_asks_and_keeps_the_identity(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "cache"))  # never a person's models
     aiplat(home, "ask", "--model", "echo", "hi")
     who = status(home)["peer_id"]
-    one_sentence(aiplat(home, "reset", "--yes", **cache), 1, "aiplat stop")
+    one_sentence(aiplat(home, "reset", "--yes"), 1, "aiplat stop")
     aiplat(home, "stop")
-    refused = aiplat(home, "reset", **cache)
+    refused = aiplat(home, "reset")
     one_sentence(refused, 2, "--yes")
     assert str(home / "state" / "token") in refused.stderr
-    gone = aiplat(home, "reset", "--yes", "--json", **cache)
+    gone = aiplat(home, "reset", "--yes", "--json")
     assert gone.returncode == 0
     assert any(item["path"].endswith("token") for item in json.loads(gone.stdout)["removed"])
     assert not (home / "state" / "token").exists()
     aiplat(home, "ask", "--model", "echo", "hi")
     assert status(home)["peer_id"] == who
     aiplat(home, "stop")
-    assert aiplat(home, "reset", "--all", "--yes", **cache).returncode == 0
+    assert aiplat(home, "reset", "--all", "--yes").returncode == 0
     assert not home.exists()

@@ -95,7 +95,7 @@ def reply(*script: Event | type[BaseException] | AiplatError) -> tuple[Reply, li
 
 def test_text_comes_as_it_is_made_and_waits_are_told_once() -> None:
     wait = Queued(1, 100, "all processors are busy")
-    made, heard, said = reply(wait, wait, *saying("Pa", "", "ris"))  # type: ignore[arg-type]
+    made, heard, said = reply(wait, wait, *saying("Pa", "", "ris"))
     assert heard == ["Pa", "ris"]
     assert said == ["Waiting: all processors are busy"]
     assert made.as_json() == {
@@ -116,9 +116,12 @@ def test_a_failure_keeps_what_came_and_the_requests_name() -> None:
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, BrokenPipeError])
 def test_who_leaves_early_closes_the_answer(end: type[BaseException]) -> None:
-    node = Node([STARTED, Delta((1,), "Pa"), end])
+    def leave(text: str) -> None:
+        raise end
+
+    node = Node(saying("Pa", "ris"))
     with pytest.raises(end):
-        Reply(lambda text: None, print).run(node, ASK)  # type: ignore[arg-type]
+        Reply(leave, print).run(node, ASK)  # type: ignore[arg-type]
     assert node.closed == 1
 
 
