@@ -76,6 +76,28 @@ async def test_a_long_prompt_goes_through() -> None:
 
 
 @pytest.mark.trio
+async def test_who_takes_nothing_holds_back_only_itself() -> None:
+    """Guard 3: 2 MiB, eight windows of yamux, wait in a sink; the channel reads on."""
+    a, b = Peer(), Peer()
+    async with running(a, b):
+        channel = await a.node.reach(b.address)
+        lazy, brisk = Sink(), Sink()
+        channel.submit(submission(1, credit=2 * 1024 * 1024), lazy)
+        channel.submit(submission(2), brisk)
+        handler = (await until(lambda: b.handlers))[0][1]
+        await until(lambda: len(handler.requests) == 2)
+        for serving in handler.requests:
+            serving.start()
+        for _ in range(600):
+            handler.requests[0].say(text="x" * 1000)
+        await until(lambda: len(lazy.text) > 500_000)  # half a MiB of text costs two
+        handler.requests[1].say(1)
+        handler.requests[1].finish(1)
+        await until(lambda: brisk.end)
+        assert lazy.end is None
+
+
+@pytest.mark.trio
 @pytest.mark.parametrize("first", range(5))
 async def test_two_that_reach_each_other_at_once_get_one_channel(first: int) -> None:
     """Neither hears an error because of the duplicate, and both keep the same one."""

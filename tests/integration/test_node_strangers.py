@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,6 +41,13 @@ async def check_well(peer: Peer, other: Peer) -> None:
     await until(lambda: sink.end)
 
 
+async def until_ended(stream: Any) -> None:
+    """Read a stranger's stream until the node ends it."""
+    with contextlib.suppress(StreamEOF, StreamReset):
+        while True:
+            await stream.read(4096)
+
+
 @pytest.mark.trio
 async def test_an_exception_in_a_stream_handler_ends_only_the_stream() -> None:
     """Guard 1: without it the whole host ends, and nobody is told."""
@@ -55,8 +64,8 @@ async def test_an_exception_in_a_stream_handler_ends_only_the_stream() -> None:
             async with listening(a):
                 node_id = await connect(a, host.addresses[0])
                 for _ in range(3):
-                    with pytest.raises((StreamReset, StreamFailure)):
-                        await (await a.new_stream(node_id, [PROTOCOL_ID])).read(10)
+                    with contextlib.suppress(StreamFailure):  # it may end before it is agreed on
+                        await until_ended(await a.new_stream(node_id, [PROTOCOL_ID]))
                 assert not host._swarm.get_manager().is_finished
 
 
@@ -153,7 +162,11 @@ async def test_a_stranger_may_connect_but_not_stay_for_nothing() -> None:
 
 
 @pytest.mark.trio
-@pytest.mark.parametrize("says", [b"", os.urandom(2000), CODEC.encode(Goodbye("bye"))])
+@pytest.mark.parametrize(
+    "says",
+    [b"", b"\xee" * 2000, CODEC.encode(Goodbye("bye"))],
+    ids=["silence", "garbage", "goodbye"],
+)
 async def test_a_stranger_on_our_protocol_costs_only_itself(says: bytes) -> None:
     a = Peer(msgspec.structs.replace(QUICK, handshake_seconds=1.0))
     b, host = Peer(), stranger()
@@ -163,9 +176,7 @@ async def test_a_stranger_on_our_protocol_costs_only_itself(says: bytes) -> None
         stream = await host.new_stream(node_id, [PROTOCOL_ID])
         if says:
             await stream.write(says)
-        with pytest.raises((StreamEOF, StreamReset)):
-            while True:
-                await stream.read(4096)
+        await until_ended(stream)
         await check_well(a, b)
         assert len(a.handlers) == 1
 
@@ -240,6 +251,7 @@ async def main():
         await stream.send_all(b"\\x13/multistream/1.0.0\\n\\x07/noise\\n" + os.urandom(5000))
         await trio.aclose_forcefully(stream)
         await until(lambda: a.node.channels)
+        logging.getLogger("libp2p.somewhere").warning("a warning of libp2p's")
 trio.run(main)
 """
 
@@ -254,7 +266,7 @@ def test_libp2p_logs_where_logging_goes_and_not_to_stderr(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout == ""
-    assert "libp2p." in log.read_text()
+    assert "a warning of libp2p's" in log.read_text()
 
 
 @pytest.mark.trio

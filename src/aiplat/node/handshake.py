@@ -41,7 +41,7 @@ class HandshakeFailed(Exception):
 async def offer(pipe: Pipe, machine: ChannelMachine, seconds: float) -> list[Received]:
     """Say Hello, and hear one, within `seconds`; gives what came behind it."""
     with _deadline(seconds):
-        await write(pipe, machine.hello())
+        await pipe.write(machine.hello())
         return await _hear_hello(pipe, machine)
 
 
@@ -63,25 +63,19 @@ async def accept(
         if goodbye is not None:
             await say_goodbye(pipe, goodbye)
             raise HandshakeFailed(f"it was turned away: {goodbye.message or goodbye.code}")
-        await write(pipe, machine.hello())
+        await pipe.write(machine.hello())
         return early
 
 
 async def say_goodbye(pipe: Pipe, goodbye: Goodbye) -> None:
     """Try to say why there will be no channel, and let the peer read it and close."""
     try:
-        await write(pipe, CODEC.encode(goodbye))
+        await pipe.write(CODEC.encode(goodbye))
         with trio.move_on_after(LINGER_SECONDS):
             while await pipe.read():
                 pass
     except Exception:  # noqa: BLE001  # of libp2p's many kinds; it is gone, which is what we want
         return
-
-
-async def write(pipe: Pipe, data: bytes) -> None:
-    """Write whole: a cancel half-way would break the connection (guard 2)."""
-    with trio.CancelScope(shield=True):
-        await pipe.write(data)
 
 
 async def _hear_hello(pipe: Pipe, machine: ChannelMachine) -> list[Received]:

@@ -113,7 +113,9 @@ class Link:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_cancel)
-            with trio.CancelScope(shield=True):  # so that the last words leave
+            # A write that is cancelled half-way breaks the connection (guard 2), and the last
+            # words could not leave: nothing below here is cancelled before the pipe is closed.
+            with trio.CancelScope(shield=True):
                 await self._live(ended)
             nursery.cancel_scope.cancel()
 
@@ -159,9 +161,7 @@ class Link:
                 await self._sleeping_writer.park()
             data = self._outbox.take()
             try:
-                # A write that is cancelled half-way breaks the whole connection (guard 2).
-                with trio.CancelScope(shield=True):
-                    await self._pipe.write(data)
+                await self._pipe.write(data)
             except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds
                 self.end(Ending("write", f"nothing more could be sent to it ({_name(fault)})"))
                 self._flushed.set()

@@ -483,3 +483,23 @@ async def test_credit_that_came_before_anyone_served_is_not_lost() -> None:
         serving = Serving(waiting[0])
         waiting[0].attach(serving)
         assert serving.accepted == [(1, 4)]
+
+
+@pytest.mark.trio
+async def test_a_slow_handler_does_not_stop_the_reading() -> None:
+    """Guard 3: a reader that pauses is cut by libp2p after 5 s, and is not told."""
+    async with channels() as (left, right):
+
+        async def never(call: Call) -> Reply:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        right.handler.called = never  # type: ignore[method-assign]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(left.channel.call, Call("slow"), 1000.0)
+            await settle()
+            for number in range(100):
+                left.ask(number, text="x" * 10_000)
+            await settle(100)
+            assert len(right.handler.requests) == 100
+            nursery.cancel_scope.cancel()
