@@ -52,7 +52,8 @@ def ask(
     from aiplat.domain.chat import Message, Sampling
 
     face = face_of(context)
-    text = gather(prompt, file or [], piped_stdin(), face.runtime.prompt_bytes, output.say)
+    limit = face.runtime.prompt_bytes
+    text = gather(prompt, file or [], piped_stdin(), limit, output.say, max(deadline, 0.0))
     sampling = Sampling(
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed,
         stop=tuple(stop or ()),

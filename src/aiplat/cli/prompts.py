@@ -5,13 +5,15 @@ What is not text is refused with its place; the bytes taken are bounded.
 
 from __future__ import annotations
 
+import io
 import select
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.errors import DeadlineExceeded, InvalidRequest
 
 NOTICE_SECONDS = 2.0
 """After this long without a byte a person is told that the command reads from a pipe."""
@@ -25,6 +27,7 @@ def gather(
     stdin: BinaryIO | None,
     limit: int,
     say: Callable[[str], None],
+    seconds: float = 600.0,
 ) -> str:
     """Make one prompt of all that was given.
 
@@ -34,9 +37,11 @@ def gather(
         stdin: what is piped in comes last; None on a terminal.
         limit: the most bytes in all.
         say: hears that stdin is waited for.
+        seconds: how long all of stdin may take to come.
 
     Raises:
         InvalidRequest: nothing was given, it is too much, not UTF-8, or cannot be read.
+        DeadlineExceeded: stdin did not end in time.
     """
     if words == "-" and stdin is None:
         raise InvalidRequest(
@@ -49,7 +54,7 @@ def gather(
         left -= len(text.encode())
         parts.append(f"--- {path} ---\n{text.rstrip()}")
     if stdin is not None:
-        text = decode(_drain(stdin, left, limit, say), "stdin").strip("\n")
+        text = decode(_drain(stdin, left, limit, say, seconds), "stdin").strip("\n")
         parts += [text] if text.strip() else []
     prompt = "\n\n".join(part for part in parts if part.strip())
     if not prompt.strip():
@@ -106,20 +111,31 @@ def _file(path: Path, left: int, limit: int) -> str:
     return decode(data, f"The file {path}")
 
 
-def _drain(stdin: BinaryIO, left: int, limit: int, say: Callable[[str], None]) -> bytes:
-    if not _has_input(stdin):
+def _drain(
+    stdin: BinaryIO, left: int, limit: int, say: Callable[[str], None], seconds: float
+) -> bytes:
+    deadline = time.monotonic() + seconds
+    if not _has_input(stdin, min(NOTICE_SECONDS, seconds)):
         say("Reading the rest of the prompt from stdin (end it with Ctrl-D) …")
     data = bytearray()
-    while chunk := stdin.read(_CHUNK):
+    while True:
+        if not _has_input(stdin, deadline - time.monotonic()):
+            raise DeadlineExceeded(
+                f"stdin did not end within {seconds:g} s. Close it, as `aiplat ask … </dev/null` "
+                "does, or allow more with --deadline."
+            )
+        chunk = stdin.read1(_CHUNK) if isinstance(stdin, io.BufferedReader) else stdin.read(_CHUNK)
+        if not chunk:
+            return bytes(data)
         data += chunk
         if len(data) > left:
             raise _too_much(limit)
-    return bytes(data)
 
 
-def _has_input(stdin: BinaryIO) -> bool:
+def _has_input(stdin: BinaryIO, seconds: float) -> bool:
+    """Wait until there is something to read, or the end."""
     try:
-        return bool(select.select([stdin], [], [], NOTICE_SECONDS)[0])
+        return bool(select.select([stdin], [], [], max(0.0, seconds))[0])
     except (OSError, ValueError):  # no descriptor: it cannot block
         return True
 

@@ -80,8 +80,11 @@ class NodeLock:
         """Write who holds the lock, and the HTTP door's base URL once it is open."""
         info = NodeInfo(pid=os.getpid(), background=self._background, http=http)
         text = msgspec.json.encode(info) + b"\n"
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text, 0)
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, text, 0)
+        except OSError as error:
+            raise ConfigError(f"{self._path} cannot be written: {error.strerror}.") from None
 
     def __exit__(
         self,
@@ -120,7 +123,7 @@ def node_runs(path: Path) -> bool:
     """Tell whether a node holds the lock file at `path`."""
     try:
         handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise ConfigError(f"{path} cannot be opened: {error.strerror}.") from None

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from aiplat.domain.errors import ConfigError
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
@@ -114,6 +115,9 @@ def configure(
         max_bytes: the size after which `file` is rotated.
         files: how many rotated files are kept.
         terminal: where a person reads; stderr when not given.
+
+    Raises:
+        ConfigError: `file` cannot be written.
     """
     root = logging.getLogger()
     close()
@@ -122,9 +126,12 @@ def configure(
     person = logging.StreamHandler(stream)
     person.setFormatter(TerminalFormatter(signs=wants_signs(stream, environ)))
     person.addFilter(_NotFileOnly())
-    program = logging.handlers.RotatingFileHandler(
-        file, maxBytes=max_bytes, backupCount=files, encoding="utf-8", errors="replace"
-    )
+    try:
+        program = logging.handlers.RotatingFileHandler(
+            file, maxBytes=max_bytes, backupCount=files, encoding="utf-8", errors="replace"
+        )
+    except OSError as error:
+        raise ConfigError(f"The log {file} cannot be written: {error.strerror}.") from None
     program.setFormatter(JsonFormatter())
     person.set_name("aiplat.terminal")
     program.set_name("aiplat.file")

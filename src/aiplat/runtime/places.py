@@ -98,9 +98,8 @@ class Places:
         Raises:
             ConfigError: names the path and the mend.
         """
-        for folder in (self.data, self.state):
+        for folder in (self.data, self.state, self.logs):
             make_private_folder(folder)
-        self.logs.mkdir(mode=0o700, exist_ok=True)
         for secret in (self.identity, self.token):
             check_private(secret)
 

@@ -20,7 +20,7 @@ import msgspec
 
 from aiplat.control.client import NodeLost
 from aiplat.control.messages import Status
-from aiplat.domain.errors import AiplatError, DeadlineExceeded, from_code
+from aiplat.domain.errors import AiplatError, ConfigError, DeadlineExceeded, from_code
 from aiplat.runtime.lock import node_runs, start_lock
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
@@ -55,7 +55,10 @@ def launch(places: Places, options: ServeOptions) -> Child:
     options = replace(options, background=True, json=True)
     # -P: what lies in a person's current folder is not ours to import.
     command = [sys.executable, "-P", "-m", "aiplat", *home, "serve", *options.arguments()]
-    handle = os.open(places.start_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        handle = os.open(places.start_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{places.start_log} cannot be written: {error.strerror}.") from None
     try:
         child = subprocess.Popen(
             command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +222,25 @@ def test_broken_settings_name_file_and_line(home: Path, capsys: pytest.CaptureFi
 )
 def test_home_may_stand_behind_the_command(words: list[str], moved: list[str]) -> None:
     assert main._home_first(words) == moved
+
+
+# -- completion ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("aiplat mo", "models"), ("aiplat serve --role pro", "processor"), ("aiplat ask --te",
+     "--temperature")],
+)  # fmt: skip
+def test_the_shell_completes(words: str, offered: str) -> None:
+    env = os.environ | {
+        "_AIPLAT_COMPLETE": "complete_bash", "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "aiplat"], capture_output=True, text=True, check=False, env=env
+    )
+    assert done.stdout.split() == [offered]
 
 
 # -- what is written where ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from aiplat.cli import prompts
 from aiplat.cli.prompts import gather
-from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.errors import DeadlineExceeded, InvalidRequest
 
 
 def put(
@@ -102,3 +102,12 @@ def test_a_pipe_that_says_nothing_is_told_of(monkeypatch: pytest.MonkeyPatch) ->
     with open(read, "rb") as stream:
         assert gather("hi", [], stream, 100, say) == "hi\n\nlate"
     assert "Ctrl-D" in said[0]
+
+
+def test_a_pipe_that_never_ends_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "NOTICE_SECONDS", 0.0)
+    read, write = os.pipe()
+    os.write(write, b"some")
+    with open(read, "rb") as stream, pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
+        gather("hi", [], stream, 100, lambda line: None, 0.05)
+    os.close(write)

@@ -140,6 +140,15 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
         make_private_folder(tmp_path / "file" / "x")
 
 
+def test_what_stands_in_the_way_is_named(tmp_path: Path) -> None:
+    places = places_in(tmp_path / "h")
+    places.prepare()
+    places.logs.rmdir()
+    places.logs.write_text("a file")
+    with pytest.raises(ConfigError, match=f"{places.logs} cannot be made: File exists"):
+        places.prepare()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a file away")
 def test_a_file_or_link_of_another_account_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "k"
