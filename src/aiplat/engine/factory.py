@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiplat.domain.errors import ModelNotFound
 from aiplat.engine.backends.echo import EchoEngine
-from aiplat.engine.catalogue import ECHO, canonical, known_names
+from aiplat.engine.catalogue import ECHO, canonical
 from aiplat.engine.interface import Engine
+from aiplat.engine.process import EngineProcess
 from aiplat.engine.settings import EngineSettings
+from aiplat.engine.store import locate
 from aiplat.telemetry.metrics import Metrics
 
 
@@ -29,4 +30,5 @@ def make_engine(
     """
     if canonical(name) == ECHO:
         return EchoEngine(settings, settings.echo_rate, metrics)
-    raise ModelNotFound.of(name, known_names())
+    own, folder = locate(name, cache)
+    return EngineProcess(own, folder, cache, settings, logs / f"engine-{own}.log", metrics)

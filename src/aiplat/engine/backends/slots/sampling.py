@@ -1,0 +1,60 @@
+"""Chooses tokens from logits, each request its own way."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aiplat.engine.draws import uniform
+from aiplat.engine.rows import Draw, Fault
+
+_FIRST_LOOK = 64
+
+
+def choose(logits: Tensor, draws: list[tuple[Draw, int]]) -> list[int | Fault]:
+    """One token for each row of `logits`.
+
+    Arguments:
+        logits: ``[rows, vocabulary]``.
+        draws: for each row how to choose, and the position of the token in its answer.
+    """
+    logits = logits.float()
+    most, best = logits.max(-1)
+    good = most.isfinite().tolist()  # a NaN anywhere in a row is its maximum
+    likeliest: list[int] = best.tolist()
+    chosen: list[int | Fault] = []
+    for row, (draw, position) in enumerate(draws):
+        if not good[row]:
+            chosen.append(Fault("The model computed no probabilities for the next token (NaN)."))
+        elif draw.temperature == 0.0 or draw.top_p == 0.0:
+            chosen.append(likeliest[row])
+        else:
+            chosen.append(_sample(logits[row] - most[row], draw, uniform(draw.seed, position)))
+    return chosen
+
+
+def _sample(logits: Tensor, draw: Draw, at: float) -> int:
+    """The token at `at` (0 to 1) of the distribution; `logits` are at most 0."""
+    odds = torch.softmax(logits.double() / draw.temperature, -1)
+    if draw.top_p >= 1.0:
+        return _pick(odds, at)
+    kept, ids = _nucleus(odds, draw.top_p)
+    return int(ids[_pick(kept, at)])
+
+
+def _nucleus(odds: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The fewest tokens, likeliest first, that together have `top_p` (Holtzman et al., 2019)."""
+    count = min(_FIRST_LOOK, odds.numel())
+    while True:
+        kept, ids = odds.topk(count)
+        sums = kept.cumsum(0)
+        if float(sums[-1]) >= top_p or count == odds.numel():
+            last = min(int(torch.searchsorted(sums, top_p)), count - 1)
+            return kept[: last + 1], ids[: last + 1]
+        count = min(count * 16, odds.numel())
+
+
+def _pick(odds: Tensor, at: float) -> int:
+    sums = odds.cumsum(0)
+    found = int(torch.searchsorted(sums, at * float(sums[-1]), right=True))
+    return min(found, odds.numel() - 1)
