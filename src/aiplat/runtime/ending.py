@@ -59,6 +59,6 @@ class Ending:
     async def drained(self, seconds: float, is_busy: Callable[[], bool]) -> bool:
         """Wait until nothing is under way; False when `seconds` were not enough, or haste came."""
         with trio.move_on_after(seconds):
-            while is_busy() and not self.now.is_set():
-                await trio.sleep(LOOK_SECONDS)  # noqa: ASYNC110  # parts count, none tells of zero
+            while is_busy() and not self.now.is_set():  # noqa: ASYNC110  # no event tells of none
+                await trio.sleep(LOOK_SECONDS)
         return not is_busy()

@@ -30,6 +30,7 @@ from aiplat.roles.dispatch import Dispatch
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.processor import Processor
 from aiplat.roles.settings import ClientSettings, GatewaySettings
+from aiplat.runtime import logs
 from aiplat.runtime.ending import Ending
 from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.operations import Operations
@@ -41,6 +42,8 @@ from aiplat.runtime.settings import RuntimeSettings
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.runtime")
+
+LAST_WORDS_SECONDS = 1.0
 
 
 def run_node(options: ServeOptions, loaded: Loaded, places: Places) -> int:
@@ -95,6 +98,7 @@ class _House:
         self._runtime = loaded[RuntimeSettings]
         self._doors_close = trio.Event()
         self._control_closes = trio.Event()
+        self._control_closed = trio.Event()
         if not places.identity.exists():
             log.warning(OPEN_NOTICE)
         self._node = self._make_node()
@@ -153,6 +157,8 @@ class _House:
             operations.state = "ready"
             report_ready(operations.status(), json=self._options.json, environ=os.environ)
             log.info("ready: %s", operations.http, extra={"sign": "🚀"})
+            if self._options.background:
+                logs.leave_terminal()  # the face that started it reads no further
             self._leave_when_idle(root)
             await self._ending.wanted.wait()
             await self._drain()
@@ -198,9 +204,15 @@ class _House:
         settings = self._loaded[HttpSettings]
         path = Path(self._operations.control)
         app = make_control_app(self._operations, settings)
-        await root.start(
-            partial(serve_control, app, path, settings, shutdown_trigger=self._control_closes.wait)
-        )
+
+        async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+            closes = self._control_closes.wait
+            await serve_control(
+                app, path, settings, shutdown_trigger=closes, task_status=task_status
+            )
+            self._control_closed.set()
+
+        await root.start(serve)
 
     async def _end_in_haste(self, scope: trio.CancelScope) -> None:
         await self._ending.now.wait()
@@ -230,4 +242,6 @@ class _House:
         if left:
             log.warning("%d requests were cut off: the grace period ended", left)
         self._control_closes.set()
+        with trio.move_on_after(LAST_WORDS_SECONDS):  # the answer to `stop` is on its way
+            await self._control_closed.wait()
         log.info("stopped", extra={"sign": "✅"})
