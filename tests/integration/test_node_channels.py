@@ -220,7 +220,7 @@ async def test_addresses_that_were_kept_are_known_next_time(tmp_path: Path) -> N
 
 @pytest.mark.trio
 async def test_a_node_that_stops_says_so_and_quickly() -> None:
-    """Guard 12: closing a host took 0.2 s for each peer, one after the other."""
+    """libp2p closes its connections one after the other, with 0.2 s of sleep for each."""
     a = Peer()
     others = [Peer() for _ in range(12)]
     async with running(a, *others):
@@ -288,8 +288,10 @@ async def test_channels_are_bounded() -> None:
 
 @pytest.mark.trio
 async def test_the_host_is_started_again_when_it_dies() -> None:
-    a, b = Peer(), Peer()
-    async with running(a, b):
+    a, b, c = Peer(), Peer(), Peer()
+    async with running(a, b, c):
+        a.node.keep(c.address)
+        await until(lambda: a.node.channels)
         await b.node.reach(a.address)
         address = a.address
         host = a.node._host
@@ -298,6 +300,7 @@ async def test_the_host_is_started_again_when_it_dies() -> None:
         await until(lambda: a.node._host not in (None, host))
         await until(lambda: not b.node.channels)
         assert (await b.node.reach(address)).peer == a.node.peer_id
+        await until(lambda: c.node.peer_id in a.node.channels)
 
 
 CHILD = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NoReturn
 
 import trio
 
@@ -33,6 +33,8 @@ from aiplat.domain.errors import (
     clip,
 )
 from aiplat.domain.ids import PeerId, Role, short
+from aiplat.node.calls import Calls, answer
+from aiplat.node.handler import ChannelHandler
 from aiplat.node.incoming import INTERNAL, Incoming
 from aiplat.node.link import Ending, Link, Pipe
 from aiplat.node.outgoing import Outgoing
@@ -54,28 +56,11 @@ from aiplat.protocol.messages import (
 )
 from aiplat.telemetry.metrics import Metrics
 
+__all__ = ["Channel", "ChannelHandler", "Incoming", "said_goodbye"]
+
 log = logging.getLogger("aiplat.node.channel")
 
 _LOST = ("eof", "silence", "write", "overflow", "violation")
-
-
-class ChannelHandler(Protocol):
-    """What the roles do with what comes over one channel. Called from the node's loop."""
-
-    def submitted(self, incoming: Incoming) -> None:
-        """A request came; what is raised fails it, and it alone."""
-
-    def announced(self, announce: Announce) -> None:
-        """A processor said what it offers now."""
-
-    def drained(self, drain: Drain) -> None:
-        """The peer takes no new requests."""
-
-    async def called(self, call: Call) -> Reply:
-        """Answer a small question, in a task of its own."""
-
-    def ended(self, reason: str) -> None:
-        """The channel is gone, for this reason (a clause); its requests were told already."""
 
 
 class Channel:
@@ -119,7 +104,7 @@ class Channel:
         )
         self._asked: dict[int, Outgoing] = {}
         self._serving: dict[int, Incoming] = {}
-        self._calls: dict[int, tuple[trio.Event, list[Reply]]] = {}
+        self._calls = Calls()
         self._handler: ChannelHandler | None = None
         self._answering: trio.Nursery | None = None
         self._ended = trio.Event()
@@ -195,21 +180,17 @@ class Channel:
         role: Role = "gateway" if "gateway" in self.hello.roles else "processor"
         if self.is_ended:
             raise self._lost(role)
-        if len(self._calls) >= MAX_CALLS:
-            self._full("channel_calls", f"has {MAX_CALLS} calls of this node's, all it takes")
         try:
             number, frame = self._machine.call(call)
         except LocalProtocolError as fault:
-            raise self._refusal(fault) from None
+            refusal = self._refusal(fault)
+            if isinstance(refusal, RequestTooLarge):
+                raise refusal from None
+            self._full("channel_calls", f"has {MAX_CALLS} calls of this node's, all it takes")
         self._link.put(frame, number, opens=True)
-        arrived, replies = self._calls[number] = (trio.Event(), [])
-        try:
-            with trio.move_on_after(deadline_seconds):
-                await arrived.wait()
-        finally:
-            self._calls.pop(number, None)
-        if replies:
-            return replies[0]
+        reply = await self._calls.wait(number, deadline_seconds)
+        if reply is not None:
+            return reply
         if self.is_ended:
             raise self._lost(role)
         raise DeadlineExceeded(
@@ -260,8 +241,7 @@ class Channel:
             incoming.cancel()
         self._asked.clear()
         self._serving.clear()
-        for arrived, _ in self._calls.values():
-            arrived.set()
+        self._calls.end()
         self._ended.set()
         self._guarded("ended", lambda handler: handler.ended(ending.clause))
 
@@ -294,7 +274,7 @@ class Channel:
         clause = f"it did not take {bound} bytes that wait for it, the bound"
         self._end(Ending("overflow", clause), Goodbye("overloaded", clause))
 
-    def _full(self, bound: str, what: str) -> None:
+    def _full(self, bound: str, what: str) -> NoReturn:
         self._metrics.bound_hits.labels(bound=bound).inc()
         raise Overloaded(f"The peer {short(self.peer)} {what}. Try again.", retry_after=1.0)
 
@@ -342,10 +322,7 @@ class Channel:
             assert self._answering is not None
             self._answering.start_soon(self._answer, number, message)
         elif isinstance(message, Reply):
-            if number in self._calls:
-                arrived, replies = self._calls[number]
-                replies.append(message)
-                arrived.set()
+            self._calls.replied(number, message)
         else:
             self._about_the_channel(message)
 
@@ -375,14 +352,11 @@ class Channel:
 
     async def _answer(self, number: int, call: Call) -> None:
         assert self._handler is not None
+        reply = await answer(self._handler.called, call, self._settings.call_seconds)
         try:
-            with trio.fail_after(self._settings.call_seconds):
-                reply = await self._handler.called(call)
             self._send(reply, number)
-        except AiplatError as refusal:
-            self._send(Reply(failed=Failed.of(refusal)), number)
-        except Exception:
-            log.exception("a handler failed", extra={"peer": self.peer, "call": clip(call.method)})
+        except LocalProtocolError as fault:
+            log.error("a reply cannot be sent: %s", fault, extra={"call": clip(call.method)})
             self._send(Reply(failed=INTERNAL), number)
 
     def _guarded(self, what: str, step: Callable[[ChannelHandler], None]) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from aiplat.domain.answers import AnswerEvent, Asking, Delta, Failed, Finished, Submission
 from aiplat.domain.errors import AiplatError
+from aiplat.domain.ids import PeerId
 from aiplat.node.deltas import join, split
 from aiplat.protocol.errors import LocalProtocolError
-from aiplat.protocol.messages import Ack
-
-if TYPE_CHECKING:
-    from aiplat.node.channel import Channel
+from aiplat.protocol.messages import Ack, Hello
 
 log = logging.getLogger("aiplat.node.channel")
 
@@ -28,6 +26,17 @@ MAX_JOINED = 32 * 1024
 """Cost of one delta that was joined from several."""
 
 Send = Callable[[AnswerEvent, int], None]
+
+
+class Carrier(Protocol):
+    """The channel that a request came over, as far as it matters to the request."""
+
+    peer: PeerId
+    hello: Hello
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more can be said on it."""
 
 
 class Incoming:
@@ -47,7 +56,7 @@ class Incoming:
         self,
         number: int,
         submission: Submission,
-        channel: Channel,
+        channel: Carrier,
         send: Send,
         credit: Callable[[int], int],
     ) -> None:

@@ -48,7 +48,8 @@ class Keeper:
     ) -> None:
         self.target = target
         self.note = ""
-        self.scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
+        self._stopped = False
         self._settings = settings
         self._reach = reach
         self._reached = reached
@@ -56,7 +57,9 @@ class Keeper:
     async def run(self) -> None:
         """Try until cancelled. The pause grows with each failure, and starts anew after a
         channel that lived for longer than it."""
-        with self.scope:
+        with trio.CancelScope() as self._scope:
+            if self._stopped:
+                return
             pause = self._settings.reconnect_min_seconds
             while True:
                 started = trio.current_time()
@@ -66,6 +69,12 @@ class Keeper:
                 # Not all at the same time, when many lost the same peer.
                 await trio.sleep(pause * random.uniform(0.75, 1.0))  # no secret
                 pause = min(pause * 2, self._settings.reconnect_max_seconds)
+
+    def stop(self) -> None:
+        """Try no more."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
     async def _once(self) -> str:
         """Reach the peer and stay until the channel ends; gives why it did."""

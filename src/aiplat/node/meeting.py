@@ -1,0 +1,249 @@
+"""How a channel comes to be: this node dials a peer, or a peer dials it, or both at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+import trio
+
+from aiplat.domain.errors import AiplatError, NoPeer, NotReady, clip
+from aiplat.domain.ids import PeerId, short
+from aiplat.node.addresses import Target
+from aiplat.node.channel import Channel
+from aiplat.node.handshake import HandshakeFailed, accept, offer, say_goodbye
+from aiplat.node.host import Host
+from aiplat.node.link import Pipe
+from aiplat.node.reaching import no_peer, too_slow
+from aiplat.node.settings import NodeSettings
+from aiplat.node.standing import Standing
+from aiplat.protocol.channel import ChannelMachine, Received
+from aiplat.protocol.messages import Goodbye, Hello
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.node")
+
+Admit = Callable[[PeerId, Hello], None]
+
+SETTLE_SECONDS = 2.0
+"""For two nodes that dialed each other at once to agree on one channel."""
+
+
+class _Attempt:
+    """A dial under way, which several may wait for."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.done = trio.Event()
+        self.channel: Channel | None = None
+        self.error = NoPeer("This node stops.")
+
+
+class Meeting:
+    """Makes channels, and hands them to the table.
+
+    Arguments:
+        settings: deadlines and bounds.
+        us: this node's peer id.
+        hello: what it says first.
+        metrics: where hits of bounds are counted.
+        standing: the table.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        us: PeerId,
+        hello: Hello,
+        metrics: Metrics,
+        standing: Standing,
+    ) -> None:
+        self.admit: Admit = lambda peer, hello: None
+        self.draining = ""
+        self._settings = settings
+        self._us = us
+        self._hello = hello
+        self._metrics = metrics
+        self._standing = standing
+        self._attempts: dict[PeerId, _Attempt] = {}
+        self._host: Host | None = None
+        self._nursery: trio.Nursery | None = None
+
+    def open(self, host: Host, nursery: trio.Nursery) -> None:
+        """Dial over this host, and run channels in this nursery, from now on."""
+        self._host, self._nursery = host, nursery
+
+    def close(self) -> None:
+        """Make no more channels."""
+        self._host = self._nursery = None
+
+    # -- dialing ---------------------------------------------------------------------------------
+
+    async def reach(self, target: Target) -> Channel:
+        """The live channel to a peer, or a new one; many callers share one dial.
+
+        Raises:
+            NoPeer: says which step failed.
+            NotReady: the node does not run.
+        """
+        while (channel := self._standing.live(target.peer)) is None:
+            attempt = self._attempts.get(target.peer) or self._start(target)
+            await attempt.done.wait()
+            if attempt.channel is not None:
+                return attempt.channel
+            if attempt.target == target:
+                raise NoPeer(str(attempt.error))
+        return channel
+
+    def _start(self, target: Target) -> _Attempt:
+        if self._nursery is None:
+            raise NotReady("The node does not run yet, or no more.")
+        attempt = self._attempts[target.peer] = _Attempt(target)
+        self._nursery.start_soon(self._try, attempt)
+        return attempt
+
+    async def _try(self, attempt: _Attempt) -> None:
+        target = attempt.target
+        try:
+            with trio.move_on_after(self._settings.connect_seconds) as scope:
+                attempt.channel = await self._dial(target)
+            if scope.cancelled_caught:
+                attempt.error = too_slow(target, self._settings.connect_seconds)
+        except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds; told to who waits
+            attempt.error = no_peer(target, fault)
+            log.debug("a dial failed", extra={"address": target.text, "fault": repr(fault)})
+        finally:
+            del self._attempts[target.peer]
+            attempt.done.set()
+
+    async def _dial(self, target: Target) -> Channel:
+        host, nursery = self._host, self._nursery
+        if host is None or nursery is None:
+            raise NoPeer("This node stops.")
+        if self._is_full():
+            raise NoPeer(
+                f"This node has all {self._settings.max_channels} channels that it allows "
+                "(max_channels)."
+            )
+        pipe = await host.open(target.endpoint, target.peer)
+        machine = self._machine(initiator=True)
+        try:
+            early = await offer(pipe, machine, self._settings.handshake_seconds)
+            await self._refuse_if_not_admitted(pipe, target.peer, machine)
+        except HandshakeFailed as fault:
+            pipe.abort()
+            self._count(fault)
+            if fault.goodbye is not None and fault.goodbye.code == "duplicate":
+                return await self._other_channel(target.peer)
+            raise
+        except BaseException:
+            pipe.abort()
+            raise
+        channel = self._channel(pipe, machine, target.peer, target.text, early, dialed=True)
+        return self._standing.take(channel, nursery)
+
+    async def _refuse_if_not_admitted(
+        self, pipe: Pipe, peer: PeerId, machine: ChannelMachine
+    ) -> None:
+        assert machine.remote is not None
+        refusal = self._refusal(peer, machine.remote)
+        if refusal is not None:
+            await say_goodbye(pipe, refusal)
+            raise NoPeer(f"This node refuses {short(peer)}: {refusal.message}")
+
+    async def _other_channel(self, peer: PeerId) -> Channel:
+        """The channel because of which ours was turned away; it may be about to stand."""
+        with trio.move_on_after(SETTLE_SECONDS):
+            return await self._standing.wait_for(peer)
+        raise NoPeer(
+            f"The peer {short(peer)} says that it has a channel to this node, which this node "
+            "has not. It will notice in a few seconds."
+        )
+
+    # -- being dialed ----------------------------------------------------------------------------
+
+    async def accept(self, pipe: Pipe, peer: PeerId, address: str) -> None:
+        """Take a stream that a peer opened; stays until it is done."""
+        machine = self._machine(initiator=False)
+
+        async def decide(hello: Hello) -> Goodbye | None:
+            return await self._decide(peer, hello)
+
+        try:
+            early = await accept(pipe, machine, self._settings.handshake_seconds, decide)
+        except HandshakeFailed as fault:
+            pipe.abort()
+            self._count(fault)
+            log.info("no channel: %s", clip(fault.clause, 300), extra={"peer": peer})
+            return
+        except BaseException:
+            pipe.abort()
+            raise
+        if self._nursery is None:
+            pipe.abort()
+            return
+        channel = self._channel(pipe, machine, peer, address, early, dialed=False)
+        self._standing.take(channel, self._nursery)
+        await channel.wait_ended()
+
+    async def _decide(self, peer: PeerId, hello: Hello) -> Goodbye | None:
+        refusal = self._refusal(peer, hello)
+        if refusal is not None:
+            return refusal
+        ours = self._attempts.get(peer)
+        if ours is not None and self._us < peer:
+            # Both dial at once, and ours would stay: see what becomes of it first.
+            with trio.move_on_after(SETTLE_SECONDS):
+                await ours.done.wait()
+        if not self._standing.would_stand(peer, hello):
+            return Goodbye("duplicate", "There is a channel between us already.")
+        if self._standing.live(peer) is None and self._is_full():
+            return Goodbye("refused", "The node has as many channels as it allows. Try later.")
+        return None
+
+    def _refusal(self, peer: PeerId, hello: Hello) -> Goodbye | None:
+        if peer == self._us:
+            return Goodbye("refused", "The peer has the identity of this node: two nodes must "
+                           "not share one home or one key.")  # fmt: skip
+        if self.draining:
+            return Goodbye("draining", f"The node takes no new peers: {self.draining}.")
+        try:
+            self.admit(peer, hello)
+        except AiplatError as refusal:
+            return Goodbye("refused", str(refusal))
+        except Exception:
+            log.exception("admit failed", extra={"peer": peer})
+            return Goodbye("refused", "The node could not decide; its log says why.")
+        return None
+
+    # -- both ------------------------------------------------------------------------------------
+
+    def _machine(self, *, initiator: bool) -> ChannelMachine:
+        return ChannelMachine(
+            initiator=initiator, hello=self._hello, max_frame=self._settings.max_frame_bytes
+        )
+
+    def _channel(
+        self,
+        pipe: Pipe,
+        machine: ChannelMachine,
+        peer: PeerId,
+        address: str,
+        early: Iterable[Received],
+        *,
+        dialed: bool,
+    ) -> Channel:
+        return Channel(
+            pipe, machine, peer=peer, dialed=dialed, address=address,
+            settings=self._settings, metrics=self._metrics, early=early,
+        )  # fmt: skip
+
+    def _is_full(self) -> bool:
+        full = len(self._standing.channels) >= self._settings.max_channels
+        if full:
+            self._metrics.bound_hits.labels(bound="channels").inc()
+        return full
+
+    def _count(self, fault: HandshakeFailed) -> None:
+        if fault.hostile:
+            self._metrics.protocol_violations.inc()
