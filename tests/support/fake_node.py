@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -148,7 +149,7 @@ class FakeInference:
         self.batched = batched
         self.refuse: AiplatError | None = None
         self.asked: list[FakeAsking] = []
-        self._send, self._receive = trio.open_memory_channel[FakeAsking](1000)
+        self._send, self._receive = trio.open_memory_channel[FakeAsking](math.inf)
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
         """Begin (`Inference.submit`)."""
