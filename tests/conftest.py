@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.nodes import aiplat
 
 settings.register_profile(
     "quick", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -13,3 +17,13 @@ settings.register_profile(
     "deep", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the embedded model, pulled as a person does; kept between runs."""
+    cache = Path(os.environ.get("AIPLAT_CACHE") or Path(__file__).parents[1] / ".cache" / "aiplat")
+    home = tmp_path_factory.mktemp("pull")
+    done = aiplat(home, "models", "pull", "smollm2-135m", AIPLAT_CACHE=str(cache), timeout=600)
+    assert done.returncode == 0, done.stderr
+    return cache
