@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -233,7 +234,7 @@ async def test_a_node_that_stops_says_so_and_quickly() -> None:
         a.scope.cancel()
         for other in others:
             [(_, handler)] = other.handlers
-            await until(lambda handler=handler: handler.reasons)
+            await until(handler.reasons.copy)
             assert handler.reasons == ["it said goodbye: The node stops"]
         assert isinstance(sink.end, Failed)
         assert sink.end.code == "gateway_lost"
@@ -316,7 +317,7 @@ trio.run(main)
 
 
 @pytest.fixture
-def child() -> subprocess.Popen[str]:
+def child() -> Iterator[subprocess.Popen[str]]:
     """A node in a process of its own."""
     with subprocess.Popen(  # our own code
         [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, text=True

@@ -89,7 +89,8 @@ class Link:
         """Send a frame in its turn (`Outbox.put`); after the end it is dropped."""
         if self.ending is None:
             self._outbox.put(frame, number, opens=opens)
-            self._sleeping_writer.unpark_all()
+            if self._sleeping_writer:
+                self._sleeping_writer.unpark_all()
 
     def end(self, ending: Ending, last: bytes = b"") -> None:
         """End it, with these last words; the first end counts. Told from the link's own task."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,5 +137,6 @@ async def listening(host: Any) -> AsyncIterator[str]:
 async def live_channels(peers: Sequence[Peer]) -> None:
     """Wait until every one of them has a channel to every other."""
     for peer in peers:
-        others = {other.node.peer_id for other in peers if other is not peer}
-        await until(lambda peer=peer, others=others: set(peer.node.channels) >= others)
+        for other in peers:
+            if other is not peer:
+                await until(partial(peer.node.channels.get, other.node.peer_id))

@@ -13,7 +13,7 @@ texts = st.text(max_size=20)
 
 @st.composite
 def deltas(draw: st.DrawFn) -> Delta:
-    ids = draw(st.lists(st.integers(0, 999), max_size=8).map(tuple))
+    ids = tuple(draw(st.lists(st.integers(0, 999), max_size=8)))
     logprobs = None
     if ids and draw(st.booleans()):
         tokens = tuple(TokenLogprob(i, "x", -0.5) for i in ids)

@@ -57,7 +57,6 @@ def test_the_latency_is_of_the_last_beat_alone() -> None:
     pulse = Pulse(0.0, 1.0, 3.0)
     first = pulse.beat(0.0)
     assert first is not None
-    assert pulse.latency is None
     pulse.answered(first, 0.25)
     assert pulse.latency == 0.25
     second = pulse.beat(1.0)
