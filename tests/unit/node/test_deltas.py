@@ -15,7 +15,7 @@ texts = st.text(max_size=20)
 def deltas(draw: st.DrawFn) -> Delta:
     ids = tuple(draw(st.lists(st.integers(0, 999), max_size=8)))
     logprobs = None
-    if ids and draw(st.booleans()):
+    if len(ids) > 0 and draw(st.booleans()):
         tokens = tuple(TokenLogprob(i, "x", -0.5) for i in ids)
         tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in ids)
         logprobs = Logprobs(tokens, tops)
