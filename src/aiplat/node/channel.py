@@ -40,7 +40,7 @@ from aiplat.node.link import Ending, Link, Pipe
 from aiplat.node.outgoing import Outgoing
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.channel import MAX_CALLS, ChannelMachine, Received
-from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError
+from aiplat.protocol.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 from aiplat.protocol.messages import (
     Ack,
     Announce,
@@ -279,7 +279,7 @@ class Channel:
         raise Overloaded(f"The peer {short(self.peer)} {what}. Try again.", retry_after=1.0)
 
     def _refusal(self, fault: LocalProtocolError) -> AiplatError:
-        if "over the bound" in str(fault):
+        if isinstance(fault, FrameTooLarge):
             self._metrics.bound_hits.labels(bound="frame").inc()
             return RequestTooLarge(f"{fault} Send a shorter prompt.")
         return InvalidRequest(f"The request cannot be sent: {fault}.")

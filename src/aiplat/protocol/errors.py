@@ -11,6 +11,10 @@ class LocalProtocolError(ProtocolError):
     """We tried to say what may not be said now: a bug of ours. Nothing was sent."""
 
 
+class FrameTooLarge(LocalProtocolError):
+    """What we tried to say is over the bound of one frame: a person's prompt may be."""
+
+
 class RemoteProtocolError(ProtocolError):
     """The peer said what may not be said: it loses its channel, and no more."""
 

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError
+from aiplat.protocol.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 
 _HEAD = struct.Struct("!IBI")
 _LENGTH = 4
@@ -53,7 +53,8 @@ class Codec(Generic[M]):
         """One frame.
 
         Raises:
-            LocalProtocolError: the frame would be over its bound, or the message has no tag.
+            FrameTooLarge: the frame would be over its bound.
+            LocalProtocolError: the message has no tag.
         """
         tag = self._tags.get(type(message))
         if tag is None:
@@ -61,7 +62,7 @@ class Codec(Generic[M]):
         body = self._encode(message)
         length = _TAG_AND_NUMBER + len(body)
         if length > self.max_frame:
-            raise LocalProtocolError(
+            raise FrameTooLarge(
                 f"A {type(message).__name__} of {length} bytes is over the bound of "
                 f"{self.max_frame} bytes for one frame."
             )
