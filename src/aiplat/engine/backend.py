@@ -26,6 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cache_mib: int
     threads: int
     max_frame: int
+    dtype: str
     backend: str
     """Module and function that make the `Backend`, with a colon between."""
     lifeline: int = -1

@@ -345,5 +345,6 @@ def _plan(name: str, folder: Path, cache: Path, settings: EngineSettings, backen
         cache_mib=settings.cache_mib,
         threads=settings.threads,
         max_frame=settings.max_frame,
+        dtype=settings.dtype,
         backend=backend,
     )

@@ -134,6 +134,7 @@ class Scheduler:
             row.read += len(piece.ids)
             if piece.draws and not row.cancelled:
                 self._take(row, drawn[row.number], now)
+        for row in list(self._rows.values()):
             self._speak(row, now)
 
     def fail(self, error: AiplatError) -> None:
@@ -164,8 +165,6 @@ class Scheduler:
 
     def _speak(self, row: Row, now: float) -> None:
         """Deliver what there is credit for, and end the request if it is over."""
-        if row.number not in self._rows:
-            return
         if row.cancelled:
             self._end(row, row.finished("cancelled", now))
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -42,6 +42,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of a model's process; 0 takes one a core.")
     ] = 0
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Meta(description="What models compute in; auto takes what the CPU's flags say is fast."),
+    ] = "auto"
     load_seconds: Annotated[
         float, Meta(ge=1, le=3600, description="How long a model may take to load.")
     ] = 300.0

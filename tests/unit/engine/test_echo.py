@@ -89,7 +89,7 @@ async def test_no_more_than_credit_and_others_go_on() -> None:
         for _ in range(100):
             request.accept(0, 64)
             await wait_all_tasks_blocked()
-        assert stalled.finished
+        assert stalled.ended
         assert len(stalled.ids) == 200
         assert stalled.text == (TEXT * 60)[: len(stalled.text)] == pieces.decode(stalled.ids)
 

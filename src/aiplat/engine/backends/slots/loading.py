@@ -29,8 +29,15 @@ def use_threads(threads: int) -> int:
     return count
 
 
-def choose_dtype() -> torch.dtype:
-    """bfloat16 where the CPU computes in it, else float32: emulated, it is ten times slower."""
+def choose_dtype(asked: str) -> torch.dtype:
+    """What to compute in.
+
+    Arguments:
+        asked: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the CPU has instructions
+            for it, else float32 (emulated, bfloat16 is ten times slower).
+    """
+    if asked != "auto":
+        return torch.bfloat16 if asked == "bfloat16" else torch.float32
     try:
         flags = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:

