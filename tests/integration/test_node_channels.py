@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import trio
 import trio.lowlevel
+from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
 from aiplat.domain.answers import Failed, Finished
 from aiplat.domain.errors import NoPeer, PermissionDenied
@@ -74,6 +75,33 @@ async def test_a_long_prompt_goes_through() -> None:
         handler = (await until(lambda: b.handlers))[0][1]
         await until(lambda: handler.requests)
         assert handler.requests[0].incoming.submission.work.messages[0].content == text
+
+
+@pytest.mark.trio
+async def test_the_window_is_given_back_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with a frame for each read, which cost a gateway a third of its time."""
+    given: list[int] = []
+    send = YamuxStream.send_window_update
+
+    async def spy(self: YamuxStream, increment: int, skip_lock: bool = False) -> None:
+        given.append(increment)
+        await send(self, increment, skip_lock)
+
+    monkeypatch.setattr(YamuxStream, "send_window_update", spy)
+    a, b = Peer(), Peer()
+    async with running(a, b):
+        channel = await a.node.reach(b.address)
+        handler = (await until(lambda: b.handlers))[0][1]
+        given.clear()  # the negotiation of the stream is libp2p's own
+        for _ in range(20):
+            before = len(handler.requests)
+            channel.submit(submission(), Sink())
+            await until(lambda seen=before: len(handler.requests) > seen)  # type: ignore[misc]  # bound now
+        assert given == []
+        channel.submit(submission(text="prompt " * 100_000), Sink())
+        await until(lambda: len(handler.requests) > 20)
+        assert given
+        assert min(given) >= 128 * 1024
 
 
 @pytest.mark.trio
