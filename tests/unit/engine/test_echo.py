@@ -188,3 +188,12 @@ async def test_an_empty_prompt_ends_at_once() -> None:
     async with running() as engine:
         heard = await answered(engine, asking("", max_tokens=10))
     assert heard.finished.usage == Usage(0, 0)
+
+
+@pytest.mark.trio
+async def test_the_end_of_the_engine_is_told() -> None:
+    heard = Heard()
+    async with running() as engine:
+        engine.submit(asking(TEXT, credit=0), heard)
+        await wait_all_tasks_blocked()
+    assert heard.failed.code == "shutting_down"

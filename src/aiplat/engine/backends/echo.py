@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from aiplat.domain.answers import AnswerSink, Asking, Queued, Submission
-from aiplat.domain.errors import Overloaded
+from aiplat.domain.errors import Overloaded, ShuttingDown
 from aiplat.domain.models import Manifest, ModelOffer
 from aiplat.engine import pieces
 from aiplat.engine.admission import answer_limit, generation_of
@@ -98,6 +98,14 @@ class EchoEngine:
     ) -> None:
         """Serve until cancelled (`Engine`)."""
         task_status.started()
+        try:
+            await self._pump(on_change)
+        finally:
+            error = ShuttingDown(f"The node ends, and {self.name} with it.")
+            for row in (*self._running, *self._waiting):
+                row.fail(error)
+
+    async def _pump(self, on_change: Callable[[], None]) -> None:
         while True:
             self._show(on_change)
             due = self._round()

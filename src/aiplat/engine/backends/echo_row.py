@@ -13,7 +13,7 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
-from aiplat.domain.errors import DeadlineExceeded, InvalidRequest
+from aiplat.domain.errors import AiplatError, DeadlineExceeded, InvalidRequest
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
 from aiplat.engine import pieces
@@ -80,6 +80,11 @@ class EchoRow:
         """End at the next round (`Asking`)."""
         self._cancelled = True
         self._wake()
+
+    def fail(self, error: AiplatError) -> None:
+        """End with `error`."""
+        self.ended = True
+        self._sink.deliver(Failed.of(error, self._usage()))
 
     def idle(self, now: float) -> float:
         """A round while it waits for a slot; gives the time of its next."""
@@ -160,11 +165,10 @@ class EchoRow:
         return _NEVER
 
     def _expire(self, stage: str) -> float:
-        self.ended = True
-        error = DeadlineExceeded(
-            f"The request waited {self._deadline - self._began:g} s {stage}, as long as it could."
+        seconds = self._deadline - self._began
+        self.fail(
+            DeadlineExceeded(f"The request waited {seconds:g} s {stage}, as long as it could.")
         )
-        self._sink.deliver(Failed.of(error, self._usage()))
         return _NEVER
 
     def _usage(self) -> Usage:

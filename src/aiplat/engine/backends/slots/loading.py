@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,16 @@ from transformers import (
 
 from aiplat.engine.backend import LoadError
 from aiplat.engine.backends.slots.attention import NAME, Batch, Segment, register
+from aiplat.engine.child import cores
 
 _CHECKED_TOKENS = 12
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # of the largest logit
 
 
-def use_threads(threads: int) -> int:
+def use_threads(threads: int) -> None:
     """Set how many threads compute; 0 takes one a core that this process may use."""
-    count = threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads or cores())
     torch.set_grad_enabled(False)
-    return count
 
 
 def choose_dtype(asked: str) -> torch.dtype:
