@@ -219,6 +219,20 @@ def test_a_step_reads_no_more_than_its_budget() -> None:
     assert max(sum(len(p.ids) for p in step.pieces) for step in world.steps) <= 64 + 8
 
 
+def test_prompts_are_read_in_turn() -> None:
+    world = World(slots=6)
+    numbers = [world.add(300, 1) for _ in range(6)]
+    for _ in range(6):
+        world.turn()
+    read = dict.fromkeys(numbers, 0)
+    for step in world.steps:
+        for piece in step.pieces:
+            read[piece.row.number] += len(piece.ids)
+    assert min(read.values()) > 0
+    assert max(read.values()) - min(read.values()) <= 64
+    world.finish()
+
+
 def test_a_reader_without_credit_holds_back_no_other() -> None:
     world = World(slots=2)
     stalled = world.add(5, 10, credit=12)

@@ -56,6 +56,8 @@ class Row:
     slot: int = -1
     read: int = 0
     """How many of `ids` the model has read; the answer's own are appended as they are drawn."""
+    served: int = 0
+    """The turn in which some of its prompt was last read."""
     cancelled: bool = False
     queued: bool = False
     reason: str = ""

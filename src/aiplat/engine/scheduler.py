@@ -18,6 +18,8 @@ from aiplat.domain.models import Manifest
 from aiplat.engine.pace import Pace
 from aiplat.engine.rows import Fault, Piece, Row, Step
 
+_SHARE = 32  # tokens of a prompt that are read before it is another's turn
+
 
 class Scheduler:
     """The requests of one model.
@@ -210,18 +212,26 @@ class Scheduler:
         answering = [row for row in live if row.unread == 1]
         reading = [row for row in live if row.unread > 1]
         pieces = [Piece(row, row.slot, row.read, row.ids[row.read :], True) for row in answering]
-        if not reading:
-            return pieces
-        self._turn += 1
-        first = self._turn % len(reading)
-        budget = self.pace.budget(len(answering))
-        for left, row in enumerate(reading[first:] + reading[:first]):
-            share = max(1, budget // (len(reading) - left))
+        for row, share in self._shares(reading, self.pace.budget(len(answering))):
             ids = row.ids[row.read : row.read + share]
-            budget = max(0, budget - len(ids))
-            whole = len(ids) == row.unread
-            pieces.append(Piece(row, row.slot, row.read, ids, whole))
+            pieces.append(Piece(row, row.slot, row.read, ids, share == row.unread))
         return pieces
+
+    def _shares(self, reading: list[Row], budget: int) -> list[tuple[Row, int]]:
+        """Deal out the budget: a small share in turn, then what is left as it comes."""
+        self._turn += 1
+        shares: dict[Row, int] = {}
+        for row in sorted(reading, key=lambda row: row.served):
+            if budget <= 0:
+                break
+            shares[row] = min(row.unread, _SHARE, budget)
+            budget -= shares[row]
+            row.served = self._turn
+        for row, share in shares.items():
+            more = min(row.unread - share, budget)
+            shares[row] += more
+            budget -= more
+        return list(shares.items())
 
     def _release(self, row: Row) -> None:
         if row.slot < 0:
