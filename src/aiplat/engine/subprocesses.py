@@ -1,17 +1,20 @@
-"""Runs and watches a command that says ``Progress N of M`` on its way, as pip does. Blocking."""
+"""Runs and watches a command that says ``Progress N of M``, or fills a folder. Blocking."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _KEPT_LINES = 40
 _MAX_SENTENCE = 300
+_LOOK_SECONDS = 0.2
 
 
 class Ended(NamedTuple):
@@ -21,12 +24,21 @@ class Ended(NamedTuple):
     last: str
 
 
-def run_counted(command: list[str], progress: Callable[[int, int], None], silence: float) -> Ended:
+def run_counted(
+    command: list[str],
+    progress: Callable[[int, int], None],
+    silence: float,
+    *,
+    look: Callable[[], bool] = lambda: False,
+    environ: Mapping[str, str] | None = None,
+) -> Ended:
     """Run `command` to its end; it is killed when nobody waits for it any more.
 
     Arguments:
         progress: called with N and M of each line ``Progress N of M``.
-        silence: seconds without a line after which it is killed.
+        silence: seconds without a line or a change after which it is killed.
+        look: asked a few times a second, from another thread, whether something changed.
+        environ: its environment; None hands this process's on.
     """
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     with subprocess.Popen(
@@ -36,8 +48,9 @@ def run_counted(command: list[str], progress: Callable[[int, int], None], silenc
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        env=environ,
     ) as process:
-        watch = _Watch(process, silence)
+        watch = _Watch(process, silence, look)
         try:
             assert process.stdout is not None  # it is a pipe
             for line in process.stdout:
@@ -71,8 +84,10 @@ def _why(lines: deque[str]) -> str:
 class _Watch:
     """Kills a process that is silent for too long."""
 
-    def __init__(self, process: subprocess.Popen[str], seconds: float) -> None:
-        self._process, self._seconds = process, seconds
+    def __init__(
+        self, process: subprocess.Popen[str], seconds: float, look: Callable[[], bool]
+    ) -> None:
+        self._process, self._seconds, self._look = process, seconds, look
         self.barked = False
         self._heard = threading.Event()
         self._ended = False
@@ -90,9 +105,40 @@ class _Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while self._heard.wait(self._seconds):
-            self._heard.clear()
+        quiet = 0.0
+        while quiet < self._seconds:
+            tick = min(_LOOK_SECONDS, self._seconds)
+            if self._heard.wait(tick):
+                self._heard.clear()
+                quiet = 0.0
+            else:
+                quiet = 0.0 if self._look() else quiet + tick
             if self._ended:
                 return
         self.barked = True
         self._process.kill()
+
+
+class Growth:
+    """Tells how a folder fills: for what says nothing on its way.
+
+    Arguments:
+        folder: what is in it counts, at any depth, in bytes.
+        grown: called with the bytes, at each change.
+    """
+
+    def __init__(self, folder: Path, grown: Callable[[int], None]) -> None:
+        self._folder, self._grown = folder, grown
+        self._seen = 0
+
+    def __call__(self) -> bool:
+        """Look; whether there is more or less than at the last look."""
+        size = 0
+        for path in self._folder.rglob("*"):
+            with contextlib.suppress(OSError):  # it was there a moment ago
+                size += path.lstat().st_size
+        changed = size != self._seen
+        if changed:
+            self._seen = size
+            self._grown(size)
+        return changed
