@@ -108,9 +108,12 @@ def test_ask_peer_asks_that_gateway_and_no_other(stack: ExitStack, tmp_path: Pat
     done = aiplat(home, "ask", "--json", "hello there", "--peer", nodes.gateway.address)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["gateway"] == nodes.gateway.peer_id
-    dead = nodes.gateway.address.replace("/tcp/", "/tcp/1")[:30] + "1" + nodes.gateway.address[-60:]
+    with socket.socket() as free:  # nobody listens there
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    dead = f"/ip4/127.0.0.1/tcp/{port}/p2p/{nodes.client.peer_id}"
     done = aiplat(home, "ask", "hello", "--peer", dead)
-    assert done.returncode in (2, 4), (done.returncode, done.stderr)
+    assert done.returncode == 4, "the other gateway, which is connected, must not be asked"
     assert done.stdout == ""
     done = aiplat(home, "ask", "hello", "--peer", nodes.processor.address)
     assert done.returncode == 4
@@ -298,7 +301,7 @@ def test_the_real_model_answers_through_three_nodes(
         thread.join(120)
     assert len(spans) == 10
     firsts, lasts = sorted(f for f, _ in spans), sorted(last for _, last in spans)
-    assert firsts[1] < lasts[0], "they run side by side"
+    assert firsts[-1] < lasts[0], "all begin before the first one ends"
 
     long = "word " * 9000
     done = aiplat(nodes.client.home, "ask", long[:100_000], timeout=60)

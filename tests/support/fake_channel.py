@@ -22,6 +22,7 @@ class FakeChannel:
         self.hello = Hello(roles=roles)  # type: ignore[arg-type]  # test data
         self.latency = latency
         self.address = f"/ip4/127.0.0.1/tcp/1/p2p/{peer}"
+        self.is_ended = False
         self.said: list[Announce | Drain] = []
         self.behind = ScriptedProcessor()
         self.reply = Reply(body=msgspec.Raw(msgspec.msgpack.encode(())))

@@ -11,8 +11,13 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
 
 from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started, Submission
-from aiplat.protocol.conversation import Conversation, State, Violation
-from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError, VersionMismatch
+from aiplat.protocol.conversation import Conversation, State
+from aiplat.protocol.errors import (
+    LocalProtocolError,
+    RemoteProtocolError,
+    VersionMismatch,
+    Violation,
+)
 from aiplat.protocol.framing import DEFAULT_MAX_FRAME, FrameReader
 from aiplat.protocol.messages import (
     CHANNEL_LEVEL,
@@ -20,6 +25,7 @@ from aiplat.protocol.messages import (
     MAJOR,
     MINOR,
     Ack,
+    Announce,
     Call,
     Cancel,
     Goodbye,
@@ -27,6 +33,7 @@ from aiplat.protocol.messages import (
     Message,
     Reply,
 )
+from aiplat.protocol.offers import check_announce
 
 MAX_CALLS = 64
 _ANSWERS = (Queued, Started, Delta, Finished, Failed)
@@ -193,6 +200,8 @@ class ChannelMachine:
             raise Violation(f"a {type(message).__name__} by the wrong door")
         elif number != 0:
             raise Violation(f"a {type(message).__name__} with a request's number")
+        elif isinstance(message, Announce):
+            check_announce(message)
 
     def _note_received(self, message: Message, number: int) -> None:
         if self.remote is None:
@@ -211,6 +220,8 @@ class ChannelMachine:
             if number not in self._calling:
                 raise Violation(f"a Reply to the unknown call {number}")
             self._calling.discard(number)
+        elif isinstance(message, Announce):
+            check_announce(message)
         elif isinstance(message, Goodbye):
             self.goodbye = message
         elif isinstance(message, Hello):

@@ -10,7 +10,7 @@ from enum import Enum, auto
 import msgspec
 
 from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started, Submission
-from aiplat.protocol.errors import ProtocolError
+from aiplat.protocol.errors import Violation
 from aiplat.protocol.messages import Ack, Answer, Cancel
 
 MAX_CREDIT = 16 * 1024 * 1024
@@ -33,10 +33,6 @@ _TRANSITIONS: dict[tuple[State, type[msgspec.Struct]], State] = {
     (State.STARTED, Finished): State.ENDED,
     (State.STARTED, Failed): State.ENDED,
 }
-
-
-class Violation(ProtocolError):
-    """Something that may not be said now; the channel knows whose fault it is."""
 
 
 class Conversation:

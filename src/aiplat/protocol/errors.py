@@ -19,6 +19,10 @@ class RemoteProtocolError(ProtocolError):
     """The peer said what may not be said: it loses its channel, and no more."""
 
 
+class Violation(ProtocolError):
+    """Something that may not be said now; the channel knows whose fault it is."""
+
+
 class VersionMismatch(RemoteProtocolError):
     """The peer speaks another major version."""
 

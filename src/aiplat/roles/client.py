@@ -83,6 +83,8 @@ class Client(Role):
 
     async def _exactly(self, node: Node, peer: str) -> Inference:
         channel = await node.reach(peer)
+        if channel.is_ended:
+            raise NoPeer(f"The gateway {short(channel.peer)} went as it was reached. Ask again.")
         if "gateway" not in channel.hello.roles:
             raise NoPeer(
                 f"The peer {short(channel.peer)} is no gateway (it is: "

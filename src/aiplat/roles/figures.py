@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 
 from aiplat.domain.answers import Failed, Finished
+from aiplat.domain.errors import LEAVES, clip
 from aiplat.roles.forwarding import Forwarding
 from aiplat.telemetry.metrics import Metrics
 
@@ -20,8 +21,8 @@ def observe(
     Arguments:
         known: the models that are offered: any other name is a stranger's text, no label.
     """
-    model = forwarding.model if forwarding.model in known else "unknown"
-    outcome = end.reason if isinstance(end, Finished) else end.code
+    model = metrics.model_label(forwarding.model) if forwarding.model in known else "unknown"
+    outcome = _outcome(end)
     timings = forwarding.timings()
     total, first = timings.total_ms / 1000, timings.first_token_ms / 1000
     metrics.request_duration.labels(model, outcome).observe(total)
@@ -38,6 +39,13 @@ def observe(
     _log(forwarding, end, outcome, timings.total_ms)
 
 
+def _outcome(end: Finished | Failed) -> str:
+    """How it ended, out of a closed set: a peer may put any text in a code."""
+    if isinstance(end, Finished):
+        return end.reason
+    return end.code if end.code in LEAVES else "other"
+
+
 def _log(forwarding: Forwarding, end: Finished | Failed, outcome: str, total_ms: float) -> None:
     request, count = forwarding.submission.id, len(forwarding.ids)
     extra = {
@@ -48,4 +56,6 @@ def _log(forwarding: Forwarding, end: Finished | Failed, outcome: str, total_ms:
         log.info("request %s: %s, %d tokens in %.1f s", request, outcome, count, total_ms / 1000,
                  extra=extra | {"sign": "✅"})  # fmt: skip
     else:
-        log.warning("request %s failed: %s", request, end.message, extra=extra | {"sign": "❌"})
+        log.warning(
+            "request %s failed: %s", request, clip(end.message, 300), extra=extra | {"sign": "❌"}
+        )

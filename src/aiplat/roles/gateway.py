@@ -5,6 +5,7 @@ A request costs no task: events are handed on as they come. One task watches the
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -85,8 +86,17 @@ class Gateway(Role):
             self._wake = trio.Event()
             self._tell_waiting()
             for forwarding in list(self.active):
-                self._watch(forwarding)
+                self._safely(self._watch, forwarding)
             self._place_waiting()
+
+    def _safely(self, step: Callable[[Forwarding], None], forwarding: Forwarding) -> None:
+        """One request's fault is that request's alone, and never the node's."""
+        try:
+            step(forwarding)
+        except Exception:
+            log.exception("a request failed in the gateway: %s", forwarding.submission.id)
+            with contextlib.suppress(Exception):  # its sink may be what is broken
+                forwarding.fail(AiplatError("The gateway failed at it; its log says why."))
 
     def _watch(self, forwarding: Forwarding) -> None:
         limits, model = self._settings, forwarding.submission.model
@@ -217,22 +227,28 @@ class Gateway(Role):
         untold, self._untold = self._untold, []
         for forwarding in untold:
             if forwarding in self._waiting:
-                model = forwarding.submission.model
-                place = self._waiting.index(forwarding)
-                wait_ms = round(self.processors.expected_wait(model) * 1000)
-                forwarding.waits(Queued(place, wait_ms, self.processors.why_wait(model)))
+                self._safely(self._tell, forwarding)
+
+    def _tell(self, forwarding: Forwarding) -> None:
+        model = forwarding.submission.model
+        place = self._waiting.index(forwarding)
+        wait_ms = round(self.processors.expected_wait(model) * 1000)
+        forwarding.waits(Queued(place, wait_ms, self.processors.why_wait(model)))
 
     def _place_waiting(self) -> None:
         """Place what waits, in order; a busy model holds back no other."""
         for forwarding in list(self._waiting):
-            if forwarding.ended or forwarding.is_placed:
-                continue
-            try:
-                if self._place(forwarding):
-                    self._waiting.remove(forwarding)
-            except AiplatError as error:
-                forwarding.fail(error)
+            self._safely(self._try_to_place, forwarding)
         self._metrics.queue_depth.set(len(self._waiting))
+
+    def _try_to_place(self, forwarding: Forwarding) -> None:
+        if forwarding.ended or forwarding.is_placed:
+            return
+        try:
+            if self._place(forwarding):
+                self._waiting.remove(forwarding)
+        except AiplatError as error:
+            forwarding.fail(error)
 
     # -- processors --------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from aiplat.domain.answers import AnswerSink, Asking, Submission
+from aiplat.domain.answers import AnswerSink, Asking, Submission, check_submission
 from aiplat.domain.errors import ModelNotFound, ShuttingDown
 from aiplat.domain.ids import PeerId
 from aiplat.engine.interface import Engine
@@ -103,6 +103,7 @@ class Processor(Role):
         Raises:
             AiplatError: it drains, has no such model, or the engine refuses.
         """
+        check_submission(submission)  # a gateway may be a stranger's
         if self.draining:
             raise ShuttingDown("This processor is shutting down and takes no new requests.",
                                retry_after=5)  # fmt: skip

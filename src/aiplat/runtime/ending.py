@@ -44,7 +44,7 @@ class Ending:
 
         Arguments:
             is_busy: whether a request is under way.
-            taken: a figure that changes with each request and each call of a face.
+            taken: a figure that changes with each request.
         """
         seen, since = taken(), trio.current_time()
         while True:
@@ -56,9 +56,7 @@ class Ending:
                 self.want(f"idle for {seconds / 60:g} minutes")
                 return
 
-    async def drained(self, seconds: float, is_busy: Callable[[], bool]) -> bool:
-        """Wait until nothing is under way; False when `seconds` were not enough, or haste came."""
-        with trio.move_on_after(seconds):
-            while is_busy() and not self.now.is_set():  # noqa: ASYNC110  # no event tells of none
-                await trio.sleep(LOOK_SECONDS)
-        return not is_busy()
+    async def drained(self, is_busy: Callable[[], bool]) -> None:
+        """Wait until nothing is under way, or haste came."""
+        while is_busy() and not self.now.is_set():  # noqa: ASYNC110  # no event tells of none
+            await trio.sleep(LOOK_SECONDS)

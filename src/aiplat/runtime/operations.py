@@ -57,8 +57,12 @@ class Operations:
             names |= set() if role is None else role.active
         return names
 
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or a peer has not taken all of an answer yet."""
+        return bool(self.active()) or any(c.active for c in self.node.channels.values())
+
     def taken(self) -> int:
-        """A figure that grows with each request: whether it changed tells whether it was used."""
+        """A figure that changes with each request: whether it did tells whether it was used."""
         parts = (self.gateway, self.client, self.processor)
         return sum(part.taken for part in parts if part is not None)
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import aiplat
 from aiplat.config.loader import Loaded
-from aiplat.domain.errors import AiplatError
+from aiplat.domain.errors import AiplatError, NoPeer
 from aiplat.domain.ids import Role
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
@@ -97,6 +97,7 @@ class _House:
         self._metrics = Metrics()
         self._runtime = loaded[RuntimeSettings]
         self._doors_close = trio.Event()
+        self._front_closed = trio.Event()
         self._control_closes = trio.Event()
         self._control_closed = trio.Event()
         if not places.identity.exists():
@@ -173,8 +174,14 @@ class _House:
             await root.start(role.run)
         dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, dispatch.on_channel, dispatch.admit))
-        for address in (*self._options.peers, *self._node.known):
+        for address in self._options.peers:
             self._node.keep(address)
+        for address in self._node.known:
+            try:
+                self._node.keep(address)
+            except NoPeer as error:  # an address of an earlier life, such as this node's own
+                log.warning("a known address was forgotten: %s", error)
+                self._node.forget(address)
 
     async def _open_front_door(self, root: trio.Nursery) -> str:
         settings = self._loaded[HttpSettings]
@@ -184,10 +191,14 @@ class _House:
 
         async def open_at(settings: HttpSettings) -> str:
             app = make_public_app(self._operations, settings, token, metrics)
-            serve = partial(
-                serve_public, app, settings, shutdown_trigger=self._doors_close.wait,
-                metrics=metrics,
-            )  # fmt: skip
+
+            async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+                await serve_public(
+                    app, settings, shutdown_trigger=self._doors_close.wait, metrics=metrics,
+                    task_status=task_status,
+                )  # fmt: skip
+                self._front_closed.set()
+
             url: str = await root.start(serve)
             return url
 
@@ -221,9 +232,7 @@ class _House:
     def _leave_when_idle(self, root: trio.Nursery) -> None:
         seconds, operations = self._runtime.idle_minutes * 60, self._operations
         if self._options.background and seconds > 0:
-            root.start_soon(
-                self._ending.when_idle, seconds, lambda: bool(operations.active()), operations.taken
-            )
+            root.start_soon(self._ending.when_idle, seconds, operations.is_busy, operations.taken)
 
     async def _drain(self) -> None:
         operations = self._operations
@@ -237,7 +246,9 @@ class _House:
             self._processor.drain()
         self._node.drain(self._ending.reason, self._runtime.grace_seconds)
         self._doors_close.set()
-        await self._ending.drained(self._runtime.grace_seconds, lambda: bool(operations.active()))
+        with trio.move_on_after(self._runtime.grace_seconds):
+            await self._ending.drained(operations.is_busy)
+            await self._front_closed.wait()  # a slow reader still takes what is done
         left = len(operations.active())
         if left:
             log.warning("%d requests were cut off: the grace period ended", left)

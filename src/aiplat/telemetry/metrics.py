@@ -1,13 +1,16 @@
 """Every metric of a node. One registry a node, made at its start and handed down.
 
 Names under ``gen_ai_`` and their buckets are OpenTelemetry's semantic conventions for generative
-AI in Prometheus' form; ours begin with ``aiplat_``. Labels hold only values from closed sets or
-names that the operator chose (the node's own models): never a peer, a key or a stranger's text.
+AI in Prometheus' form; ours begin with ``aiplat_``. Labels hold only values from closed sets, and
+the names of a bounded number of models: never a peer, a key or a stranger's text.
 """
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+MAX_MODEL_LABELS = 50
+"""Names of models come from peers; each new one costs a page of histogram buckets."""
 
 _DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
@@ -17,11 +20,28 @@ _TOKENS = tuple(float(4**power) for power in range(14))
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 
 
+class Labels:
+    """Keeps a label to few values: the first `limit` stay, any later one is ``other``."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        """Give `value`, or ``other`` when there are too many already."""
+        if value not in self._seen:
+            if len(self._seen) >= self._limit:
+                return "other"
+            self._seen.add(value)
+        return value
+
+
 class Metrics:
     """The page. Durations are in seconds; each is observed by the process whose clock it is."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.model_label = Labels(MAX_MODEL_LABELS)
         r = self.registry
 
         self.request_duration = Histogram(

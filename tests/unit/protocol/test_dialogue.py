@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from aiplat.domain.answers import Failed, Queued
+from aiplat.domain.models import ModelOffer
 from aiplat.protocol.channel import ChannelMachine, Received
 from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError, VersionMismatch
 from aiplat.protocol.messages import (
@@ -20,7 +22,7 @@ from aiplat.protocol.messages import (
     Pong,
     Reply,
 )
-from tests.support.dialogue import Dialogue, Side, delta, finished, started, submission
+from tests.support.dialogue import MANIFEST, Dialogue, Side, delta, finished, started, submission
 
 
 def test_an_answer_from_the_first_word_to_the_last() -> None:
@@ -259,3 +261,41 @@ def test_a_frame_over_the_bound_is_not_sent() -> None:
     with pytest.raises(LocalProtocolError, match="over the bound of 1048576 bytes"):
         talk.left.machine.submit(submission(credential="k" * 2**20))
     assert talk.left.submits(submission()) == 1
+
+
+READY = ModelOffer(name="m", state="ready", manifest=MANIFEST, slots=1)
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        (replace(READY, tokens_per_second=float("nan")),),
+        (replace(READY, tokens_per_second=float("inf")),),
+        (replace(READY, tokens_per_second=1e-320),),
+        (replace(READY, tokens_per_second=-1.0),),
+        (replace(READY, slots=-1),),
+        (replace(READY, slots=0),),
+        (replace(READY, manifest=None),),
+        (replace(READY, running=2**40),),
+        (replace(READY, name=""),),
+        (replace(READY, name="two\nlines"),),
+        (replace(READY, note="x" * 501),),
+        (READY, READY),
+        tuple(replace(READY, name=f"m{n}") for n in range(257)),
+    ],
+)
+def test_an_announcement_that_cannot_be(offers: tuple[ModelOffer, ...]) -> None:
+    """A gateway reckons with these figures: NaN once ended a whole node."""
+    talk = Dialogue()
+    announce = Announce(revision=1, models=offers)
+    with pytest.raises(LocalProtocolError):
+        talk.left.machine.send(announce)
+    with pytest.raises(RemoteProtocolError):
+        talk.right.hears(talk.left.forges(announce))
+
+
+def test_announcements_that_can_be() -> None:
+    talk = Dialogue()
+    for offer in (READY, ModelOffer(name="m", state="loading"), replace(READY, slots=10**6)):
+        talk.left.says(Announce(revision=1, models=(offer,)))
+    assert len(talk.right.heard) == 3

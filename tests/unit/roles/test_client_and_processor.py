@@ -12,7 +12,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.answers import AnswerSink, Failed, Finished, Submission
-from aiplat.domain.errors import ModelNotFound, NoPeer, PermissionDenied, ShuttingDown
+from aiplat.domain.chat import Generate, Message, Sampling
+from aiplat.domain.errors import (
+    InvalidRequest,
+    ModelNotFound,
+    NoPeer,
+    PermissionDenied,
+    ShuttingDown,
+)
 from aiplat.domain.ids import PeerId
 from aiplat.domain.models import ModelOffer
 from aiplat.protocol.messages import Announce, Call, Hello, Reply
@@ -172,6 +179,9 @@ async def test_a_processor_counts_what_it_runs_and_refuses_what_it_must() -> Non
     assert isinstance(sink.end, Finished)
     with pytest.raises(ModelNotFound, match="Did you mean tiny"):
         processor.submit(submission(model="tinny"), sink)
+    strange = Generate((Message("user", "x"),), Sampling(seed=2**63))
+    with pytest.raises(InvalidRequest, match="seed must be from"):
+        processor.submit(submission(model="tiny", work=strange), sink)
     processor.drain()
     assert processor.announcement.draining
     with pytest.raises(ShuttingDown):

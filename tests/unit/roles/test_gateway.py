@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from aiplat.domain.answers import Failed, Finished, Queued, Started
+from aiplat.domain.answers import AnswerEvent, Failed, Finished, Queued, Started
 from aiplat.domain.chat import Generate, Message, Sampling
 from aiplat.domain.errors import (
     ContextLengthExceeded,
@@ -24,7 +24,7 @@ from aiplat.domain.usage import Usage
 from aiplat.protocol.messages import Announce
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.settings import GatewaySettings
-from aiplat.telemetry.metrics import Metrics
+from aiplat.telemetry.metrics import MAX_MODEL_LABELS, Metrics
 from tests.support.dialogue import submission
 from tests.support.scripted import Kept, ScriptedProcessor, offer
 
@@ -365,3 +365,41 @@ async def test_a_strangers_model_name_is_no_label() -> None:
         for sample in metric.samples
     ]
     assert not [name for name in names if name.startswith("mine")]
+
+
+@pytest.mark.trio
+async def test_a_fault_of_ours_costs_one_request_and_not_the_node(
+    autojump_clock: MockClock,
+) -> None:
+    class Broken(Kept):
+        def deliver(self, event: AnswerEvent) -> None:
+            super().deliver(event)
+            raise RuntimeError("a sink with a bug")
+
+    house = House(no_processor_seconds=0.5)
+    async with running(house):
+        broken, good = Broken(), Kept()
+        house.gateway.submit(submission(), broken)
+        house.gateway.submit(submission(), good)
+        await trio.sleep(2)
+        assert isinstance(good.end, Failed)
+        assert good.end.code == "no_processor"
+        assert not house.gateway.active
+
+
+@pytest.mark.trio
+async def test_labels_stay_few_whatever_peers_say() -> None:
+    house = House()
+    for n in range(200):
+        processor = house.processor("p", offer(f"model-{n}"))
+        house.asks()
+        processor.work[0].sink.deliver(Failed(f"code-{n}", "no"))
+    values = {
+        value
+        for metric in house.metrics.registry.collect()
+        for sample in metric.samples
+        for value in sample.labels.values()
+    }
+    assert len([v for v in values if v.startswith("model-")]) == MAX_MODEL_LABELS
+    assert not [v for v in values if v.startswith("code-")]
+    assert "other" in values
