@@ -258,19 +258,6 @@ async def test_closing_lets_an_answer_end_and_no_new_one_begin() -> None:
         assert b"[DONE]" in rest
 
 
-async def test_grace_ends() -> None:
-    async with (
-        open_door(FakeNode(held), HttpSettings(graceful_seconds=0.1)) as door,
-        connection(door) as stream,
-    ):
-        await stream.send_all(ask(stream=True))
-        await read_until(stream, b"first ")
-        asking = await door.node.answers.next_asking()
-        door.closing.set()
-        assert b"last" not in await read_all(stream)
-        assert asking.cancelled.is_set()
-
-
 async def test_serving_returns_when_all_is_closed() -> None:
     async with open_door() as door:
         app_settings = HttpSettings(bind=f"127.0.0.1:{door.port}")

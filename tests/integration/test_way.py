@@ -257,6 +257,19 @@ def _accepts(gateway: RunningNode) -> bool:
     return bool(peers) and not any(peer["note"] for peer in peers)
 
 
+def test_an_answer_that_outlasts_the_grace_period_is_cut(stack: ExitStack, tmp_path: Path) -> None:
+    quick = ("--model", "echo", "--echo-rate", "1", "--set", "runtime.grace_seconds=0.5")
+    running = node(stack, tmp_path / "n", *quick)
+    wait_for_model(running)
+    stream = stack.enter_context(Door(running)).stream(chat("a b c", max_tokens=500))
+    next(stream)
+    running.signal(signal.SIGTERM)
+    events = [event for _, event in stream]
+    assert "[DONE]" not in events
+    assert running.process.wait(5) == 0
+    assert "cut off" in running.stderr
+
+
 def test_a_second_signal_stops_at_once(stack: ExitStack, tmp_path: Path) -> None:
     running = node(stack, tmp_path / "n", "--model", "echo", "--echo-rate", "1")
     wait_for_model(running)

@@ -44,7 +44,6 @@ def hypercorn_config(settings: HttpSettings) -> Config:
     config.h2_max_concurrent_streams = 100
     config.keep_alive_timeout = settings.keep_alive_seconds
     config.keep_alive_max_requests = 2**31  # 1000 by default, after which it hangs up
-    config.graceful_timeout = settings.graceful_seconds
     return config
 
 

@@ -28,8 +28,9 @@ async def serve_public(
 ) -> None:
     """Serve the front door at ``settings.bind`` until `shutdown_trigger` returns.
 
-    Then no connection is taken any more, and running answers have ``graceful_seconds``.
-    Cancelling cuts them at once. Reports its base URL, without a path, when it listens.
+    Then no connection is taken any more, and it comes back when the running answers ended.
+    Cancelling cuts them at once: how long they get is the node's to decide. Reports its base
+    URL, without a path, when it listens.
 
     Raises:
         PortInUse: somebody else listens there.
@@ -104,5 +105,4 @@ async def _serve(
                 await shutdown_trigger()
                 accepting.cancel_scope.cancel()
             await connections.drain()
-            cutter.cancel_scope.deadline = trio.current_time() + settings.graceful_seconds
         cutter.cancel_scope.cancel()

@@ -58,8 +58,12 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, Meta(description="How long a reader may take nothing of what is sent to it.")
     ] = 60.0
     comment_seconds: Annotated[
-        Seconds,
-        Meta(description="Pause after which a waiting stream is kept alive by a comment."),
+        float,
+        Meta(
+            description="Pause after which a waiting stream is kept alive by a comment.",
+            gt=0,
+            le=15,  # a face calls a node silent after 30
+        ),
     ] = 5.0
     call_seconds: Annotated[
         Seconds, Meta(description="How long a small question, such as the models, may take.")
@@ -67,7 +71,3 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_seconds: Annotated[
         Seconds, Meta(description="How long an answer may take when the request does not say.")
     ] = 600.0
-    graceful_seconds: Annotated[
-        float,
-        Meta(description="How long running answers get when the door closes.", ge=0, le=86_400),
-    ] = 30.0
