@@ -62,9 +62,9 @@ class Keeper:
                 return
             pause = self._settings.reconnect_min_seconds
             while True:
-                started = trio.current_time()
-                self._note(await self._once())
-                if trio.current_time() - started > self._settings.reconnect_max_seconds:
+                note, lived = await self._once()
+                self._note(note)
+                if lived > self._settings.reconnect_max_seconds:
                     pause = self._settings.reconnect_min_seconds
                 # Not all at the same time, when many lost the same peer.
                 await trio.sleep(pause * random.uniform(0.75, 1.0))  # no secret
@@ -76,15 +76,20 @@ class Keeper:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def _once(self) -> str:
-        """Reach the peer and stay until the channel ends; gives why it did."""
+    async def _once(self) -> tuple[str, float]:
+        """Reach the peer and stay until the channel ends; gives why it did, and its seconds.
+
+        A try that fails slowly is no life: a frozen peer takes longer to fail than any pause.
+        """
         try:
             channel = await self._reach(self.target)
         except AiplatError as fault:
-            return str(fault)
+            return str(fault), 0.0
+        began = trio.current_time()
         self._reached(self.target, channel)
         reason = await channel.wait_ended()
-        return f"The channel to {short(self.target.peer)} ended: {reason}."
+        note = f"The channel to {short(self.target.peer)} ended: {reason}."
+        return note, trio.current_time() - began
 
     def _note(self, note: str) -> None:
         level = logging.INFO if note != self.note else logging.DEBUG
