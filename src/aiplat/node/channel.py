@@ -60,7 +60,7 @@ __all__ = ["Channel", "ChannelHandler", "Incoming", "said_goodbye"]
 
 log = logging.getLogger("aiplat.node.channel")
 
-_LOST = ("eof", "silence", "write", "overflow", "violation")
+_LOST = ("eof", "silence", "write", "overflow", "violation", "fault")
 
 
 class Channel:
@@ -223,8 +223,7 @@ class Channel:
 
         async with trio.open_nursery() as nursery:
             self._answering = nursery
-            for received in self._early:
-                self._dispatch(received)
+            self._hear(self._early)
             self._early.clear()
             try:
                 await self._link.run(ended)
@@ -292,16 +291,33 @@ class Channel:
 
     def _received(self, data: bytes) -> None:
         try:
-            for received in self._machine.receive(data):
-                if self.is_ended:
-                    return
-                self._dispatch(received)
+            self._hear(self._machine.receive(data))
         except RemoteProtocolError as fault:
             self._metrics.protocol_violations.inc()
             text = str(fault)
             log.warning("a peer broke the protocol: %s", text, extra={"peer": self.peer})
             clause = f"it broke the protocol: {text.rstrip('.')}"
             self._end(Ending("violation", clause), Goodbye("protocol_error", text))
+
+    def _hear(self, messages: Iterable[Received]) -> None:
+        """Take messages until the end; a fault of this node ends the channel, and is told as one.
+
+        Raises:
+            RemoteProtocolError: the peer broke the protocol.
+        """
+        try:
+            for received in messages:
+                if self.is_ended:
+                    return
+                self._dispatch(received)
+        except RemoteProtocolError:
+            raise
+        except Exception:
+            log.exception("a fault of this node ends a channel", extra={"peer": self.peer})
+            self._end(
+                Ending("fault", "this node failed at what it said; its log says why"),
+                Goodbye("internal", "The node failed at what the peer said; its log says why."),
+            )
 
     def _dispatch(self, received: Received) -> None:
         number, message = received

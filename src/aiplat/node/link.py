@@ -35,7 +35,9 @@ class Pipe(Protocol):
         """Close it in both directions now; what waits in `read` or `write` comes back."""
 
 
-Kind = Literal["closed", "goodbye", "eof", "silence", "write", "overflow", "violation", "stopped"]
+Kind = Literal[
+    "closed", "goodbye", "eof", "silence", "write", "overflow", "violation", "fault", "stopped"
+]
 
 
 class Ending(NamedTuple):
@@ -51,7 +53,7 @@ class Link:
     Arguments:
         pipe: where the bytes go.
         settings: bounds and deadlines.
-        received: takes the bytes that came, at once.
+        received: takes the bytes that came, at once; raises nothing.
         beat: says the heartbeat with this nonce.
         farewell: the last words when the node stops.
     """
@@ -171,16 +173,21 @@ class Link:
 
     async def _read(self) -> None:
         """Take what comes, always and at once: who pauses is cut after 5 s (guard 3)."""
-        try:
-            while data := await self._pipe.read():
-                self.pulse.heard(trio.current_time())
-                if self.ending is None:
-                    self._received(data)
-        except Exception as fault:  # noqa: BLE001  # a clean end and a killed peer look the same
-            # (guard 4): whatever it is, it is an end
-            log.debug("read ended", extra={"fault": _name(fault)})
+        while data := await self._some_bytes():
+            self.pulse.heard(trio.current_time())
+            if self.ending is None:
+                self._received(data)
         self._deaf.set()
         self.end(Ending("eof", "its connection ended without a word"))
+
+    async def _some_bytes(self) -> bytes:
+        """What the pipe gives; empty at its end. A clean end and a killed peer look the same
+        (guard 4): whatever is raised, it is an end."""
+        try:
+            return await self._pipe.read()
+        except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds
+            log.debug("read ended", extra={"fault": _name(fault)})
+            return b""
 
     async def _watch_pulse(self) -> None:
         while True:

@@ -240,3 +240,25 @@ async def test_a_handler_that_fails_at_the_end_harms_nothing() -> None:
         await settle()
         assert lost(sink).recoverable
         assert left.channel.is_ended
+
+
+@pytest.mark.trio
+async def test_a_fault_of_our_own_is_told_as_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with channels() as (left, right):
+        sink, mine = left.ask(1), right.ask(2)
+        await settle()
+
+        def fail(message: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(right.channel, "_about_the_channel", fail)
+        left.channel.say(Announce(revision=1))
+        await settle()
+        check_ended(right, "this node failed at what it said")
+        assert right.count("aiplat_channels_lost_total", reason="fault") == 1
+        assert "failed at what" in lost(mine).message
+        check_ended(left, "it said goodbye: The node failed")
+        assert lost(sink).code == "processor_lost"
+    assert "ZeroDivisionError" in caplog.text
