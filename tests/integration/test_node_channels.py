@@ -332,6 +332,25 @@ async def test_the_host_is_started_again_when_it_dies() -> None:
         await until(lambda: c.node.peer_id in a.node.channels)
 
 
+@pytest.mark.trio
+async def test_a_port_that_was_taken_between_two_lives_is_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    a, b = Peer(), Peer()
+    async with running(a, b):
+        address, port = a.address, a.port
+        host = a.node._host
+        assert host is not None
+        host._swarm.get_manager().cancel()
+        await until(lambda: a.node._host is None)
+        taken = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        await until(lambda: caplog.text.count("next try in") >= 2)
+        await taken[0].aclose()
+        await until(lambda: a.node._host)
+        assert (await b.node.reach(address)).peer == a.node.peer_id
+    assert f"cannot listen on /ip4/127.0.0.1/tcp/{port} (Address already in use)" in caplog.text
+
+
 CHILD = """
 import sys, trio
 from tests.unit.node.nodes import Peer

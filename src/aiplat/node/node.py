@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +12,7 @@ import trio
 
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId, Role
-from aiplat.node.addresses import Target, parse_listen, parse_target
+from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
@@ -123,8 +123,19 @@ class Node:
             await self._live(sockets, task_status)
             log.error("the libp2p host ended by itself and is started again")
             task_status = trio.TASK_STATUS_IGNORED
-            await trio.sleep(self._settings.reconnect_min_seconds)
-            sockets = await bind(endpoints)
+            sockets = await self._bind_again(endpoints)
+
+    async def _bind_again(self, endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
+        """Listen where it did before; who took a port in between may leave it again."""
+        pause = self._settings.reconnect_min_seconds
+        while True:
+            await trio.sleep(pause)
+            pause = min(pause * 2, self._settings.reconnect_max_seconds)
+            try:
+                return await bind(endpoints)
+            except OSError as fault:
+                where, why = fault.filename, fault.strerror
+                log.error("cannot listen on %s (%s); next try in %g s", where, why, pause)
 
     async def _live(
         self, sockets: dict[str, trio.SocketListener], task_status: trio.TaskStatus[None]
