@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -18,6 +19,9 @@ _READ = 256 * 1024
 _PING_SECONDS = 1.0
 _LOADING_SILENCE = 30.0  # seconds: imports hold the interpreter's lock for long
 _GRACE = 0.5
+_LAG = 0.25
+
+log = logging.getLogger("aiplat.engine.life")
 
 
 class Died(Exception):
@@ -93,11 +97,19 @@ class Life:
             if not data:
                 raise Died(await self._ending())
             self._heard = trio.current_time()
-            try:
-                for tag, number, body in reader.feed(data):
-                    self._message(tag, number, body)
-            except RemoteProtocolError as error:
-                raise Died(f"broke the protocol: {error}") from None
+            self._feed(reader, data)
+
+    def _feed(self, reader: FrameReader, data: bytes) -> None:
+        try:
+            for tag, number, body in reader.feed(data):
+                self._message(tag, number, body)
+        except RemoteProtocolError as error:
+            raise Died(f"broke the protocol: {error}") from None
+        except Died:
+            raise
+        except Exception:  # ours: it must cost the engine's requests and not the node
+            log.exception("what the engine said was not taken")
+            raise Died("was given up for a fault of this node, which its log tells") from None
 
     def _message(self, tag: int, number: int, body: memoryview) -> None:
         message = self._codec.decode(tag, body)
@@ -128,11 +140,14 @@ class Life:
 
     async def _watch(self) -> None:
         settings, nonce = self._settings, 0
+        pause = min(_PING_SECONDS, settings.silence_seconds / 4)
         while True:
-            await trio.sleep(min(_PING_SECONDS, settings.silence_seconds / 4))
+            slept = trio.current_time()
+            await trio.sleep(pause)
             nonce += 1
             self.send(Ping(nonce), 0)
             now = trio.current_time()
+            self._discount(now - slept - pause)
             silence = settings.silence_seconds
             if not self.ready:
                 silence = max(silence, _LOADING_SILENCE)
@@ -144,6 +159,13 @@ class Life:
                 continue
             if self.ready and now - self._stepped > settings.hang_seconds:
                 raise Died(f"made no step for {settings.hang_seconds:g} s")
+
+    def _discount(self, lag: float) -> None:
+        """Do not blame the engine for seconds in which this node itself stood still."""
+        if lag > _LAG:
+            self._began += lag
+            self._heard += lag
+            self._stepped += lag
 
     async def _ending(self) -> str:
         """How the process ended, which may take it a moment after its pipe closed."""

@@ -204,11 +204,16 @@ class EngineProcess:
         was_ready = self._offer.state == "ready"
         log.error(
             "engine lost",
-            extra={"model": self.name, "cause": cause, "restart_seconds": pause},
+            extra={
+                "model": self.name,
+                "cause": cause,
+                "restart_seconds": pause,
+                "engine_log": str(self._log_path),
+            },
         )
         sentence = f"The engine of {self.name} {cause}"
         self._fail_all(EngineFailed(f"{sentence}; it is started again.", retry_after=pause + 5))
-        note = f"{sentence} (log: {self._log_path}); next try in {pause:g} s"
+        note = f"{sentence}; next try in {pause:g} s"
         state = ModelOffer(name=self.name, state="loading" if was_ready else "failed", note=note)
         self._set(state)
 
@@ -254,8 +259,12 @@ class EngineProcess:
             ModelOffer(name=self.name, state="ready", manifest=ready.manifest, slots=ready.slots)
         )
         for held in list(self._held.values()):
-            if not held.cancelled:
+            if held.cancelled:
+                continue
+            try:
                 self._send(held, self._life)
+            except AiplatError as error:  # that one request cannot be sent; the others can
+                self._end(held, Failed.of(error))
 
     def _count(self, numbers: Numbers) -> None:
         self._metrics.engine_kv_usage.labels(self.name).set(numbers.kv_used)

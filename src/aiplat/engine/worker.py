@@ -86,8 +86,8 @@ class Turns:
         """Serve until the process ends; an error of the model's ends all requests, then this."""
         wait = 0.0
         while True:
-            self._take_arrivals(wait)
             try:
+                self._take_arrivals(wait)
                 step = self._scheduler.schedule(time.monotonic())
                 self._turn(step)
             except Exception as error:

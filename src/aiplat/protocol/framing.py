@@ -54,12 +54,17 @@ class Codec(Generic[M]):
 
         Raises:
             FrameTooLarge: the frame would be over its bound.
-            LocalProtocolError: the message has no tag.
+            LocalProtocolError: the message has no tag, or holds a number over 64 bits.
         """
         tag = self._tags.get(type(message))
         if tag is None:
             raise LocalProtocolError(f"{type(message).__name__} has no tag on this wire")
-        body = self._encode(message)
+        try:
+            body = self._encode(message)
+        except OverflowError as fault:
+            raise LocalProtocolError(
+                f"a {type(message).__name__} cannot be sent: {fault}"
+            ) from None
         length = _TAG_AND_NUMBER + len(body)
         if length > self.max_frame:
             raise FrameTooLarge(

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec.structs import replace
 
 from aiplat.domain.answers import AnswerSink, Asking, Submission, check_submission
-from aiplat.domain.errors import ModelNotFound, ShuttingDown
+from aiplat.domain.errors import ModelNotFound, ShuttingDown, clip
 from aiplat.domain.ids import PeerId
 from aiplat.engine.interface import Engine
 from aiplat.protocol.messages import Announce
+from aiplat.protocol.offers import MAX_NOTE
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
@@ -79,7 +81,10 @@ class Processor(Role):
     @property
     def announcement(self) -> Announce:
         """What it offers now."""
-        offers = tuple(engine.offer() for engine in self._running)
+        offers = tuple(
+            replace(offer, note=clip(offer.note, MAX_NOTE))
+            for offer in (engine.offer() for engine in self._running)
+        )
         return Announce(revision=self._revision, models=offers, draining=self.draining)
 
     def _announce(self) -> None:

@@ -29,8 +29,16 @@ def choose(logits: Tensor, draws: list[tuple[Draw, int]]) -> list[int | Fault]:
         elif draw.temperature == 0.0 or draw.top_p == 0.0:
             chosen.append(likeliest[row])
         else:
-            chosen.append(_sample(logits[row] - most[row], draw, uniform(draw.seed, position)))
+            chosen.append(_draw(logits[row] - most[row], draw, position))
     return chosen
+
+
+def _draw(logits: Tensor, draw: Draw, position: int) -> int | Fault:
+    """One row's token; what goes wrong in it is that row's alone."""
+    try:
+        return _sample(logits, draw, uniform(draw.seed, position))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other rows go on
+        return Fault(f"The next token could not be drawn ({type(error).__name__}).")
 
 
 def _sample(logits: Tensor, draw: Draw, at: float) -> int:
