@@ -266,6 +266,7 @@ def test_an_answer_that_outlasts_the_grace_period_is_cut(stack: ExitStack, tmp_p
     running.signal(signal.SIGTERM)
     events = [event for _, event in stream]
     assert "[DONE]" not in events
+    assert events[-1]["error"]["code"] == "shutting_down", "it is told why"
     assert running.process.wait(5) == 0
     assert "cut off" in running.stderr
 
@@ -279,6 +280,8 @@ def test_a_second_signal_stops_at_once(stack: ExitStack, tmp_path: Path) -> None
     eventually(lambda: "stopping" in running.stderr, 10, "it begins to stop")
     assert running.process.poll() is None
     running.signal(signal.SIGINT)
+    events = [event for _, event in stream]
+    assert events[-1]["error"]["code"] == "shutting_down"
     running.process.wait(5)
 
 

@@ -23,6 +23,8 @@ class FakeChannel:
         self.latency = latency
         self.address = f"/ip4/127.0.0.1/tcp/1/p2p/{peer}"
         self.is_ended = False
+        self.dialed = True
+        self.closed = ""
         self.said: list[Announce | Drain] = []
         self.behind = ScriptedProcessor()
         self.reply = Reply(body=msgspec.Raw(msgspec.msgpack.encode(())))
@@ -32,6 +34,9 @@ class FakeChannel:
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Work:
         return self.behind.submit(submission, sink)
+
+    def close(self, code: str, message: str) -> None:
+        self.closed = code
 
     async def call(self, call: Call, deadline_seconds: float) -> Reply:
         return self.reply

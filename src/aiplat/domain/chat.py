@@ -65,7 +65,7 @@ def check_sampling(sampling: Sampling) -> None:
         value = getattr(sampling, name)
         if value is not None and not low <= value <= high:  # also refuses NaN
             raise InvalidRequest(
-                f"{name} must be from {low:g} to {high:g}, but is {value!r}.", param=name
+                f"{name} must be from {low} to {high}, but is {value!r}.", param=name
             )
     if len(sampling.stop) > MAX_STOPS:
         raise InvalidRequest(

@@ -284,7 +284,7 @@ class Channel:
         return InvalidRequest(f"The request cannot be sent: {fault}.")
 
     def _lost(self, role: Role) -> AiplatError:
-        text = f"The {role} {short(self.peer)} was lost: {self.reason}."
+        text = f"The {role} {short(self.peer)} was lost: {self.reason}. Ask again."
         return ProcessorLost(text) if role == "processor" else GatewayLost(text)
 
     # -- in --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import trio
 
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.answers import Inference
-from aiplat.domain.errors import NoPeer
+from aiplat.domain.errors import AiplatError, NoPeer
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
@@ -65,6 +65,11 @@ class Client(Role):
         """How many requests went to the gateways that can be asked now."""
         return sum(gateway.taken for gateway in self._gateways.values())
 
+    def fail_all(self, error: AiplatError) -> None:
+        """End with an error all that other nodes' gateways have of this one's."""
+        for gateway in self._gateways.values():
+            gateway.fail_all(error)
+
     async def inference(self, node: Node, peer: str = "") -> Inference:
         """Who answers a request now.
 
@@ -86,6 +91,8 @@ class Client(Role):
         if channel.is_ended:
             raise NoPeer(f"The gateway {short(channel.peer)} went as it was reached. Ask again.")
         if "gateway" not in channel.hello.roles:
+            if channel.dialed and all(w.peer_id != channel.peer for w in node.wanted):
+                channel.close("bye", "It is no gateway.")  # it was reached for this request alone
             raise NoPeer(
                 f"The peer {short(channel.peer)} is no gateway (it is: "
                 f"{', '.join(channel.hello.roles)}). Name the address of a gateway."

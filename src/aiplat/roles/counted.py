@@ -11,6 +11,7 @@ from aiplat.domain.answers import (
     Inference,
     Submission,
 )
+from aiplat.domain.errors import AiplatError
 
 
 class Counted:
@@ -23,6 +24,11 @@ class Counted:
         self.inference = inference
         self.active: set[UnderWay] = set()
         self.taken = 0
+
+    def fail_all(self, error: AiplatError) -> None:
+        """End all that is under way with an error; what it still says is dropped."""
+        for under_way in list(self.active):
+            under_way.deliver(Failed.of(error))
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
         """Hand it on; raises what the other raises, and then counts nothing."""
@@ -40,9 +46,13 @@ class UnderWay:
         self.request = request
         self._sink = sink
         self._active = active
+        self._ended = False
 
     def deliver(self, event: AnswerEvent) -> None:
         """Pass it on (`AnswerSink`)."""
+        if self._ended:
+            return
         if isinstance(event, Finished | Failed):
+            self._ended = True
             self._active.discard(self)
         self._sink.deliver(event)

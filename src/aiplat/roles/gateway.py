@@ -171,6 +171,11 @@ class Gateway(Role):
         observe(self._metrics, forwarding, end, self.processors.names())
         self._wake.set()  # what waits may go on; not from in here, which a placement may call
 
+    def fail_all(self, error: AiplatError) -> None:
+        """End all requests under way with an error; their processors are told to stop."""
+        for forwarding in list(self.active):
+            forwarding.fail(error)
+
     # -- placing -----------------------------------------------------------------------------
 
     def _is_behind(self, model: str) -> bool:

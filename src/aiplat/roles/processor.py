@@ -10,7 +10,7 @@ import trio
 from msgspec.structs import replace
 
 from aiplat.domain.answers import AnswerSink, Asking, Submission, check_submission
-from aiplat.domain.errors import ModelNotFound, ShuttingDown, clip
+from aiplat.domain.errors import AiplatError, ModelNotFound, ShuttingDown, clip
 from aiplat.domain.ids import PeerId
 from aiplat.engine.interface import Engine
 from aiplat.protocol.messages import Announce
@@ -99,6 +99,11 @@ class Processor(Role):
         """Take no new requests; say so to the gateways."""
         self.draining = True
         self._announce()
+
+    def fail_all(self, error: AiplatError) -> None:
+        """End all that runs here with an error."""
+        for engine in self._engines.values():
+            engine.fail_all(error)
 
     # -- requests ----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -57,6 +57,18 @@ class Ending:
                 return
 
     async def drained(self, is_busy: Callable[[], bool]) -> None:
-        """Wait until nothing is under way, or haste came."""
-        while is_busy() and not self.now.is_set():  # noqa: ASYNC110  # no event tells of none
+        """Wait until nothing is under way."""
+        while is_busy():  # noqa: ASYNC110  # no event tells of none
             await trio.sleep(LOOK_SECONDS)
+
+    async def unless_now(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`, but give it up when the end is wanted at once."""
+        async with trio.open_nursery() as nursery:
+
+            async def give_up() -> None:
+                await self.now.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(give_up)
+            await work()
+            nursery.cancel_scope.cancel()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import aiplat
 from aiplat.config.loader import Loaded
-from aiplat.domain.errors import AiplatError, NoPeer
+from aiplat.domain.errors import AiplatError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
@@ -225,10 +225,6 @@ class _House:
 
         await root.start(serve)
 
-    async def _end_in_haste(self, scope: trio.CancelScope) -> None:
-        await self._ending.now.wait()
-        scope.cancel()
-
     def _leave_when_idle(self, root: trio.Nursery) -> None:
         seconds, operations = self._runtime.idle_minutes * 60, self._operations
         if self._options.background and seconds > 0:
@@ -247,12 +243,33 @@ class _House:
         self._node.drain(self._ending.reason, self._runtime.grace_seconds)
         self._doors_close.set()
         with trio.move_on_after(self._runtime.grace_seconds):
-            await self._ending.drained(operations.is_busy)
-            await self._front_closed.wait()  # a slow reader still takes what is done
-        left = len(operations.active())
-        if left:
-            log.warning("%d requests were cut off: the grace period ended", left)
-        self._control_closes.set()
-        with trio.move_on_after(LAST_WORDS_SECONDS):  # the answer to `stop` is on its way
-            await self._control_closed.wait()
+            await self._ending.unless_now(self._all_is_taken)
+        await self._cut_off()
         log.info("stopped", extra={"sign": "✅"})
+
+    async def _end_in_haste(self, scope: trio.CancelScope) -> None:
+        """At once means now, whatever hangs; what it takes to say goodbye is let pass."""
+        await self._ending.now.wait()
+        await trio.sleep(2 * LAST_WORDS_SECONDS)
+        scope.cancel()
+
+    async def _all_is_taken(self) -> None:
+        await self._ending.drained(self._operations.is_busy)
+        await self._front_closed.wait()  # a slow reader still takes what is done
+
+    async def _cut_off(self) -> None:
+        """Tell those whose answers end here why, and let the last words out."""
+        left = len(self._operations.active())
+        if left:
+            error = ShuttingDown(
+                "The node was stopped before the answer was whole. Ask again.", retry_after=5
+            )
+            for part in (self._gateway, self._client, self._processor):
+                if part is not None:
+                    part.fail_all(error)
+            log.warning("%d requests were cut off", left)
+        self._control_closes.set()
+        with trio.move_on_after(LAST_WORDS_SECONDS):  # such as the answer to `stop`
+            await self._control_closed.wait()
+            if left:
+                await self._front_closed.wait()

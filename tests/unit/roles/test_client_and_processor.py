@@ -77,7 +77,8 @@ async def test_a_gateway_that_is_being_reconnected_is_waited_for(autojump_clock:
 @pytest.mark.trio
 async def test_peer_means_that_gateway_and_no_other() -> None:
     named, other = FakeChannel("named", "gateway"), FakeChannel("other", "gateway")
-    client, node = a_client(), FakeNode(there=named, wrong=FakeChannel("p", "processor"))
+    wrong = FakeChannel("p", "processor")
+    client, node = a_client(), FakeNode(there=named, wrong=wrong)
     client.opened(other)  # type: ignore[arg-type]  # a fake
     (await client.inference(node, "there")).submit(submission(), Kept())  # type: ignore[arg-type]  # a fake
     client.opened(named)  # type: ignore[arg-type]  # a fake; `reach` may be the quicker
@@ -88,6 +89,7 @@ async def test_peer_means_that_gateway_and_no_other() -> None:
         with pytest.raises(NoPeer, match=words):
             await client.inference(node, address)  # type: ignore[arg-type]  # a fake
     assert node.kept == ["there"]
+    assert (wrong.closed, named.closed) == ("bye", ""), "a refusal leaves nothing behind"
 
 
 @pytest.mark.trio
@@ -182,6 +184,11 @@ async def test_a_processor_counts_what_it_runs_and_refuses_what_it_must() -> Non
     strange = Generate((Message("user", "x"),), Sampling(seed=2**63))
     with pytest.raises(InvalidRequest, match="seed must be from"):
         processor.submit(submission(model="tiny", work=strange), sink)
+    processor.submit(submission(model="tiny"), sink)
+    processor.fail_all(ShuttingDown("it stops"))
+    engine.work[1].starts().finishes()
+    assert sink.events[-1] == Failed.of(ShuttingDown("it stops")), "what comes after is dropped"
+    assert processor.active == set()
     processor.drain()
     assert processor.announcement.draining
     with pytest.raises(ShuttingDown):
