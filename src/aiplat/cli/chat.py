@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import typer
 
 from aiplat.cli import options
@@ -40,7 +42,8 @@ def chat(
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
     name, model = named(face, model)
     first = make_ask((Message("user", "?"),), name, sampling, deadline)  # checks the options
-    client = ensure(face, model=model)
-    code = Conversation(client, first, system, json=json, human=lines.human).run(lines)
+    renew = partial(ensure, face, model=model)
+    talk = Conversation(renew(), first, system, renew=renew, json=json, human=lines.human)
+    code = talk.run(lines)
     if code:
         raise typer.Exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from aiplat.cli import output
 from aiplat.cli.failures import DONE, Failure, as_json, exit_code
 from aiplat.cli.reply import Reply
+from aiplat.control.client import NoNode
 from aiplat.control.messages import Ask
 from aiplat.domain.chat import Message
 from aiplat.domain.errors import AiplatError, ContextLengthExceeded, InvalidRequest
@@ -33,14 +35,23 @@ class Conversation:
         client: the node.
         ask: what every request has in common.
         system: what the model is told beforehand; may be empty.
+        renew: gives the client of a node again, once that one has left: it may have been idle.
         json: print each answer as one line of JSON.
         human: a person types: say how, and stay after a failure.
     """
 
     def __init__(
-        self, client: NodeClient, ask: Ask, system: str, *, json: bool, human: bool
+        self,
+        client: NodeClient,
+        ask: Ask,
+        system: str,
+        *,
+        renew: Callable[[], NodeClient],
+        json: bool,
+        human: bool,
     ) -> None:
         self._client = client
+        self._renew = renew
         self._ask = ask
         self._json = json
         self._human = human
@@ -83,7 +94,7 @@ class Conversation:
         asked = (*self.messages, Message("user", text))
         reply = Reply((lambda piece: None) if self._json else output.data, self._wait)
         try:
-            reply.run(self._client, msgspec.structs.replace(self._ask, messages=asked))
+            self._run(reply, msgspec.structs.replace(self._ask, messages=asked))
         except Failure as failure:
             self._failed(failure.error, reply)
         except AiplatError as error:
@@ -99,6 +110,16 @@ class Conversation:
             if self._json:
                 output.print_json(reply.as_json())
             self._keep(asked, reply)
+
+    def _run(self, reply: Reply, ask: Ask) -> None:
+        """Ask; when the node has left meanwhile, ask the next one, once."""
+        try:
+            reply.run(self._client, ask)
+        except Failure as failure:
+            if not isinstance(failure.error, NoNode):
+                raise
+            self._client = self._renew()
+            reply.run(self._client, ask)
 
     def _keep(self, asked: tuple[Message, ...], reply: Reply) -> None:
         """Keep the turn; of an answer that was stopped, what came."""
