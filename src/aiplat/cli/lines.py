@@ -9,6 +9,8 @@ from aiplat.cli.prompts import check_text, decode
 from aiplat.domain.errors import InvalidRequest
 
 PROMPT = "> "
+_MARK = "\u200b"
+"""No width, and never typed: what Enter adds to a line that readline edits."""
 
 
 class Lines:
@@ -24,7 +26,7 @@ class Lines:
         self.human = sys.stdin is not None and sys.stdin.isatty()
         if self.human and sys.stdout.isatty():
             with contextlib.suppress(ImportError):
-                import readline  # noqa: F401  # gives `input` its line editing and history
+                _edit_lines()
 
     def next(self) -> str | None:
         """Give the next line without its end; None when there are no more.
@@ -41,14 +43,11 @@ class Lines:
 
     def _typed(self) -> str | None:
         if sys.stdout.isatty():
-            try:
-                return input(PROMPT)
-            except EOFError:
-                sys.stdout.write("\n")
-                return None
+            return _edited()
         sys.stderr.write(PROMPT)  # stdout is for what is piped on
         sys.stderr.flush()
-        return sys.stdin.readline().rstrip("\n") or None
+        data = sys.stdin.buffer.readline()
+        return decode(data, "The line").rstrip("\n") if data else None
 
     def _piped(self) -> str | None:
         if sys.stdin is None:
@@ -59,3 +58,34 @@ class Lines:
         if not data:
             return None
         return decode(data, f"Line {self._count} of stdin").rstrip("\r\n")
+
+
+def _edit_lines() -> None:
+    """Give `input` line editing and history.
+
+    readline keeps a byte back that may begin a character, and drops it at Enter: of Latin-1's
+    "caf\xe9" it gives "caf". So Enter types one more character first, which pushes it out.
+    """
+    import readline
+
+    if "libedit" in (readline.__doc__ or "") or sys.stdin.encoding.lower() != "utf-8":
+        return  # the one drops nothing, and elsewhere each byte is a character
+    readline.set_auto_history(False)  # it would hold the mark
+    readline.parse_and_bind(r'"\C-x\C-m": accept-line')
+    for enter in (r"\C-m", r"\C-j"):
+        readline.parse_and_bind(rf'"{enter}": "{_MARK}\C-x\C-m"')
+
+
+def _edited() -> str | None:
+    try:
+        line = input(PROMPT).removesuffix(_MARK)
+    except EOFError:
+        sys.stdout.write("\n")
+        return None
+    except UnicodeDecodeError as error:
+        return decode(error.object, "The line")
+    if line and "readline" in sys.modules:
+        import readline
+
+        readline.add_history(line)
+    return line

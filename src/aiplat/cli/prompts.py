@@ -96,8 +96,15 @@ def check_text(text: str) -> None:
     except UnicodeEncodeError as error:
         start = len(text[: error.start].encode())
         raise InvalidRequest(
-            f"The prompt is not UTF-8 text: byte {start} is wrong. Set your terminal to UTF-8."
+            f"The prompt is not UTF-8 text: byte {start} is {_byte(text[error.start])}. "
+            "Set your terminal to UTF-8."
         ) from None
+
+
+def _byte(character: str) -> str:
+    """Write the byte that a lone surrogate stands for."""
+    code = ord(character)
+    return f"0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "a lone surrogate"
 
 
 def _file(path: Path, left: int, limit: int) -> str:

@@ -64,7 +64,7 @@ def test_stdin_that_is_not_utf8_names_the_byte() -> None:
 
 
 def test_an_argument_that_is_not_utf8() -> None:
-    with pytest.raises(InvalidRequest, match="byte 2 is wrong"):
+    with pytest.raises(InvalidRequest, match="byte 2 is 0xff"):
         put(os.fsdecode(b"\xc3\xbc\xff"))
 
 
