@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from aiplat.control.messages import ModelStatus
 
 models = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="See and get models.", add_completion=False
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="See and get models.\n\n\b\nExamples:\n  aiplat models list\n"
+    "  aiplat models pull smollm2-135m",
+    add_completion=False,
 )
 
 
@@ -62,8 +66,8 @@ def pull_model(
 def _table(found: tuple[ModelStatus, ...]) -> str:
     rows = [("NAME", "STATE", "PROCESSORS", "SLOTS", "RUNNING", "WAITING", "CONTEXT", "NOTE")]
     rows += [
-        (m.name, m.state, str(m.processors), str(m.slots), str(m.running), str(m.waiting),
-         str(m.context or "-"), output.harmless(m.note).replace("\n", " "))
+        (output.flat(m.name), m.state, str(m.processors), str(m.slots), str(m.running),
+         str(m.waiting), str(m.context or "-"), output.flat(m.note))
         for m in found
     ]  # fmt: skip
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]

@@ -29,8 +29,3 @@ Deadline = Annotated[
     float, typer.Option(metavar="SECONDS", help="The longest that an answer may take in all.")
 ]
 DEFAULT_DEADLINE = 600.0
-
-
-def example(*lines: str) -> str:
-    """Write the end of a command's help: how it is used."""
-    return "\n\n\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -11,9 +11,13 @@ import os
 import sys
 from typing import Any, TextIO
 
+from aiplat.domain.errors import clip
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
+
+
+_LONGEST = 4000
 
 
 class ReaderLeft(Exception):
@@ -23,6 +27,11 @@ class ReaderLeft(Exception):
 def harmless(text: str) -> str:
     """Leave out control characters but newline and tab."""
     return text.translate(_CONTROLS)
+
+
+def flat(text: str) -> str:
+    """Put what a peer may have written into one line of bounded length."""
+    return clip(text, _LONGEST)
 
 
 def data(text: str) -> None:
@@ -45,8 +54,8 @@ def say(text: str, sign: str = "") -> None:
 
 
 def failed(text: str) -> None:
-    """Write what went wrong to stderr."""
-    say(text if _signs() else f"error: {text}", "failed")
+    """Write what went wrong to stderr, in one line: a part of it may be a peer's."""
+    say(flat(text) if _signs() else f"error: {flat(text)}", "failed")
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aiplat.cli import output
 from aiplat.cli.failures import Failure
 from aiplat.control.client import Event
 from aiplat.control.messages import Accepted, Ask
@@ -64,7 +65,7 @@ class Reply:
                 self._on_text(text)
             case Queued(reason=reason) if reason and reason != self._why:
                 self._why = reason
-                self._say(f"Waiting: {reason}")
+                self._say(f"Waiting: {output.flat(reason)}")
             case Started():
                 self.started = event
             case Finished():

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from aiplat.domain.ids import ROLES, Role
 
-DEFAULT_HTTP = "127.0.0.1:8777"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:

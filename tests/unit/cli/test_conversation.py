@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from aiplat.cli.conversation import Conversation
 from aiplat.cli.failures import Failure
 from aiplat.cli.reply import Reply
-from aiplat.control.client import Event
+from aiplat.control.client import Event, NoNode
 from aiplat.control.messages import Accepted, Ask
 from aiplat.domain.answers import Delta, Finished, Queued, Started
 from aiplat.domain.chat import Message
@@ -77,8 +78,11 @@ def talk(
     json: bool = False,
     human: bool = False,
     system: str = "",
+    renew: Callable[[], Any] | None = None,
 ) -> tuple[Conversation, int]:
-    conversation = Conversation(node, ASK, system, json=json, human=human)  # type: ignore[arg-type]
+    client: Any = node  # a fake
+    again = renew or (lambda: client)
+    conversation = Conversation(client, ASK, system, renew=again, json=json, human=human)
     return conversation, conversation.run(Typed(*lines))
 
 
@@ -200,3 +204,42 @@ def test_a_full_context_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) ->
     _, code = talk(Node([ContextLengthExceeded.of(20, 0, 10)]), "x", human=True)
     assert code == 0  # a person saw it
     assert '"/new" begins again' in capsys.readouterr().err
+
+
+class Left(Node):
+    """A node that is gone: nothing is accepted."""
+
+    def ask(self, ask: Ask) -> Iterator[Event]:
+        self.asked.append(ask)
+        return map(self._gone, [ask])  # as the client's, it raises when it is read
+
+    def _gone(self, ask: Ask) -> Event:
+        raise NoNode("No node runs here.")
+
+
+def test_a_conversation_outlives_its_node(capsys: pytest.CaptureFixture[str]) -> None:
+    gone, next_one = Left(), Node(saying("b"), saying("c"))
+    renewed: list[Node] = []
+
+    def renew() -> Node:
+        renewed.append(next_one)
+        return next_one
+
+    conversation, code = talk(gone, "x", "y", renew=renew)
+    assert code == 0
+    assert (len(gone.asked), len(renewed)) == (1, 1)
+    assert [message.content for message in conversation.messages] == ["x", "b", "y", "c"]
+    assert capsys.readouterr() == ("b\nc\n", "")
+
+
+def test_a_node_that_cannot_be_had_again_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    _, code = talk(Left(), "x", renew=Left)
+    assert code == 1
+    assert capsys.readouterr().err == "error: No node runs here.\n"
+
+
+def test_what_a_peer_says_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, said = reply(Queued(1, 0, "busy\nfake\x1b[2J"), *saying("a"))
+    assert said == ["Waiting: busy·fake·[2J"]
+    talk(Node([NoProcessor("No\n\x1b[2Jprocessor.")]), "x")
+    assert capsys.readouterr().err == "error: No··[2Jprocessor.\n"

@@ -14,9 +14,12 @@ import typer
 
 from aiplat.cli import failures, main, output
 from aiplat.cli.app import app
+from aiplat.cli.models import _table
 from aiplat.cli.progress import Lines, shows
+from aiplat.control.messages import ModelStatus
 from aiplat.domain import errors
 from aiplat.domain.errors import LEAVES, AiplatError, ConfigError
+from aiplat.http.settings import HttpSettings
 
 HEAVY = ("torch", "transformers", "textual", "libp2p", "httpx", "trio", "rich", "msgspec",
          "platformdirs", "keyring", "starlette", "hypercorn")  # fmt: skip
@@ -74,6 +77,16 @@ def test_every_command_has_json_and_help_with_an_example(
     assert "--json" in text
     assert "Example" in text
     assert f"aiplat {' '.join(words)}" in text.partition("Example")[2] or "--home" in text
+
+
+def test_a_group_of_commands_has_an_example_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["models", "--help"]) == 0
+    assert "  aiplat models pull smollm2-135m\n" in capsys.readouterr().out
+
+
+def test_the_help_names_the_default_door(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["serve", "--help"]) == 0
+    assert f"[{HttpSettings().bind}]" in capsys.readouterr().out
 
 
 # -- exit codes ---------------------------------------------------------------------------------
@@ -261,6 +274,14 @@ def test_a_models_text_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) 
         output.data(text)
     assert terminal.getvalue() == "a[2Jb\nc\td"
     assert pipe.getvalue() == text  # a program gets what was said
+
+
+def test_a_peers_model_stays_in_its_row() -> None:
+    model = ModelStatus(name="m\nfake\x1b[2J", state="failed", note="a\nb")
+    head, row = _table((model,)).splitlines()
+    assert head.startswith("NAME")
+    assert row.split()[0] == "m·fake·[2J"
+    assert row.endswith("a·b")
 
 
 @pytest.mark.parametrize(("no_color", "line"), [("", "❌ Bad.\n"), ("1", "error: Bad.\n")])
