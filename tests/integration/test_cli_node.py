@@ -211,9 +211,14 @@ def test_ask_peer_starts_a_client_only(home: Path, tmp_path: Path) -> None:
         assert told["text"] == "hi"
         assert told["gateway"] == far.status["peer_id"]
         assert status(home)["roles"] == ["client"]
+        assert json.loads(aiplat(home, "ask", "hi", "--json").stdout)["gateway"] == told["gateway"]
     nobody = aiplat(home, "ask", "--peer", far.address, "hi")
     assert nobody.returncode == 4
     assert nobody.stderr.count("\n") == 1
+    alone = aiplat(home, "ask", "--model", "echo", "hi")  # a client alone has nobody to ask
+    assert (alone.returncode, alone.stdout) == (0, "hi\n"), alone.stderr
+    assert "gives way" in alone.stderr
+    assert status(home)["roles"] == ["client", "gateway", "processor"]
 
 
 def test_a_long_home_still_has_a_control_socket(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from aiplat.cli import output
 from aiplat.cli.face import Face
 from aiplat.cli.progress import pull_missing
 from aiplat.control.client import NodeLost
+from aiplat.control.messages import Status
 from aiplat.runtime.lock import node_runs
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
 from aiplat.runtime.reach import NodeClient, connect, status_of
 from aiplat.runtime.roles import with_roles
 from aiplat.runtime.start import ensure_node
+from aiplat.runtime.takeover import end_stranded, is_stranded
 
 
 def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClient:
@@ -27,8 +29,12 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
     """
     places, runtime = face.places, face.runtime
     places.prepare()
-    if (client := _ready(places)) is not None:
-        return client
+    if (found := _ready(places)) is not None:
+        client, status = found
+        if elsewhere or not is_stranded(status):
+            return client
+        output.say("The background node is a client without a gateway: it gives way to a new one.")
+        end_stranded(places, runtime.start_seconds)
     options = ServeOptions(
         roles=("client",) if elsewhere else (), models=(model,) if model and not elsewhere else ()
     )
@@ -41,13 +47,13 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
     return ensure_node(places, options, runtime.start_seconds, output.say)
 
 
-def _ready(places: Places) -> NodeClient | None:
+def _ready(places: Places) -> tuple[NodeClient, Status] | None:
     client = connect(places)
     try:
         status = status_of(client)
     except NodeLost:
         return None  # it may be ending: `ensure_node` looks again
-    return client if status is not None and status.state == "ready" else None
+    return (client, status) if status is not None and status.state == "ready" else None
 
 
 def named(face: Face, model: str, *, elsewhere: bool = False) -> tuple[str, str]:

@@ -1,12 +1,22 @@
-"""``serve`` takes the place of a background node that has no work; any other is named."""
+"""Who takes the place of a background node that has no work; any other is named.
+
+``serve`` does, and a plain ``ask`` of a node that ``ask --peer`` left: a client without a gateway.
+"""
 
 from __future__ import annotations
 
-from aiplat.control.messages import Stop
+from aiplat.control.messages import Status, Stop
 from aiplat.domain.errors import AiplatError, ConfigError
-from aiplat.runtime.lock import NodeRuns, describe_node, node_info, node_runs, wait_for_end
+from aiplat.runtime.lock import (
+    NodeRuns,
+    describe_node,
+    node_info,
+    node_runs,
+    start_lock,
+    wait_for_end,
+)
 from aiplat.runtime.places import Places
-from aiplat.runtime.reach import Connect, connect
+from aiplat.runtime.reach import Connect, connect, status_of
 
 _ENDING_SECONDS = 2.0
 """How long a node that gave no answer may take to be gone after all."""
@@ -60,3 +70,29 @@ def take_place(places: Places, seconds: float, connect: Connect = connect) -> bo
             "`aiplat stop --now`."
         )
     return True
+
+
+def is_stranded(status: Status) -> bool:
+    """Tell whether a node can answer no prompt by itself: a background client without a gateway."""
+    connected = (peer for peer in status.peers if peer.state == "connected")
+    return (
+        status.background
+        and status.active == 0
+        and status.roles == ("client",)
+        and not any("gateway" in peer.roles for peer in connected)
+    )
+
+
+def end_stranded(places: Places, seconds: float, connect: Connect = connect) -> None:
+    """End a stranded node, so that one of all roles can take its place.
+
+    Looks again while nobody else may start a node: another face may just have replaced it.
+
+    Raises:
+        DeadlineExceeded: another face has been starting a node for `seconds`.
+        ConfigError: as `take_place`.
+    """
+    with start_lock(places.start_lock, seconds):
+        status = status_of(connect(places))
+        if status is not None and is_stranded(status):
+            take_place(places, seconds, connect)

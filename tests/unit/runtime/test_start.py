@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiplat.control.client import NodeLost, NoNode
-from aiplat.control.messages import Status, Stop, Stopping
+from aiplat.control.messages import PeerStatus, Status, Stop, Stopping
 from aiplat.domain.errors import AiplatError, ConfigError, DeadlineExceeded, NotReady
 from aiplat.runtime import start
 from aiplat.runtime.lock import NodeLock, NodeRuns
@@ -23,13 +24,18 @@ from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places, find_places
 from aiplat.runtime.reach import running_node
 from aiplat.runtime.start import ensure_node
-from aiplat.runtime.takeover import refuse_foreground_node, take_place
+from aiplat.runtime.takeover import (
+    end_stranded,
+    is_stranded,
+    refuse_foreground_node,
+    take_place,
+)
 
 
 def status(state: str = "ready") -> Status:
     return Status(
         peer_id="12D3", addresses=(), http="", control="", roles=("client",), models=(), peers=(),
-        version="0", state=state,  # type: ignore[arg-type]
+        version="0", background=True, state=state,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -301,3 +307,40 @@ def test_a_background_node_that_does_not_end_is_named(world: World) -> None:
         with pytest.raises(ConfigError, match="`aiplat stop --now`"):
             take(world, 0.05)
         world.lock = keep
+
+
+# -- a plain ask takes the place of a client that has nobody to ask ----------------------------
+
+
+def peer(state: str, *roles: str) -> PeerStatus:
+    return PeerStatus(peer_id="12D3G", roles=roles, state=state)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "stranded"),
+    [
+        ({}, True),
+        ({"peers": (peer("connecting"), peer("connected", "processor"))}, True),
+        ({"peers": (peer("connected", "gateway"),)}, False),
+        ({"roles": ("client", "gateway")}, False),
+        ({"background": False}, False),
+        ({"active": 1}, False),
+    ],
+)
+def test_which_node_is_stranded(change: dict[str, Any], stranded: bool) -> None:
+    assert is_stranded(msgspec.structs.replace(status(), **change)) is stranded
+
+
+def test_a_stranded_node_ends_and_its_successor_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.state = "ready"
+    with held(world, background=True):
+        end_stranded(world.places, 5, world.connect)  # type: ignore[arg-type]
+        assert world.stops == [Stop(if_idle=True)]
+    monkeypatch.setattr(
+        "aiplat.runtime.takeover.is_stranded", lambda status: False
+    )  # another face was quicker: all roles now
+    with held(world, background=True):
+        end_stranded(world.places, 5, world.connect)  # type: ignore[arg-type]
+        assert len(world.stops) == 1
