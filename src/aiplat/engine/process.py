@@ -254,7 +254,10 @@ class EngineProcess:
     def _become_ready(self, ready: Ready) -> None:
         assert self._life is not None  # it speaks, so it lives
         self._ready = ready
-        log.info("model ready", extra={"model": self.name, "seconds": ready.load_seconds})
+        log.info(
+            "the model %s is ready", self.name,
+            extra={"model": self.name, "seconds": ready.load_seconds, "sign": "🤖"},
+        )  # fmt: skip
         self._set(
             ModelOffer(name=self.name, state="ready", manifest=ready.manifest, slots=ready.slots)
         )

@@ -133,13 +133,15 @@ class ChannelMachine:
         conversation = self._serving.get(number)
         return 0 if conversation is None else conversation.credit
 
-    def is_asking(self, number: int) -> bool:
-        """Whether this side still waits for the end of `number`."""
-        return number in self._asked
+    @property
+    def asked(self) -> int:
+        """Requests whose end this side waits for."""
+        return len(self._asked)
 
-    def is_serving(self, number: int) -> bool:
-        """Whether the peer still waits for the end of `number`."""
-        return number in self._serving
+    @property
+    def serving(self) -> int:
+        """Requests whose end the peer waits for."""
+        return len(self._serving)
 
     # -- what the peer says --------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Dispatch:
         """Tell every role of the new channel; gives who hears what comes over it."""
         log.info(
             "connected to %s (%s)", short(channel.peer), ", ".join(channel.hello.roles),
-            extra={"peer": channel.peer, "address": channel.address},
+            extra={"peer": channel.peer, "address": channel.address, "sign": "✅"},
         )  # fmt: skip
         for role in self._roles.values():
             role.opened(channel)
@@ -75,9 +75,10 @@ class Handler:
     def ended(self, reason: str) -> None:
         """Tell every role."""
         channel = self._channel
-        log.info(
-            "lost %s: %s", short(channel.peer), reason,
-            extra={"peer": channel.peer, "reason": reason},
+        ours = reason.startswith("this node")  # no news to who stopped it
+        log.log(
+            logging.DEBUG if ours else logging.INFO, "lost %s: %s", short(channel.peer), reason,
+            extra={"peer": channel.peer, "reason": reason, "sign": "❌"},
         )  # fmt: skip
         for role in self._roles.values():
             role.ended(channel, reason)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import aiplat
 from aiplat.config.loader import Loaded
-from aiplat.domain.errors import AiplatError, NoPeer, ShuttingDown
+from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
@@ -130,6 +130,12 @@ class _House:
             make_engine(name, settings, places.cache, places.logs, self._metrics)
             for name in dict.fromkeys(names)
         ]
+        offered = [engine.name for engine in engines]
+        if len(set(offered)) != len(offered):
+            raise ConfigError(
+                f"Two models would be offered under one name ({', '.join(offered)}): rename a "
+                "folder, or serve them from two nodes."
+            )
         return Processor(self._node.peer_id, engines, self._gateway)
 
     def _make_operations(self) -> Operations:

@@ -39,8 +39,7 @@ def test_an_answer_from_the_first_word_to_the_last() -> None:
     for event in said:
         talk.right.says(event, number)
     assert talk.left.heard == [Received(number, event) for event in said]
-    assert not talk.left.machine.is_asking(number)
-    assert not talk.right.machine.is_serving(number)
+    assert talk.left.machine.asked == talk.right.machine.serving == 0
 
 
 def test_both_sides_ask_with_numbers_of_their_own() -> None:
@@ -77,8 +76,7 @@ def test_a_cancel_is_answered_in_any_state() -> None:
     talk.right.says(delta(2), running)  # it was on its way already
     talk.right.says(finished(0, "cancelled"), waiting)
     talk.right.says(finished(2, "cancelled"), running)
-    assert not talk.left.machine.is_asking(waiting)
-    assert not talk.left.machine.is_asking(running)
+    assert talk.left.machine.asked == talk.right.machine.serving == 0
 
 
 def test_what_crosses_the_end_on_its_way_is_let_pass() -> None:
