@@ -190,6 +190,11 @@ def test_a_frozen_node_can_be_ended(home: Path) -> None:
     aiplat(home, "ask", "--model", "echo", "hi")
     pid = int(aiplat(home, "status", "--json").stdout.split('"pid": ')[1].split(",")[0])
     os.kill(pid, signal.SIGSTOP)
+    for words in (["ask", "hi"], ["status"], ["stop"]):
+        began = time.monotonic()
+        done = aiplat(home, *words)
+        assert (done.returncode, "`aiplat stop --now` ends it" in done.stderr) == (1, True)
+        assert time.monotonic() - began < 8, words
     done = aiplat(home, "stop", "--now")
     assert done.returncode == 0, done.stderr
     assert aiplat(home, "ask", "--model", "echo", "again").stdout == "again\n"

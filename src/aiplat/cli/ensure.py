@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiplat.cli import output
 from aiplat.cli.face import Face
 from aiplat.cli.progress import pull_missing
-from aiplat.control.client import NodeLost
+from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
 from aiplat.runtime.lock import node_runs
 from aiplat.runtime.options import ServeOptions
@@ -51,6 +51,8 @@ def _ready(places: Places) -> tuple[NodeClient, Status] | None:
     client = connect(places)
     try:
         status = status_of(client)
+    except NodeSilent:
+        raise
     except NodeLost:
         return None  # it may be ending: `ensure_node` looks again
     return (client, status) if status is not None and status.state == "ready" else None

@@ -40,6 +40,10 @@ _EVENTS: msgspec.json.Decoder[Event | Failed] = msgspec.json.Decoder(
 _NAMES = frozenset({"accepted", "queued", "started", "delta", "finished", "failed"})
 _MAX_REPLY = 16 * 1024 * 1024
 _SLACK = 5.0
+_SILENCE = 4.0
+"""Seconds for what a node answers by itself, from memory: one that takes longer is frozen."""
+_ASKING_OTHERS = 15.0
+"""Seconds for what it may ask another node for; it gives up before (`http.call_seconds`)."""
 
 
 class NoNode(NotReady):
@@ -50,18 +54,31 @@ class NodeLost(NotReady):
     """The node is there, but does not answer, or ended in the middle of an answer."""
 
 
+class NodeSilent(NodeLost):
+    """The node is there, and says nothing at all: it is frozen, or this machine is overloaded."""
+
+
 class ControlClient:
     """Asks the node at one socket. Holds nothing open between calls.
 
     Arguments:
         path: the control socket.
-        timeout: seconds that the node may take to answer a small question.
+        timeout: seconds that the node may take to answer a question about itself.
         silence: seconds that it may say nothing at all while it gives an answer; it sends
             comments while it waits itself.
+        log: where the node writes; a person is told when it is lost.
     """
 
-    def __init__(self, path: Path, *, timeout: float = 10.0, silence: float = 30.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timeout: float = _SILENCE,
+        silence: float = 30.0,
+        log: Path | None = None,
+    ) -> None:
         self.path = path
+        self._log = f" Its log is {log}." if log is not None else ""
         self._timeout = timeout
         self._silence = silence
 
@@ -77,7 +94,8 @@ class ControlClient:
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
-        return self._call("GET", "/control/models", ModelList).models
+        seconds = max(self._timeout, _ASKING_OTHERS)
+        return self._call("GET", "/control/models", ModelList, seconds=seconds).models
 
     def access(self) -> Access:
         """How programs reach its HTTP door."""
@@ -100,7 +118,7 @@ class ControlClient:
         try:
             response = self._send(connection, "POST", "/control/ask", msgspec.json.encode(ask))
             if response.status != 200:
-                raise self._error(self._read(response), response.status)
+                raise self._error(self._read(response, self._silence), response.status)
             yield from self._events(response, ask.deadline_ms / 1000)
         finally:
             connection.close()
@@ -143,16 +161,22 @@ class ControlClient:
             return connection.getresponse()
         except TimeoutError:
             raise self._silent(connection.sock.gettimeout()) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._ended(error) from None
+        except (OSError, http.client.HTTPException):
+            raise self._ended() from None
 
     def _call(
-        self, method: str, path: str, wanted: type[Reply], body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        wanted: type[Reply],
+        body: bytes | None = None,
+        *,
+        seconds: float | None = None,
     ) -> Reply:
-        connection = self._connect(self._timeout)
+        connection = self._connect(seconds or self._timeout)
         try:
             response = self._send(connection, method, path, body)
-            data = self._read(response)
+            data = self._read(response, seconds or self._timeout)
             if response.status != 200:
                 raise self._error(data, response.status)
             try:
@@ -162,15 +186,15 @@ class ControlClient:
         finally:
             connection.close()
 
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
+    def _read(self, response: http.client.HTTPResponse, seconds: float) -> bytes:
         import http.client  # as above
 
         try:
             return response.read(_MAX_REPLY)
         except TimeoutError:
-            raise self._silent(self._timeout) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._ended(error) from None
+            raise self._silent(seconds) from None
+        except (OSError, http.client.HTTPException):
+            raise self._ended() from None
 
     def _events(self, response: http.client.HTTPResponse, seconds: float) -> Iterator[Event]:
         end = time.monotonic() + seconds + _SLACK
@@ -186,7 +210,7 @@ class ControlClient:
             yield event
             if isinstance(event, Finished):
                 return
-        raise self._ended(EOFError("the stream stopped before its end"))
+        raise self._ended()
 
     def _named(
         self, response: http.client.HTTPResponse, end: float, seconds: float
@@ -200,8 +224,8 @@ class ControlClient:
                 line = response.readline(_MAX_REPLY)
             except TimeoutError:
                 raise self._silent(self._silence) from None
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                raise self._ended(error) from None
+            except (OSError, ValueError, http.client.HTTPException):
+                raise self._ended() from None
             if time.monotonic() > end:
                 raise DeadlineExceeded(f"The answer did not end within {seconds:g} seconds.")
             if not line:
@@ -220,15 +244,16 @@ class ControlClient:
         except msgspec.MsgspecError:
             return self._strange(f"status {status}")
 
-    def _silent(self, seconds: float | None) -> NodeLost:
-        return NodeLost(
-            f"The node at {self.path} has not answered for {seconds or 0:g} seconds. It may be "
-            "frozen: look at its log, and end its process if it is."
+    def _silent(self, seconds: float | None) -> NodeSilent:
+        return NodeSilent(
+            f"The node of this home has not answered for {seconds or 0:g} seconds: it is frozen, "
+            f"or overloaded. `aiplat stop --now` ends it.{self._log}"
         )
 
-    def _ended(self, error: Exception) -> NodeLost:
+    def _ended(self) -> NodeLost:
         return NodeLost(
-            f"The node at {self.path} ended before its answer was whole ({type(error).__name__})."
+            "The node of this home ended before its answer was whole: it was stopped or killed. "
+            f"Ask again.{self._log}"
         )
 
     def _strange(self, what: str) -> NodeLost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from aiplat.control.client import ControlClient, Event, NodeLost, NoNode
+from aiplat.control.client import ControlClient, Event, NoNode
 from aiplat.control.messages import Access, Ask, ModelStatus, Status, Stop, Stopping
 from aiplat.domain.errors import NotReady
 from aiplat.runtime.lock import describe_node, node_info, node_runs
@@ -42,12 +42,12 @@ class Connect(Protocol):
 
 def connect(places: Places) -> NodeClient:
     """Make the client of the control socket of the node at `places`."""
-    return ControlClient(places.control_socket())
+    return ControlClient(places.control_socket(), log=places.log)
 
 
 def connect_in_haste(places: Places) -> NodeClient:
     """Make one for who will end a node that does not answer: it waits a moment only."""
-    return ControlClient(places.control_socket(), timeout=_HASTE_SECONDS)
+    return ControlClient(places.control_socket(), timeout=_HASTE_SECONDS, log=places.log)
 
 
 def status_of(client: NodeClient) -> Status | None:
@@ -69,10 +69,7 @@ def running_node(places: Places, connect: Connect = connect) -> tuple[NodeClient
         NotReady: none runs, or it does not answer; says what to do.
     """
     client = connect(places)
-    try:
-        status = status_of(client)
-    except NodeLost as lost:
-        raise NotReady(f"{lost} `aiplat stop --now` ends it.") from None
+    status = status_of(client)
     if status is not None:
         return client, status
     if node_runs(places.node_lock):

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from aiplat.control.client import NodeLost
+from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
 from aiplat.domain.errors import AiplatError, ConfigError, DeadlineExceeded, from_code
 from aiplat.runtime.lock import node_runs, start_lock
@@ -146,12 +146,12 @@ class _Start:
         return client if status is not None and status.state == "ready" else None
 
     def _ask(self) -> tuple[NodeClient, Status | None]:
-        """Look for a node; one that falls silent twice is frozen, not ending."""
+        """Look for a node; one that says nothing is frozen, not ending."""
         client = self._connect(self._places)  # anew: its socket may lie elsewhere now
         try:
             status = status_of(client)
-        except NodeLost:
-            if self._lost and node_runs(self._places.node_lock):
+        except NodeLost as lost:
+            if (self._lost or isinstance(lost, NodeSilent)) and node_runs(self._places.node_lock):
                 raise
             self._lost = True
             return client, None

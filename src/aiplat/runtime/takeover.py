@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from aiplat.control.client import NodeSilent
 from aiplat.control.messages import Status, Stop
 from aiplat.domain.errors import AiplatError, ConfigError
 from aiplat.runtime.lock import (
@@ -55,6 +56,8 @@ def take_place(places: Places, seconds: float, connect: Connect = connect) -> bo
         raise NodeRuns(info)
     try:
         stopping = connect(places).stop(Stop(if_idle=True))
+    except NodeSilent:
+        raise
     except AiplatError:
         if wait_for_end(places.node_lock, _ENDING_SECONDS):  # it was about to end by itself
             return True
