@@ -81,11 +81,12 @@ def digest(path: Path) -> str:
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a folder's small files say: the template's digest, and counts of tokens."""
+    """The template's digest, context and vocabulary in tokens, and the type of the weights."""
 
     template: str
     context: int
     vocabulary: int
+    dtype: str
 
 
 def facts_of(folder: Path) -> Facts:
@@ -102,7 +103,8 @@ def facts_of(folder: Path) -> Facts:
             "such a model cannot be served yet."
         )
     template = hashlib.sha256(_template(folder)).hexdigest()
-    return Facts(template=template, context=context, vocabulary=vocabulary)
+    dtype = str(config.get("dtype", config.get("torch_dtype", "")))
+    return Facts(template=template, context=context, vocabulary=vocabulary, dtype=dtype)
 
 
 def _template(folder: Path) -> bytes:

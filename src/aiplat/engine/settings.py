@@ -44,7 +44,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Meta(description="What models compute in; auto takes what the CPU's flags say is fast."),
+        Meta(
+            description="What models compute in; auto takes bfloat16 for weights that are in it, "
+            "where the CPU has instructions for it, else float32."
+        ),
     ] = "auto"
     load_seconds: Annotated[
         float, Meta(ge=1, le=3600, description="How long a model may take to load.")

@@ -46,7 +46,7 @@ def load(plan: Plan) -> SlotsBackend:
         stored = store.describe(plan.name, Path(plan.folder), Path(plan.cache))
     except ConfigError as error:
         raise LoadError(str(error)) from error
-    return SlotsBackend(plan, stored, choose_dtype(plan.dtype))
+    return SlotsBackend(plan, stored, choose_dtype(plan.dtype, Path(plan.folder)))
 
 
 class SlotsBackend:
