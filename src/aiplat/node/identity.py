@@ -14,6 +14,7 @@ from libp2p.peer.id import ID
 
 from aiplat.domain.errors import ConfigError
 from aiplat.domain.ids import PeerId
+from aiplat.node.files import write_private
 
 SEED_BYTES = 32
 
@@ -97,19 +98,7 @@ def _create(path: Path) -> None:
     """Make the file whole or not at all; an existing one stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_private(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(SEED_BYTES))
-            file.flush()
-            os.fsync(descriptor)
-        # A link, unlike a rename, does not replace the key of a process that was quicker.
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    write_private(path, secrets.token_bytes(SEED_BYTES), replace=False)
 
 
 def _make_private(folder: Path) -> None:
@@ -117,13 +106,3 @@ def _make_private(folder: Path) -> None:
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         with contextlib.suppress(PermissionError):
             folder.chmod(0o700)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name in `folder` outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some file systems cannot
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

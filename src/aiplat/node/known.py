@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
+import threading
 from pathlib import Path
 
 import msgspec
+import trio
 
 from aiplat.domain.errors import NoPeer
 from aiplat.node.addresses import parse_target
+from aiplat.node.files import write_private
 
 log = logging.getLogger("aiplat.node.known")
 
 MAX_FILE = 1024 * 1024
+LAST_SECONDS = 1.0
+"""For the last change, when the node stops."""
 
 
 class _File(msgspec.Struct, omit_defaults=True):
@@ -25,7 +28,7 @@ class _File(msgspec.Struct, omit_defaults=True):
 
 
 class KnownPeers:
-    """Addresses, the one that last worked first; one for each peer.
+    """Addresses, the one that last worked first; one for each peer. `run` keeps them on disk.
 
     Arguments:
         path: the file, or None to keep them in memory only.
@@ -36,6 +39,9 @@ class KnownPeers:
         self._path = path
         self._bound = bound
         self._addresses = _load(path)[:bound] if path is not None else []
+        self._saved = self._addresses
+        self._changed = trio.Event()
+        self._writing = threading.Lock()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -58,14 +64,38 @@ class KnownPeers:
         if address in self._addresses:
             self._put([a for a in self._addresses if a != address])
 
-    def _put(self, addresses: list[str]) -> None:
-        self._addresses = addresses[: self._bound]
+    async def run(self) -> None:
+        """Write each change down until cancelled, and at the end what is left."""
+        try:
+            while True:
+                await self._changed.wait()
+                await self._save_aside()
+        finally:
+            if self._addresses is not self._saved:
+                with trio.move_on_after(LAST_SECONDS, shield=True):
+                    await self._save_aside()
+
+    async def _save_aside(self) -> None:
+        """Save in a thread: a slow disk holds up no heartbeat, and no node that stops."""
+        self._changed = trio.Event()
+        await trio.to_thread.run_sync(self.save, abandon_on_cancel=True)
+
+    def save(self) -> None:
+        """Write them down as they are now; blocks. A failure is only a warning."""
         if self._path is None:
             return
-        try:
-            _write(self._path, msgspec.json.encode(_File(self._addresses)))
-        except OSError as fault:
-            log.warning("known peers were not saved: %s", fault, extra={"path": str(self._path)})
+        with self._writing:  # a thread that was left behind may still be at it
+            self._saved = addresses = self._addresses
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_private(self._path, msgspec.json.encode(_File(addresses)))
+            except OSError as fault:
+                path = str(self._path)
+                log.warning("known peers were not saved: %s", fault, extra={"path": path})
+
+    def _put(self, addresses: list[str]) -> None:
+        self._addresses = addresses[: self._bound]  # a new list: a thread may read the old one
+        self._changed.set()
 
 
 def _load(path: Path) -> list[str]:
@@ -103,17 +133,3 @@ def _is_address(address: str) -> bool:
     except NoPeer:
         return False
     return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -119,11 +119,13 @@ class Node:
         self._meeting.admit = admit
         sockets = await bind_all(self._settings)
         endpoints = [parse_listen(address) for address in sockets]
-        while True:
-            await self._live(sockets, task_status)
-            log.error("the libp2p host ended by itself and is started again")
-            task_status = trio.TASK_STATUS_IGNORED
-            sockets = await self._bind_again(endpoints)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._known.run)
+            while True:
+                await self._live(sockets, task_status)
+                log.error("the libp2p host ended by itself and is started again")
+                task_status = trio.TASK_STATUS_IGNORED
+                sockets = await self._bind_again(endpoints)
 
     async def _bind_again(self, endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
         """Listen where it did before; who took a port in between may leave it again."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import stat
 from pathlib import Path
 
 from aiplat.domain.errors import ConfigError
+from aiplat.node import files
 
 TOKEN_PREFIX = "sk-aip-local-"
 _TOKEN_BYTES = 32
@@ -71,21 +71,8 @@ def write_private(path: Path, text: str, *, replace: bool = True) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                draft.replace(path)
-            else:
-                with contextlib.suppress(FileExistsError):
-                    path.hardlink_to(draft)
-        finally:
-            draft.unlink(missing_ok=True)
+        files.write_private(path, text.encode(), replace=replace)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
 

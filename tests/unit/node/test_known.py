@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
+import trio
 
+from aiplat.node import known as known_module
 from aiplat.node.identity import Identity
 from aiplat.node.known import KnownPeers
 
@@ -21,8 +24,10 @@ def test_they_are_there_next_time_and_what_worked_comes_first(tmp_path: Path) ->
     known.add(address(1))
     known.add(address(2))
     known.worked(address(2))
+    known.save()
     assert KnownPeers(path, 10).addresses == (address(2), address(1))
     known.forget(address(2))
+    known.save()
     assert KnownPeers(path, 10).addresses == (address(1),)
     assert [p.name for p in path.parent.iterdir()] == ["peers.json"]
 
@@ -68,5 +73,43 @@ def test_a_folder_that_cannot_be_written_is_only_a_warning(
     known = KnownPeers(tmp_path / "file" / "peers.json", 10)
     with caplog.at_level(logging.WARNING, "aiplat.node"):
         known.add(address(1))
+        known.save()
     assert known.addresses == (address(1),)
     assert "not saved" in caplog.text
+
+
+class Disk:
+    """Takes its time with each write, until told; keeps what was written."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.goes_on = threading.Event()
+        self.writes: list[bytes] = []
+        self.at_once = 0
+
+    def write(self, path: Path, data: bytes) -> None:
+        self.at_once += 1
+        assert self.at_once == 1
+        self.began.set()
+        assert self.goes_on.wait(10)
+        self.writes.append(data)
+        self.at_once -= 1
+
+
+@pytest.mark.trio
+async def test_a_slow_disk_holds_nobody_up_and_the_last_change_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk()
+    monkeypatch.setattr(known_module, "write_private", disk.write)
+    known = KnownPeers(tmp_path / "peers.json", 10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(known.run)
+        known.add(address(1))
+        assert await trio.to_thread.run_sync(disk.began.wait, 10)
+        known.add(address(2))  # on the loop, while the disk is at the first
+        known.add(address(3))
+        threading.Timer(0.1, disk.goes_on.set).start()
+        nursery.cancel_scope.cancel()  # and the node stops: one writes, one waits for it
+    assert address(3).encode() in disk.writes[-1]
+    assert len(disk.writes) == 2
