@@ -50,8 +50,8 @@ def reset(
             gone = _confirmed(removals, yes=yes)
             if gone:
                 removing.remove(removals)
-        if gone and everything:
-            removing.leave(places)
+            if gone and everything:
+                removing.leave(places)  # while it is held: a node may wait for this very file
     else:
         removals = removing.plan(places, models=models, data=data, everything=everything)
         gone = _confirmed(removals, yes=yes)

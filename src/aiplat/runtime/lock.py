@@ -66,15 +66,24 @@ class NodeLock:
         self._handle = -1
 
     def __enter__(self) -> Self:
+        while not self._held():
+            continue  # `reset` removed the file while this waited for it: nobody would see it held
+        return self
+
+    def _held(self) -> bool:
+        """Take the file; False when it is no more the one at its path."""
         self._handle = _open(self._path)
         try:
             if not _take(self._handle, fcntl.LOCK_EX, _PROBES):
                 raise NodeRuns(_read(self._handle))
-            self.tell()
+            if _lies_at(self._path, self._handle):
+                self.tell()
+                return True
         except BaseException:
             os.close(self._handle)
             raise
-        return self
+        os.close(self._handle)
+        return False
 
     def tell(self, http: str = "") -> None:
         """Write who holds the lock, and the HTTP door's base URL once it is open."""
@@ -159,6 +168,13 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigError(f"{path} cannot be opened: {error.strerror}.") from None
+
+
+def _lies_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _take(handle: int, kind: int, seconds: float) -> bool:

@@ -100,7 +100,10 @@ def readable(size: int) -> str:
 
 
 def leave(places: Places) -> None:
-    """Remove what only holds the folders together, once everything in them is gone."""
+    """Remove what only holds the folders together, once everything in them is gone.
+
+    The caller holds the node's lock, so that no node holds a file that is not there.
+    """
     for path in (places.node_lock, places.start_lock):
         path.unlink(missing_ok=True)
     folders = [places.logs, places.state, places.data, places.models, places.config]

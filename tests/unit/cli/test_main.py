@@ -20,6 +20,9 @@ from aiplat.control.messages import ModelStatus
 from aiplat.domain import errors
 from aiplat.domain.errors import LEAVES, AiplatError, ConfigError
 from aiplat.http.settings import HttpSettings
+from aiplat.runtime import reset as removing
+from aiplat.runtime.lock import node_runs
+from aiplat.runtime.places import Places
 
 HEAVY = ("torch", "transformers", "textual", "libp2p", "httpx", "trio", "rich", "msgspec",
          "platformdirs", "keyring", "starlette", "hypercorn")  # fmt: skip
@@ -217,6 +220,25 @@ def test_broken_settings_name_file_and_line(home: Path, capsys: pytest.CaptureFi
     err = capsys.readouterr().err
     assert f"{home}/config.toml, line 2: [runtime] has no setting 'grace_second'" in err
     assert "Did you mean grace_seconds" in err
+
+
+def test_reset_removes_the_lock_while_it_holds_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIPLAT_CACHE", str(home.parent / "cache"))
+    (home / "state").mkdir(parents=True, mode=0o700)
+    (home / "state" / "token").write_text("x")
+    held: list[bool] = []
+    leave = removing.leave
+
+    def look(places: Places) -> None:
+        held.append(node_runs(places.node_lock))
+        leave(places)
+
+    monkeypatch.setattr(removing, "leave", look)
+    assert main.run(["reset", "--all", "--yes"]) == 0
+    assert held == [True]
+    assert not home.exists()
 
 
 # -- --home anywhere ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,28 @@ def test_one_face_starts_at_a_time(tmp_path: Path) -> None:
         pass
     with start_lock(path, 1):
         pass
+
+
+def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    """`reset` removes the file while a node that starts waits for it."""
+    path = tmp_path / "node.lock"
+    first, second = NodeLock(path, background=False), NodeLock(path, background=True)
+    with first:
+        waiting = threading.Thread(target=second.__enter__)
+        waiting.start()
+        while not _opened_twice(path):
+            time.sleep(0.005)
+        path.unlink()
+    waiting.join()
+    assert node_runs(path)
+    second.__exit__(None, None, None)
+    assert not node_runs(path)
+
+
+def _opened_twice(path: Path) -> bool:
+    links = (os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is(fd))
+    return sum(link == str(path) for link in links) >= 2
+
+
+def _is(fd: str) -> bool:
+    return os.path.islink(f"/proc/self/fd/{fd}")
