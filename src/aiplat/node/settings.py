@@ -83,3 +83,16 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_known_peers: Annotated[
         Count, Meta(description="Peers to stay connected to, and addresses kept for next time.")
     ] = 64
+
+    def __post_init__(self) -> None:
+        """Check the settings that depend on each other."""
+        if self.silence_seconds < 2 * self.heartbeat_seconds:
+            raise ValueError(
+                f"silence_seconds is {self.silence_seconds:g}, but must be at least twice "
+                f"heartbeat_seconds, {self.heartbeat_seconds:g}: else every peer is called silent."
+            )
+        if self.reconnect_max_seconds < self.reconnect_min_seconds:
+            raise ValueError(
+                f"reconnect_max_seconds is {self.reconnect_max_seconds:g}, but must be at least "
+                f"reconnect_min_seconds, {self.reconnect_min_seconds:g}."
+            )
