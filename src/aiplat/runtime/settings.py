@@ -15,6 +15,7 @@ from msgspec import Meta
 from aiplat.config.describe import document
 from aiplat.config.loader import Loaded, load
 from aiplat.config.sections import SectionClass
+from aiplat.domain.errors import ConfigError
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
@@ -47,11 +48,12 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     prompt_bytes: Annotated[
         int,
         Meta(
-            description="The most bytes that `ask` and `chat` take as a prompt, files with it.",
+            description="The most bytes that `ask` and `chat` take as a prompt, files with it; at "
+            "most nine tenths of http.max_body_bytes.",
             ge=1,
             le=2**30,
         ),
-    ] = 1_000_000
+    ] = 800_000
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least level that is logged; DEBUG=1 means debug."),
@@ -82,9 +84,16 @@ def load_settings(
     """Read the settings of the installation at `places`.
 
     Raises:
-        ConfigError: as `aiplat.config.loader.load`.
+        ConfigError: as `aiplat.config.loader.load`, or two settings do not fit each other.
     """
-    return load(SECTIONS, places.config_file, environ, overrides)
+    loaded = load(SECTIONS, places.config_file, environ, overrides)
+    prompt, body = loaded[RuntimeSettings].prompt_bytes, loaded[HttpSettings].max_body_bytes
+    if prompt > (most := body * 9 // 10):
+        raise ConfigError(
+            f"{loaded.source('runtime.prompt_bytes')}: prompt_bytes is {prompt}, but a prompt must "
+            f"fit http.max_body_bytes, {body}: set it to at most {most}."
+        )
+    return loaded
 
 
 if __name__ == "__main__":

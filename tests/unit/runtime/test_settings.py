@@ -14,10 +14,13 @@ import aiplat
 from aiplat.config.describe import document
 from aiplat.config.sections import section_name, settings_of
 from aiplat.control.messages import ModelStatus, PeerStatus, Status
+from aiplat.domain.errors import ConfigError
+from aiplat.http.settings import HttpSettings
 from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.places import find_places
 from aiplat.runtime.report import report_ready
 from aiplat.runtime.roles import NO_MODELS, with_roles
-from aiplat.runtime.settings import SECTIONS
+from aiplat.runtime.settings import SECTIONS, RuntimeSettings, load_settings
 
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
@@ -34,6 +37,16 @@ def test_every_setting_has_a_description_and_a_valid_default() -> None:
         for name, setting in settings_of(section).items():
             assert setting.description.strip(), f"{section_name(section)}.{name}"
             msgspec.convert(setting.default, setting.type)
+
+
+def test_a_prompt_fits_the_body_that_carries_it(tmp_path: Path) -> None:
+    places = find_places(str(tmp_path), {})
+    loaded = load_settings(places, {})
+    assert loaded[RuntimeSettings].prompt_bytes < loaded[HttpSettings].max_body_bytes
+    with pytest.raises(
+        ConfigError, match=r"AIPLAT_RUNTIME_PROMPT_BYTES: .* 900000.*set it to at most 810000\."
+    ):
+        load_settings(places, {"AIPLAT_RUNTIME_PROMPT_BYTES": "900000"})
 
 
 def test_every_section_of_every_layer_is_listed() -> None:
