@@ -288,7 +288,7 @@ def test_reset_shows_asks_and_keeps_the_identity(
     monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "cache"))  # never a person's models
     aiplat(home, "ask", "--model", "echo", "hi")
     who = status(home)["peer_id"]
-    one_sentence(aiplat(home, "reset", "--yes"), 1, "aiplat stop")
+    one_sentence(aiplat(home, "reset", "--yes"), 1, f"`aiplat --home {home} stop`")
     aiplat(home, "stop")
     refused = aiplat(home, "reset")
     one_sentence(refused, 2, "--yes")

@@ -167,7 +167,7 @@ def test_serve_before_a_person(home: Path, terminals: list[Terminal]) -> None:
     terminal.until("🚀 aiplat")
     terminal.until("/p2p/12D3")
     refused = aiplat(home, "reset", "--yes")
-    assert "aiplat stop" in refused.stderr
+    assert f"`aiplat --home {home} stop`" in refused.stderr
     terminal.type("\x03")
     assert terminal.end() == 0
     assert "Traceback" not in terminal.text
@@ -193,7 +193,7 @@ def test_a_frozen_node_can_be_ended(home: Path) -> None:
     for words in (["ask", "hi"], ["status"], ["stop"]):
         began = time.monotonic()
         done = aiplat(home, *words)
-        assert (done.returncode, "`aiplat stop --now` ends it" in done.stderr) == (1, True)
+        assert (done.returncode, "stop --now` ends it" in done.stderr) == (1, True)
         assert time.monotonic() - began < 8, words
     done = aiplat(home, "stop", "--now")
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from aiplat.cli import options, output
 from aiplat.cli.face import Face, face_of
 
 if TYPE_CHECKING:
+    from aiplat.cli.reply import Reply
     from aiplat.control.messages import Ask
     from aiplat.domain.chat import Sampling
 
@@ -95,6 +97,7 @@ def _run(face: Face, asked: Ask, *, json: bool) -> None:
     import msgspec
 
     from aiplat.cli.ensure import ensure, named
+    from aiplat.cli.failures import Failure
     from aiplat.cli.reply import Reply
 
     elsewhere = bool(asked.peer)
@@ -104,11 +107,21 @@ def _run(face: Face, asked: Ask, *, json: bool) -> None:
     reply = Reply((lambda text: None) if json else output.data, waiting)
     try:
         reply.run(client, asked)
-    finally:
-        if not json and reply.text and not reply.text.endswith("\n"):
-            output.data("\n")
+    except KeyboardInterrupt:
+        if not (sys.stdout.isatty() and sys.stderr.isatty()):  # where `main` ends the line
+            _end_line(reply, json=json)
+        raise
+    except Failure:
+        _end_line(reply, json=json)
+        raise
+    _end_line(reply, json=json)
     if json:
         output.print_json(reply.as_json())
+
+
+def _end_line(reply: Reply, *, json: bool) -> None:
+    if not json and reply.text and not reply.text.endswith("\n"):
+        output.data("\n")
 
 
 def waiting(text: str) -> None:

@@ -61,7 +61,7 @@ def as_json(error: AiplatError) -> dict[str, Any]:
     """Write an error for a program."""
     return {
         "code": error.code,
-        "message": str(error),
+        "message": output.with_home(str(error)),
         "param": error.param,
         "retry_after": error.retry_after,
         "recoverable": error.recoverable,

@@ -21,34 +21,57 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name, and give its exit code."""
+    output.use_home(_home_of(_home_first(arguments)))
+    try:
+        return _run(arguments)
+    except output.ReaderLeft:  # as `head` does, who has enough
+        return _drop_output(failures.DONE)
+    except output.Unwritable as error:
+        output.failed(str(error))
+        return _drop_output(failures.FAILED)
+
+
+def _run(arguments: list[str]) -> int:
     json = "--json" in _before_end(arguments)
     try:
         code = app(args=_home_first(arguments), prog_name="aiplat", standalone_mode=False)
-        sys.stdout.flush()
+        output.data("")
         return code if isinstance(code, int) else failures.DONE
     except failures.Failure as failure:
         return failures.tell(failure.error, json=json, extra=failure.extra)
     except AiplatError as error:
         return failures.tell(error, json=json)
     except (KeyboardInterrupt, typer.Abort):
+        if sys.stderr.isatty():
+            output.say("")  # behind the terminal's ^C
         return failures.INTERRUPTED
-    except output.ReaderLeft:
-        return _reader_left()
+    except (output.ReaderLeft, output.Unwritable):
+        raise
     except typer.TyperException as error:
         return failures.tell_usage(error, json=json)
     except Exception as error:  # noqa: BLE001  # the last place: it becomes a sentence
         return failures.tell_unexpected(error, json=json, debug=bool(os.environ.get("DEBUG")))
 
 
-def _reader_left() -> int:
-    """End quietly when who read our output has enough, as `head` does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the last flush complains again
-    return failures.DONE
+def _drop_output(code: int) -> int:
+    """Drop what could not be written, or the interpreter's last flush complains again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code
 
 
 def _before_end(arguments: list[str]) -> list[str]:
     """Give what stands before ``--``: behind it nothing is an option."""
     return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _home_of(arguments: list[str]) -> str:
+    """Give what `--home` says, which stands first; empty without it."""
+    home = ""
+    while arguments and arguments[0].partition("=")[0] == "--home":
+        _, equals, value = arguments[0].partition("=")
+        home = value if equals else next(iter(arguments[1:]), "")
+        arguments = arguments[1 if equals else 2 :]
+    return home
 
 
 def _home_first(arguments: list[str]) -> list[str]:

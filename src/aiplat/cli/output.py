@@ -6,8 +6,11 @@ they could move the cursor or change what stands there already.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shlex
 import sys
 from typing import Any, TextIO
 
@@ -22,6 +25,26 @@ _LONGEST = 4000
 
 class ReaderLeft(Exception):
     """Who read our output has enough, as `head` does. Typer would make a failure of the OSError."""
+
+
+class Unwritable(Exception):
+    """Our output cannot be written, as on a full disk."""
+
+
+_home = ""
+
+
+def use_home(folder: str) -> None:
+    """Remember the home that the command line chose: what a person is told to type needs it."""
+    global _home  # one a process, as stdout is
+    _home = folder
+
+
+def with_home(text: str) -> str:
+    """Put the home into each command that `text` tells a person to type."""
+    if not _home:
+        return text
+    return re.sub(r"`aiplat (?!--home)", lambda _: f"`aiplat --home {shlex.quote(_home)} ", text)
 
 
 def harmless(text: str) -> str:
@@ -50,12 +73,14 @@ def print_json(value: Any) -> None:
 def say(text: str, sign: str = "") -> None:
     """Write a line to stderr, with a sign before it where the terminal takes one."""
     mark = f"{SIGNS[sign]} " if sign and _signs() else ""
-    _write(sys.stderr, f"{mark}{harmless(text)}\n")
+    with contextlib.suppress(Unwritable):  # nowhere is left to say so
+        _write(sys.stderr, f"{mark}{harmless(with_home(text))}\n")
 
 
 def failed(text: str) -> None:
     """Write what went wrong to stderr, in one line: a part of it may be a peer's."""
-    say(flat(text) if _signs() else f"error: {flat(text)}", "failed")
+    text = flat(with_home(text))
+    say(text if _signs() else f"error: {text}", "failed")
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -64,6 +89,8 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
     except BrokenPipeError as error:
         raise ReaderLeft from error
+    except OSError as error:
+        raise Unwritable(f"stdout cannot be written: {error.strerror}.") from error
 
 
 def _signs() -> bool:
@@ -71,7 +98,11 @@ def _signs() -> bool:
 
 
 def prepare_streams() -> None:
-    """Let no character that the terminal's encoding lacks end a command."""
+    """Let no character that the terminal's encoding lacks end a command, and no closed stream."""
+    if sys.stdout is None:  # `>&-`: one whose writes fail
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -9,6 +9,7 @@ from typing import TextIO
 import msgspec
 
 from aiplat.control.messages import Status
+from aiplat.domain.errors import ConfigError
 from aiplat.runtime.logs import one_line
 from aiplat.runtime.signs import SIGNS, wants_signs
 
@@ -39,8 +40,13 @@ def report_ready(
         text = msgspec.json.encode(status).decode()
     else:
         text = "\n".join(describe(status, signs=wants_signs(stream, environ)))
-    stream.write(text + "\n")
-    stream.flush()
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"stdout cannot be written: {error.strerror}.") from None
 
 
 def describe(status: Status, *, signs: bool) -> list[str]:

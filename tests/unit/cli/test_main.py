@@ -327,6 +327,41 @@ def test_a_reader_that_left_is_no_failure() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("where", "reason"), [("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")]
+)
+@pytest.mark.parametrize("json", ["", "--json"])
+def test_stdout_that_fails_is_told_in_one_sentence(where: str, reason: str, json: str) -> None:
+    say = "from aiplat.cli import main, output; main.app = lambda **_: output.data('x'); "
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {json} >{where}', sys.executable, say + "main.main()"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == f"error: stdout cannot be written: {reason}.\n"
+    assert done.returncode == 1
+
+
+def test_what_is_to_be_typed_names_the_home_that_was_chosen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = ConfigError("End it with `aiplat stop`, or `aiplat --home /h stop`.")
+    raising(error, monkeypatch)
+    for words, home in ((["--json", "--home=a b"], " --home 'a b'"), (["--json"], "")):
+        main.run(words)
+        out, err = capsys.readouterr()
+        told = f"End it with `aiplat{home} stop`, or `aiplat --home /h stop`."
+        assert err == f"error: {told}\n"
+        assert json.loads(out)["error"]["message"] == told
+
+
+def test_an_interrupt_ends_the_terminals_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(KeyboardInterrupt(), monkeypatch)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main.run([]) == 130
+    assert terminal.getvalue() == "\n"
+
+
 def test_progress_in_lines() -> None:
     said: list[str] = []
     with Lines(said.append) as progress:
