@@ -2,7 +2,8 @@
 
 Neither holds a prompt, an answer or a key: who logs passes names, numbers and errors, and
 gives what belongs to the line as ``extra={…}``. A line's sign comes from its ``sign`` extra,
-else from its level; signs are left out with ``NO_COLOR`` or when stderr is no terminal.
+else from its level; signs are left out with ``NO_COLOR`` or when stderr is no terminal. Each of
+the two is written by a thread of its own (`behind`), so that who logs waits for neither.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, TextIO
 import msgspec
 
 from aiplat.domain.errors import ConfigError
+from aiplat.runtime.behind import Behind, unbuffered
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
@@ -123,7 +125,7 @@ def configure(
     close()
     least = level_of(level, environ)
     stream = terminal if terminal is not None else sys.stderr
-    person = logging.StreamHandler(stream)
+    person = logging.StreamHandler(unbuffered(stream))
     person.setFormatter(TerminalFormatter(signs=wants_signs(stream, environ)))
     person.addFilter(_NotFileOnly())
     try:
@@ -133,10 +135,10 @@ def configure(
     except OSError as error:
         raise ConfigError(f"The log {file} cannot be written: {error.strerror}.") from None
     program.setFormatter(JsonFormatter())
-    person.set_name("aiplat.terminal")
-    program.set_name("aiplat.file")
-    root.addHandler(person)
-    root.addHandler(program)
+    for name, handler in (("aiplat.terminal", person), ("aiplat.file", program)):
+        behind = Behind(handler)
+        behind.set_name(name)
+        root.addHandler(behind)
     root.setLevel(least)
     quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
     for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
@@ -149,7 +151,7 @@ def leave_terminal() -> None:
 
 
 def close() -> None:
-    """Take away what `configure` set, and close its file."""
+    """Take away what `configure` set, once all was written; a reader that stalls loses the rest."""
     _remove("aiplat.terminal")
     _remove("aiplat.file")
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +17,7 @@ import pytest
 
 from aiplat.domain.answers import Submission
 from aiplat.domain.chat import Generate, Message
-from aiplat.runtime import logs
+from aiplat.runtime import behind, logs
 
 
 class Terminal(io.StringIO):
@@ -39,6 +44,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def written(file: Path) -> list[dict[str, object]]:
+    logs.close()
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
@@ -52,6 +58,7 @@ def test_a_terminal_gets_short_lines_with_signs(file: Path) -> None:
     log.warning("Careful.")
     log.error("It broke.")
     log.debug("Not shown.")
+    logs.close()
     assert terminal.getvalue().splitlines() == [
         "🚀 The node starts.", "🤖 The model is ready.", "Plain.", "⚠️ Careful.", "❌ It broke.",
     ]  # fmt: skip
@@ -67,6 +74,7 @@ def test_elsewhere_there_are_plain_words(
     logs.configure(file, environ, terminal=stream)
     logging.getLogger("aiplat").info("It starts.", extra={"sign": "start"})
     logging.getLogger("aiplat").error("It broke.", extra={"sign": "failed"})
+    logs.close()
     assert stream.getvalue().splitlines() == ["It starts.", "error: It broke."]
 
 
@@ -96,6 +104,7 @@ def test_libraries_speak_to_the_file_only(file: Path) -> None:
     logging.getLogger("libp2p.host").warning("Dialling failed.")
     logging.getLogger("libp2p.host").info("A frame.")
     logging.getLogger("hypercorn.error").error("Oh.")
+    logs.close()
     assert terminal.getvalue() == ""
     assert [line["message"] for line in written(file)] == ["Dialling failed.", "Oh."]
 
@@ -105,6 +114,7 @@ def test_debug_says_more(file: Path) -> None:
     logs.configure(file, {"DEBUG": "1"}, terminal=terminal)
     logging.getLogger("aiplat").debug("Detail.")
     logging.getLogger("libp2p").info("A frame.")
+    logs.close()
     assert terminal.getvalue() == "Detail.\n"
     assert len(written(file)) == 2
     assert logs.level_of("warning", {"DEBUG": "0"}) == logging.WARNING
@@ -114,6 +124,7 @@ def test_the_file_is_rotated_within_its_bound(file: Path) -> None:
     logs.configure(file, {}, max_bytes=1000, files=2, terminal=io.StringIO())
     for n in range(100):
         logging.getLogger("aiplat").info("Line %d of many.", n)
+    logs.close()
     files = sorted(path.name for path in file.parent.iterdir())
     assert files == ["node.jsonl", "node.jsonl.1", "node.jsonl.2"]
     assert all(path.stat().st_size <= 1000 for path in file.parent.iterdir())
@@ -123,6 +134,7 @@ def test_what_a_peer_sends_cannot_fake_a_line(file: Path) -> None:
     terminal = Terminal()
     logs.configure(file, {}, terminal=terminal)
     logging.getLogger("aiplat").info("Peer says %s", "x\n❌ fake\x1b[2J")
+    logs.close()
     assert len(terminal.getvalue().splitlines()) == 1
     assert "\x1b" not in terminal.getvalue()
     assert len(file.read_text().splitlines()) == 1
@@ -134,6 +146,7 @@ def test_neither_holds_a_prompt_or_a_key(file: Path) -> None:
     work = Generate(messages=(Message("user", "my prompt"),))
     submission = Submission(id="req-1", to="gateway", work=work, credential="sk-aip-secret")
     logging.getLogger("aiplat").warning("Got %s", submission, extra={"submission": submission})
+    logs.close()
     both = terminal.getvalue() + file.read_text()
     assert "req-1" in both
     assert "my prompt" not in both
@@ -147,3 +160,74 @@ def test_a_background_node_that_is_ready_leaves_the_terminal(file: Path) -> None
     logging.getLogger("aiplat").error("Later.")
     assert terminal.getvalue() == ""
     assert len(written(file)) == 1
+
+
+# -- nobody who logs waits for a reader ---------------------------------------------------------
+
+
+def test_a_stalled_reader_holds_up_neither_who_logs_nor_the_file(file: Path) -> None:
+    read, write = os.pipe()
+    with open(write, "w") as pipe:
+        logs.configure(file, {}, terminal=pipe)
+        for n in range(3000):
+            logging.getLogger("aiplat").info("%d %s", n, "x" * 100)  # 300 kB; a pipe takes 64
+        began = time.monotonic()
+        assert len(written(file)) == 3000
+        assert time.monotonic() - began < 2 * behind.CLOSE_SECONDS + 2
+        os.close(read)  # the one that hung ends, and writes no more
+        for thread in threading.enumerate():
+            if thread.name == "aiplat.log":
+                thread.join(5)
+
+
+def test_lines_without_room_are_counted_not_waited_for() -> None:
+    goes_on = threading.Event()
+    seen: list[str] = []
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            goes_on.wait(10)
+            seen.append(record.getMessage())
+
+    handler = behind.Behind(Slow(), room=2)
+    first = logging.makeLogRecord({"msg": "first"})
+    handler.handle(first)
+    while not handler.queue.empty():
+        time.sleep(0.001)
+    for n in range(5):
+        handler.handle(logging.makeLogRecord({"msg": "n %d", "args": (n,)}))
+    goes_on.set()
+    while not handler.queue.empty():
+        time.sleep(0.001)
+    handler.handle(logging.makeLogRecord({"msg": "last"}))
+    handler.close()
+    assert seen[:3] == ["first", "n 0", "n 1"]
+    assert seen[3].startswith("3 lines of this log were dropped")
+    assert seen[4:] == ["last"]
+
+
+CRASH = """
+import logging, pathlib, sys
+from aiplat.runtime import behind, logs
+logs.configure(pathlib.Path(sys.argv[1]), {})
+logging.getLogger("aiplat").error("the last words")
+raise SystemExit(3) if sys.argv[2] == "exit" else RuntimeError("oops")
+"""
+
+
+@pytest.mark.parametrize("how", ["exit", "crash"])
+def test_what_was_logged_before_an_end_arrives(file: Path, how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, str(file), how], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (3 if how == "exit" else 1)
+    assert "error: the last words\n" in done.stderr
+    assert [line["message"] for line in written(file)] == ["the last words"]
+
+
+def test_an_end_before_a_stalled_reader_is_no_crash(file: Path) -> None:
+    code = CRASH.replace('"the last words"', '"x" * 200_000')
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(file), "exit"], stderr=subprocess.PIPE
+    ) as process:
+        assert process.wait(20) == 3
