@@ -122,6 +122,27 @@ def test_serve_takes_the_place_of_an_idle_background_node(home: Path) -> None:
         assert now["background"] is False
 
 
+@pytest.mark.parametrize("wrong", ["http", "taken", "listen", "peer", "model"])
+def test_serve_that_cannot_start_leaves_the_node_that_runs(home: Path, wrong: str) -> None:
+    assert aiplat(home, "ask", "--model", "echo", "hi").returncode == 0
+    pid = status(home)["pid"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        words, code, text = {
+            "http": (("--http", "foo"), 1, "must be HOST:PORT"),
+            "taken": (("--http", f"127.0.0.1:{other.getsockname()[1]}"), 1, "is in use already"),
+            "listen": (("--listen", "/ip4/10.0.0.1/tcp/0"), 1, "Cannot listen on"),
+            "peer": (("--peer", "foo"), 4, "is no multiaddr"),
+            "model": (("--model", "smolm2"), 1, "There is no model 'smolm2'"),
+        }[wrong]
+        one_sentence(aiplat(home, "serve", *words), code, text)
+    assert status(home)["pid"] == pid
+
+
+def test_serve_that_cannot_start_makes_no_identity(home: Path) -> None:
+    one_sentence(aiplat(home, "serve", "--http", "foo"), 1, "must be HOST:PORT")
+    assert not (home / "data" / "identity.key").exists()
+
+
 def test_serve_leaves_a_busy_background_node_alone(home: Path) -> None:
     with asking(home, *LONG):
         refused = aiplat(home, "serve", "--model", "echo")

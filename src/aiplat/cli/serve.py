@@ -74,6 +74,7 @@ def serve(
     """
     from aiplat.runtime.options import ServeOptions
 
+    _check(role or [], model or [], echo_rate)
     face = face_of(context)
     face.overrides.update(_overrides(settings or []))
     said = ServeOptions(
@@ -91,6 +92,7 @@ def serve(
 def _run(face: Face, said: ServeOptions) -> int:
     from aiplat.cli.progress import pull_missing
     from aiplat.runtime import logs
+    from aiplat.runtime.preflight import preflight
     from aiplat.runtime.roles import with_roles
     from aiplat.runtime.takeover import refuse_foreground_node, take_place
 
@@ -100,6 +102,7 @@ def _run(face: Face, said: ServeOptions) -> int:
     refuse_foreground_node(places)
     if note:
         output.say(note)
+    preflight(said, face.loaded, places)
     pull_missing(face, said)
     if not said.background and take_place(places, runtime.grace_seconds + _MARGIN):
         output.say("Took the place of a background node of this home that had no work.")
@@ -113,6 +116,22 @@ def _run(face: Face, said: ServeOptions) -> int:
         return run_node(said, face.loaded, places)
     finally:
         logs.close()
+
+
+def _check(roles: list[RoleName], models: list[str], echo_rate: float | None) -> None:
+    """Refuse what would be ignored."""
+    from aiplat.engine.catalogue import ECHO, canonical
+
+    if models and roles and RoleName.processor not in roles:
+        raise typer.BadParameter(
+            "only a processor runs models: add --role processor, or leave it out",
+            param_hint="--model",
+        )
+    if echo_rate is not None and ECHO not in map(canonical, models):
+        raise typer.BadParameter(
+            "it is for the model echo alone: add --model echo, or leave it out",
+            param_hint="--echo-rate",
+        )
 
 
 def _overrides(given: list[str]) -> dict[str, str]:

@@ -1,0 +1,33 @@
+"""Whether a node can start, looked at before a good one gives way to it."""
+
+from __future__ import annotations
+
+from aiplat.config.loader import Loaded
+from aiplat.http.settings import HttpSettings
+from aiplat.http.sockets import listen_tcp, parse_bind
+from aiplat.node.addresses import parse_listen, parse_target
+from aiplat.node.settings import NodeSettings
+from aiplat.runtime.lock import node_info
+from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.places import Places
+from aiplat.runtime.pulling import missing, models_of
+
+
+def preflight(options: ServeOptions, loaded: Loaded, places: Places) -> None:
+    """Refuse what would keep a node from starting; takes, writes and loads nothing.
+
+    Raises:
+        AiplatError: an address or a model's name is wrong, or the HTTP door's port is taken.
+    """
+    for address in options.listen or loaded[NodeSettings].listen:
+        parse_listen(address)
+    for address in options.peers:
+        parse_target(address)
+    missing(models_of(options), places.cache)
+    bind = options.http or loaded[HttpSettings].bind
+    _, port = parse_bind(bind)
+    if options.background and options.http is None:
+        return  # it takes a free port
+    info = node_info(places.node_lock)
+    if info is None or not info.http.endswith(f":{port}"):  # else the node that gives way has it
+        listen_tcp(bind).close()
