@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +29,8 @@ from aiplat.runtime.reach import Connect, NodeClient, connect, status_of
 
 _PAUSE = 0.03
 _MAX_LOG = 256 * 1024
+_PROBE = 64 * 1024
+"""Bytes that a folder with room takes."""
 
 Say = Callable[[str], None]
 
@@ -110,7 +113,7 @@ def ensure_node(
         DeadlineExceeded: it was not ready in time.
         AiplatError: it could not start: its own reason.
     """
-    start = _Start(places, options, say, connect, launch)
+    start = _Start(places, options, seconds, say, connect, launch)
     if (found := start.ready()) is not None:
         return found
     deadline = time.monotonic() + seconds
@@ -129,10 +132,18 @@ class _Start:
     """One start under way: looked at again and again until a node is ready."""
 
     def __init__(
-        self, places: Places, options: ServeOptions, say: Say, connect: Connect, launch: Launch
+        self,
+        places: Places,
+        options: ServeOptions,
+        seconds: float,
+        say: Say,
+        connect: Connect,
+        launch: Launch,
     ) -> None:
         self._places = places
         self._options = options
+        self._seconds = seconds
+        self._told_to_wait = False
         self._say = say
         self._connect = connect
         self._launch = launch
@@ -165,11 +176,20 @@ class _Start:
             self._follow()
         if status is not None and status.state == "ready":
             return client
+        if status is not None and status.state == "draining":
+            self._wait_for_end()
         if self._child is not None:
             self._check_end(self._child)
         elif status is None and not node_runs(self._places.node_lock):
             self._child = self._launch(self._places, self._options)
         return None  # it starts, or another ends: its lock says so
+
+    def _wait_for_end(self) -> None:
+        if not self._told_to_wait:
+            self._told_to_wait = True
+            self._say(
+                f"A node of this home is stopping; waiting for it (up to {self._seconds:g} s) …"
+            )
 
     def _check_end(self, child: Child) -> None:
         code = child.poll()
@@ -217,5 +237,24 @@ def _reason(text: str, code: int, log: Path) -> AiplatError:
         except msgspec.MsgspecError:
             continue
         return from_code(told.code, told.message)
-    last = lines[-1].strip() if lines else "it said nothing"
-    return AiplatError(f"The node ended while it started (exit code {code}): {last} (see {log})")
+    if not lines:
+        return _why_silent(code, log.parent)
+    return AiplatError(
+        f"The node ended while it started (exit code {code}): {lines[-1].strip()} (see {log})"
+    )
+
+
+def _why_silent(code: int, folder: Path) -> AiplatError:
+    """Find why a node could not even write its reason: its disk may be full."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE))
+    except OSError as error:
+        return ConfigError(
+            f"The node ended while it started: {folder} cannot be written: {error.strerror}. "
+            "Make room or mend its rights, or choose another home with --home."
+        )
+    return AiplatError(
+        f"The node ended while it started (exit code {code}), and said nothing. `aiplat serve` "
+        "runs it in this terminal and shows why."
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,6 +150,21 @@ def test_a_node_that_starts_already_is_waited_for(world: World) -> None:
     assert world.launched == 0
 
 
+def test_a_node_that_says_nothing_may_lack_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.code = 1
+    with pytest.raises(AiplatError, match=r"said nothing\. `aiplat serve` runs it"):
+        ensure(world)
+
+    def full(dir: Path) -> None:  # the library's own name
+        raise OSError(errno.ENOSPC, "No space left on device", dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
+        ensure(world)
+
+
 def test_one_that_ends_is_waited_for_and_then_followed(world: World) -> None:
     world.state = "draining"
     world.hold(background=True)
@@ -158,9 +175,11 @@ def test_one_that_ends_is_waited_for_and_then_followed(world: World) -> None:
 
     timer = threading.Timer(0.1, end)
     timer.start()
-    ensure(world)
+    said: list[str] = []
+    ensure(world, said)
     timer.join()
     assert world.launched == 1
+    assert said == ["A node of this home is stopping; waiting for it (up to 5 s) …"]
 
 
 def test_a_failed_start_gives_the_nodes_own_reason(world: World) -> None:
