@@ -9,10 +9,8 @@ from __future__ import annotations
 import copy
 import logging
 import logging.handlers
-import os
 import queue
 import threading
-from typing import TextIO
 
 ROOM = 10_000
 """Lines that may wait; further ones are dropped and counted."""
@@ -76,31 +74,3 @@ class Behind(logging.handlers.QueueHandler):
         if not self._given_up:
             self._target.close()
         super().close()
-
-
-class Unbuffered:
-    """Writes straight to a stream's file.
-
-    A thread that hangs in the stream itself holds its lock, which the interpreter wants at exit.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._handle = stream.fileno()
-        self._encoding = stream.encoding
-
-    def write(self, text: str) -> None:
-        """Write all of it."""
-        data = text.encode(self._encoding, "replace")
-        while data:
-            data = data[os.write(self._handle, data) :]
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-
-def unbuffered(stream: TextIO) -> TextIO | Unbuffered:
-    """Write to a stream's file, if it has one."""
-    try:
-        return Unbuffered(stream)
-    except (OSError, ValueError, AttributeError):
-        return stream  # in memory

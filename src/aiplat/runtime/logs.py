@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import msgspec
 
 from aiplat.domain.errors import ConfigError
-from aiplat.runtime.behind import Behind, unbuffered
+from aiplat.runtime.behind import Behind
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
@@ -125,7 +125,7 @@ def configure(
     close()
     least = level_of(level, environ)
     stream = terminal if terminal is not None else sys.stderr
-    person = logging.StreamHandler(unbuffered(stream))
+    person = logging.StreamHandler(stream)
     person.setFormatter(TerminalFormatter(signs=wants_signs(stream, environ)))
     person.addFilter(_NotFileOnly())
     try:
