@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -167,7 +168,7 @@ def test_a_background_node_that_is_ready_leaves_the_terminal(file: Path) -> None
 
 def test_a_stalled_reader_holds_up_neither_who_logs_nor_the_file(file: Path) -> None:
     read, write = os.pipe()
-    with open(write, "w") as pipe:
+    with open(write, "w") as pipe, contextlib.suppress(BrokenPipeError):
         logs.configure(file, {}, terminal=pipe)
         for n in range(3000):
             logging.getLogger("aiplat").info("%d %s", n, "x" * 100)  # 300 kB; a pipe takes 64
@@ -178,6 +179,7 @@ def test_a_stalled_reader_holds_up_neither_who_logs_nor_the_file(file: Path) -> 
         for thread in threading.enumerate():
             if thread.name == "aiplat.log":
                 thread.join(5)
+        pipe.close()
 
 
 def test_lines_without_room_are_counted_not_waited_for() -> None:
