@@ -189,7 +189,7 @@ def test_pipes_and_files_make_the_prompt(home: Path, tmp_path: Path) -> None:
     notes.write_text("be kind\n")
     done = aiplat(home, "ask", "--model", "echo", "review", "-f", str(notes), stdin="+ new\n")
     assert done.stdout == f"review\n\n--- {notes} ---\nbe kind\n\n+ new\n"
-    chat = aiplat(home, "chat", "--json", stdin="one\n\nexit\nnever\n")
+    chat = aiplat(home, "chat", "--model", "echo", "--json", stdin="one\n\nexit\nnever\n")
     assert [json.loads(line)["text"] for line in chat.stdout.splitlines()] == ["one"]
     bad = aiplat(home, "ask", "hi", stdin=b"\xff")
     assert (bad.returncode, bad.stdout) == (2, "")

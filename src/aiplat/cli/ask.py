@@ -96,13 +96,15 @@ def make_ask(
 def _run(face: Face, asked: Ask, *, json: bool) -> None:
     import msgspec
 
-    from aiplat.cli.ensure import ensure, named
+    from aiplat.cli.ensure import default_name, ensure, named
     from aiplat.cli.failures import Failure
     from aiplat.cli.reply import Reply
 
     elsewhere = bool(asked.peer)
     name, model = named(face, asked.model, elsewhere=elsewhere)
     client = ensure(face, model=model, elsewhere=elsewhere)
+    if not name and not elsewhere:
+        name = default_name(client)
     asked = msgspec.structs.replace(asked, model=name)
     reply = Reply((lambda text: None) if json else output.data, waiting)
     try:

@@ -31,9 +31,11 @@ def chat(
       aiplat chat
       printf 'Hello!\\nexit\\n' | aiplat chat --json
     """
+    import msgspec
+
     from aiplat.cli.ask import make_ask
     from aiplat.cli.conversation import Conversation
-    from aiplat.cli.ensure import ensure, named
+    from aiplat.cli.ensure import default_name, ensure, named
     from aiplat.cli.lines import Lines
     from aiplat.domain.chat import Message, Sampling
 
@@ -43,7 +45,9 @@ def chat(
     name, model = named(face, model)
     first = make_ask((Message("user", "?"),), name, sampling, deadline)  # checks the options
     renew = partial(ensure, face, model=model)
-    talk = Conversation(renew(), first, system, renew=renew, json=json, human=lines.human)
+    client = renew()
+    first = msgspec.structs.replace(first, model=name or default_name(client))
+    talk = Conversation(client, first, system, renew=renew, json=json, human=lines.human)
     code = talk.run(lines)
     if code:
         raise typer.Exit(code)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiplat.cli import output
 from aiplat.cli.face import Face
 from aiplat.cli.progress import pull_missing
 from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
+from aiplat.engine.catalogue import DEFAULT_MODEL, ECHO, canonical
 from aiplat.runtime.lock import node_runs
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
+from aiplat.runtime.pulling import missing
 from aiplat.runtime.reach import NodeClient, connect, status_of
-from aiplat.runtime.roles import with_roles
+from aiplat.runtime.roles import can_run_models, with_roles
 from aiplat.runtime.start import ensure_node
 from aiplat.runtime.takeover import end_stranded, is_stranded
 
@@ -36,7 +40,8 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
         output.say("The background node is a client without a gateway: it gives way to a new one.")
         end_stranded(places, runtime.start_seconds)
     options = ServeOptions(
-        roles=("client",) if elsewhere else (), models=(model,) if model and not elsewhere else ()
+        roles=("client",) if elsewhere else (),
+        models=() if elsewhere else models_for(model, places.cache),
     )
     options, note = with_roles(options)
     if not node_runs(places.node_lock):
@@ -45,6 +50,30 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
         pull_missing(face, options)
         output.say("Starting a node in the background; `aiplat stop` ends it.", "start")
     return ensure_node(places, options, runtime.start_seconds, output.say)
+
+
+def models_for(model: str, cache: Path) -> tuple[str, ...]:
+    """Name what a node shall serve that is started for `model`; none for the default alone.
+
+    The default is served too where it is on this machine already: what comes next may be a
+    prompt that names no model, and another model's answer to it would be no answer.
+    """
+    if not model or canonical(model) == DEFAULT_MODEL:
+        return (model,) if model else ()
+    has_default = can_run_models() and not missing((DEFAULT_MODEL,), cache)
+    return (DEFAULT_MODEL, model) if has_default else (model,)
+
+
+def default_name(client: NodeClient) -> str:
+    """Name the model of a prompt that names none; empty leaves it to the node.
+
+    A node in the background was started for some other prompt's model, `echo` perhaps: nobody
+    shall hear that one who did not ask for it, also while the default is still loading.
+    """
+    status = client.status()
+    offered = {model.name for model in status.models}
+    only_echo = offered == {ECHO} and "processor" in status.roles  # its own, not another node's
+    return DEFAULT_MODEL if status.background and (DEFAULT_MODEL in offered or only_echo) else ""
 
 
 def _ready(places: Places) -> tuple[NodeClient, Status] | None:

@@ -12,7 +12,7 @@ from aiplat.cli.failures import Failure
 from aiplat.control.client import Event
 from aiplat.control.messages import Accepted, Ask
 from aiplat.domain.answers import Delta, Finished, Queued, Started
-from aiplat.domain.errors import AiplatError
+from aiplat.domain.errors import AiplatError, ModelNotFound
 from aiplat.runtime.reach import NodeClient
 
 
@@ -50,6 +50,8 @@ class Reply:
             for event in events:
                 self._take(event)
         except AiplatError as error:
+            if isinstance(error, ModelNotFound) and not ask.peer:
+                error = _with_what_runs(error, client)
             raise Failure(error, request=self.request, text=self.text) from None
         finally:
             close = getattr(events, "close", None)
@@ -94,3 +96,21 @@ class Reply:
             made["finish_reason"] = finished.reason
             made["timings"] = msgspec.structs.asdict(finished.timings)
         return made
+
+
+def _with_what_runs(error: ModelNotFound, client: NodeClient) -> AiplatError:
+    """Add what the node here serves, and what to type for another model."""
+    try:
+        status = client.status()
+    except AiplatError:
+        return error
+    serves = ", ".join(output.flat(model.name) for model in status.models) or "no model"
+    way = (
+        "`aiplat stop` ends it, and the next `aiplat ask` starts one with the model it names."
+        if status.background
+        else "End it, and start it with `aiplat serve --model NAME`."
+    )
+    return ModelNotFound(
+        f"{error} The node that runs here (pid {status.pid}) serves {serves}. {way}",
+        param=error.param,
+    )
