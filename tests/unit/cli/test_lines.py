@@ -89,7 +89,12 @@ def test_a_byte_that_is_no_text_is_told_and_nothing_is_lost(typist: Typist) -> N
     for latin, place in ((b"caf\xe9", 3), (b"\xfc", 0)):
         typist.type(latin + b"\r", f"REFUSED The prompt is not UTF-8 text: byte {place} is 0x")
         typist.type(b"", f"{latin[-1]:02x}. Set your terminal to UTF-8.")
-    typist.type("café\r".encode(), r"GOT 'caf\xe9'")
-    typist.type(b"\r", "GOT ''")
-    typist.type(b"\x1b[A!\r", r"GOT 'caf\xe9!'")  # its history, without the mark
+        typist.type(b"", "> ")
+    for typed, got in (
+        ("café\r".encode(), r"GOT 'caf\xe9'"),
+        (b"\r", "GOT ''"),
+        (b"\x1b[A!\r", r"GOT 'caf\xe9!'"),  # its history, without the mark
+    ):
+        typist.type(typed, got)
+        typist.type(b"", "> ")  # before that, Ctrl-D would mean something else
     typist.type(b"\x04", "GOT None")
