@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,7 +36,7 @@ def list_models(context: typer.Context, json: options.Json = False) -> None:
     if json:
         output.print_json({"models": found})
     elif found:
-        output.data(_table(found))
+        output.data(_table(found, output.width(sys.stdout)))
     else:
         output.say("No processor offers a model: start one with `aiplat serve --model NAME`.")
 
@@ -63,7 +64,8 @@ def pull_model(
         output.say(f"The model {name} is ready{f' in {path}' if path else ''}.", "done")
 
 
-def _table(found: tuple[ModelStatus, ...]) -> str:
+def _table(found: tuple[ModelStatus, ...], columns: int = 0) -> str:
+    """Write a row for each model; a line for each fact where a row has more than `columns`."""
     rows = [("NAME", "STATE", "PROCESSORS", "SLOTS", "RUNNING", "WAITING", "CONTEXT", "NOTE")]
     rows += [
         (output.flat(m.name), m.state, str(m.processors), str(m.slots), str(m.running),
@@ -72,4 +74,12 @@ def _table(found: tuple[ModelStatus, ...]) -> str:
     ]  # fmt: skip
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+    if 0 < columns < max(len(line.rstrip()) for line in lines):
+        head, *others = rows
+        lines = [
+            f"{name.lower():<11} {value}" if name != "NAME" else value
+            for row in others
+            for name, value in zip(head, row, strict=True)
+            if value
+        ]
     return "".join(line.rstrip() + "\n" for line in lines)

@@ -21,6 +21,7 @@ _CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\
 
 
 _LONGEST = 4000
+_NARROWEST = 20
 
 
 class ReaderLeft(Exception):
@@ -80,7 +81,28 @@ def say(text: str, sign: str = "") -> None:
 def failed(text: str) -> None:
     """Write what went wrong to stderr, in one line: a part of it may be a peer's."""
     text = flat(with_home(text))
+    if (columns := width(sys.stderr)) > _NARROWEST:
+        text = _wrapped(text, columns)
     say(text if _signs() else f"error: {text}", "failed")
+
+
+def width(stream: TextIO) -> int:
+    """Tell the columns of the terminal that `stream` is; 0 for none, or when it does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """Break a line between words; what comes before its first one is as wide as a sign."""
+    import textwrap
+
+    sign = " " * len("error: ")
+    lines = textwrap.wrap(
+        text, columns, initial_indent=sign, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)[len(sign) :]
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -309,6 +309,24 @@ def test_a_peers_model_stays_in_its_row() -> None:
     assert row.endswith("a·b")
 
 
+def test_a_narrow_terminal_gets_a_line_for_each_fact() -> None:
+    model = ModelStatus(name="smollm2-135m", state="ready", processors=1, slots=8)
+    assert _table((model,), 120) == _table((model,))
+    lines = _table((model,), 60).splitlines()
+    assert lines[:3] == ["smollm2-135m", "state       ready", "processors  1"]
+    assert max(map(len, lines)) < 60
+
+
+def test_an_error_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(output, "width", lambda stream: 30)
+    output.failed("There is no model 'smolm2' here. See /a/very/long/path/that/is/not/broken.")
+    lines = terminal.getvalue().splitlines()
+    assert "/a/very/long/path/that/is/not/broken." in lines
+    assert all(len(line) <= 30 for line in lines if "/" not in line)
+
+
 @pytest.mark.parametrize(("no_color", "line"), [("", "❌ Bad.\n"), ("1", "error: Bad.\n")])
 def test_signs_on_a_terminal_unless_unwanted(
     no_color: str, line: str, monkeypatch: pytest.MonkeyPatch
