@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from aiplat.cli import options, output
@@ -24,7 +26,7 @@ def status(context: typer.Context, json: options.Json = False) -> None:
     if json:
         output.print_json(now)
     else:
-        lines = describe(now, signs=False)
+        lines = describe(now, signs=False, columns=output.width(sys.stdout))
         lines.append(f"  {'runs':<10} pid {now.pid}, {_duration(now.uptime_seconds)}, "
                      f"{'in the background' if now.background else 'in the foreground'}, "
                      f"{now.active} requests under way")  # fmt: skip

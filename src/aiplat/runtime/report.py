@@ -49,8 +49,11 @@ def report_ready(
         raise ConfigError(f"stdout cannot be written: {error.strerror}.") from None
 
 
-def describe(status: Status, *, signs: bool) -> list[str]:
-    """Write a node down in lines: who it is, where it is reached, what it does."""
+def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
+    """Write a node down in lines: who it is, where it is reached, what it does.
+
+    On a terminal of `columns`, an identity or address that would be broken has its own line.
+    """
     head = f"aiplat {status.version} is {status.state}"
     lines = [f"{SIGNS['start']} {head}" if signs else head]
     rows = [
@@ -64,7 +67,12 @@ def describe(status: Status, *, signs: bool) -> list[str]:
     ]
     for name, values in rows:
         for n, value in enumerate(values):
-            lines.append(f"  {name if n == 0 else '':<10} {one_line(value)}")
+            label, text = f"  {name if n == 0 else '':<10}", one_line(value)
+            if 0 < columns < len(label) + 1 + len(text):
+                lines += [label.rstrip()] if label.strip() else []
+                lines.append(f"    {text}")
+            else:
+                lines.append(f"{label} {text}")
     return lines
 
 

@@ -18,7 +18,7 @@ from aiplat.domain.errors import ConfigError
 from aiplat.http.settings import HttpSettings
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import find_places
-from aiplat.runtime.report import report_ready
+from aiplat.runtime.report import describe, report_ready
 from aiplat.runtime.roles import NO_MODELS, with_roles
 from aiplat.runtime.settings import SECTIONS, RuntimeSettings, load_settings
 
@@ -114,6 +114,10 @@ def test_a_node_that_is_ready_says_where_it_is() -> None:
     for part in ("12D3A", "/ip4/127.0.0.1/tcp/1/p2p/12D3A", "http://127.0.0.1:8777/v1",
                  "client, gateway", "m (failed: no·[2J)", "12D3B (connecting)"):  # fmt: skip
         assert part in text
+    narrow = describe(status, signs=False, columns=40)
+    at = narrow.index("  addresses")
+    assert narrow[at + 1 : at + 3] == ["    /ip4/127.0.0.1/tcp/1/p2p/12D3A", "             /b"]
+    assert "  peer id    12D3A" in narrow
     out = io.StringIO()
     report_ready(status, json=True, environ={}, out=out)
     assert out.getvalue().count("\n") == 1
