@@ -45,15 +45,15 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 _BOUNDS: dict[str, tuple[float, float]] = {
-    "temperature": (0.0, 2.0),
-    "top_p": (0.0, 1.0),
+    "temperature": (0, 2),
+    "top_p": (0, 1),
     "max_tokens": (1, 1_000_000),
     "seed": (-(2**63), 2**63 - 1),
     "top_k": (0, 1_000_000),
-    "min_p": (0.0, 1.0),
-    "repetition_penalty": (0.01, 10.0),
-    "presence_penalty": (-2.0, 2.0),
-    "frequency_penalty": (-2.0, 2.0),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.01, 10),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
     "logprobs": (0, 20),
     "n": (1, 128),
 }
