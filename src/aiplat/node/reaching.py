@@ -37,7 +37,7 @@ def too_slow(target: Target, seconds: float) -> NoPeer:
     """The error for a peer that did not answer."""
     return NoPeer(
         f"The peer at {target.endpoint} did not answer within {seconds:g} s. "
-        "It may be frozen, or overloaded."
+        "It may be frozen, or overloaded: look there, or try again."
     )
 
 
