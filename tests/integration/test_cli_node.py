@@ -39,7 +39,7 @@ def status(home: Path) -> dict[str, Any]:
 def starts(home: Path) -> int:
     """How many nodes were started in `home` so far."""
     log = (home / "state" / "logs" / "node.jsonl").read_text()
-    return sum('"message":"listening"' in line for line in log.splitlines())
+    return sum('"message":"ready: ' in line for line in log.splitlines())
 
 
 @contextmanager

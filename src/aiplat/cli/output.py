@@ -74,15 +74,16 @@ def print_json(value: Any) -> None:
 def say(text: str, sign: str = "") -> None:
     """Write a line to stderr, with a sign before it where the terminal takes one."""
     mark = f"{SIGNS[sign]} " if sign and _signs() else ""
+    text = with_home(text)
+    if "\n" not in text and (columns := width(sys.stderr)) > _NARROWEST:
+        text = _wrapped(text, columns)
     with contextlib.suppress(Unwritable):  # nowhere is left to say so
-        _write(sys.stderr, f"{mark}{harmless(with_home(text))}\n")
+        _write(sys.stderr, f"{mark}{harmless(text)}\n")
 
 
 def failed(text: str) -> None:
     """Write what went wrong to stderr, in one line: a part of it may be a peer's."""
-    text = flat(with_home(text))
-    if (columns := width(sys.stderr)) > _NARROWEST:
-        text = _wrapped(text, columns)
+    text = flat(text)
     say(text if _signs() else f"error: {text}", "failed")
 
 

@@ -153,7 +153,7 @@ class Node:
                     self._meeting.open(host, self._nursery)
                     for keeper in self._keepers.values():
                         self._nursery.start_soon(keeper.run)
-                    log.info("listening", extra={"addresses": self.addresses})
+                    log.debug("listening", extra={"addresses": self.addresses})
                     task_status.started()
                     await host.wait_dead()
                     self._nursery.cancel_scope.cancel()
