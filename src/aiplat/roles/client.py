@@ -112,10 +112,11 @@ class Client(Role):
         with trio.move_on_after(self._settings.gateway_seconds if node.wanted else 0):
             while not self._gateways:
                 await self._arrived.wait()
-        if not self._gateways:
+        live = [g for g in self._gateways.values() if not g.channel.is_ended]
+        if not live:
             raise NoPeer(_nobody([wanted.note for wanted in node.wanted if wanted.note]))
         return min(
-            self._gateways.values(),
+            live,
             key=lambda gateway: (gateway.draining, gateway.channel.latency or 0.0),
         )
 

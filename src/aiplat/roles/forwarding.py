@@ -62,6 +62,7 @@ class Forwarding:
         self.first_token_at: float | None = None
         self._sink = sink
         self._upstream: Asking | None = None
+        self._release: Callable[[], None] = lambda: None
         self._gateway = gateway
         self._settings = settings
         self._now = now
@@ -77,9 +78,12 @@ class Forwarding:
         """Whether a processor has it."""
         return self.placed_at is not None
 
-    def placed(self, processor: PeerId, model: str, asking: Asking) -> None:
-        """A processor took it, for that model."""
+    def placed(
+        self, processor: PeerId, model: str, asking: Asking, release: Callable[[], None]
+    ) -> None:
+        """A processor took it, for that model; `release` gives its place there back at the end."""
         self.processor = processor
+        self._release = release
         self.model = model
         self.placed_at = self._now()
         self._upstream = asking
@@ -148,6 +152,7 @@ class Forwarding:
 
     def _end(self, end: Finished | Failed) -> None:
         self.ended = True
+        self._release()
         try:
             self._sink.deliver(end)
         finally:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -162,11 +163,7 @@ class Gateway(Role):
 
     def _ended(self, forwarding: Forwarding, end: Finished | Failed) -> None:
         self.active.discard(forwarding)
-        if forwarding.is_placed:
-            processor = self.processors.get(forwarding.processor)
-            if processor is not None:
-                processor.in_flight[forwarding.model] -= 1
-        elif forwarding in self._waiting:
+        if not forwarding.is_placed and forwarding in self._waiting:
             self._waiting.remove(forwarding)
         observe(self._metrics, forwarding, end, self.processors.names())
         self._wake.set()  # what waits may go on; not from in here, which a placement may call
@@ -210,7 +207,7 @@ class Gateway(Role):
             deadline_ms=max(1, forwarding.milliseconds_left()),
         )  # fmt: skip
         asking = processor.inference.submit(submission, forwarding)
-        forwarding.placed(processor.peer, model, asking)
+        forwarding.placed(processor.peer, model, asking, partial(processor.released, model))
         processor.in_flight[model] += 1
         waited = forwarding.timings().queue_ms
         self._metrics.queue_wait.observe(waited / 1000)

@@ -29,6 +29,10 @@ class Processor:
     draining: bool = False
     in_flight: Counter[str] = field(default_factory=Counter)
 
+    def released(self, model: str) -> None:
+        """A request that was placed here ended. A later life of the same peer counts its own."""
+        self.in_flight[model] -= 1
+
 
 class Processors:
     """The live processors of a gateway. `model` may be empty everywhere: it stands for any."""

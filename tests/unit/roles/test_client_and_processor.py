@@ -53,6 +53,9 @@ async def test_the_nearest_gateway_that_does_not_drain_is_asked() -> None:
     (await client.inference(node)).submit(submission(), Kept())  # type: ignore[arg-type]  # a fake
     assert (len(near.behind.work), len(far.behind.work)) == (1, 1)
     assert (client.taken, len(client.active)) == (2, 1), "the two have the same name"
+    far.is_ended = near.is_ended = True
+    with pytest.raises(NoPeer):  # they went, though nobody told the client yet
+        await client.inference(node)  # type: ignore[arg-type]  # a fake
 
 
 @pytest.mark.trio

@@ -403,3 +403,16 @@ async def test_labels_stay_few_whatever_peers_say() -> None:
     assert len([v for v in values if v.startswith("model-")]) == MAX_MODEL_LABELS
     assert not [v for v in values if v.startswith("code-")]
     assert "other" in values
+
+
+@pytest.mark.trio
+async def test_what_an_earlier_life_had_is_not_taken_from_the_next_ones_count() -> None:
+    house = House()
+    old = house.processor("p")
+    house.asks()
+    house.processor("p")
+    old.work[0].starts().finishes()
+    house.asks()
+    again = house.gateway.processors.get(PeerId("p"))
+    assert again is not None
+    assert again.in_flight["tiny"] == 1
