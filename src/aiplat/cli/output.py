@@ -42,7 +42,10 @@ def use_home(folder: str) -> None:
 
 
 def with_home(text: str) -> str:
-    """Put the home into each command that `text` tells a person to type."""
+    """Put the home into each command that `text` tells a person to type.
+
+    One that belongs to another node is written in double quotes, and stays as it is.
+    """
     if not _home:
         return text
     return re.sub(r"`aiplat (?!--home)", lambda _: f"`aiplat --home {shlex.quote(_home)} ", text)

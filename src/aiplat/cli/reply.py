@@ -13,6 +13,7 @@ from aiplat.control.client import Event
 from aiplat.control.messages import Accepted, Ask
 from aiplat.domain.answers import Delta, Finished, Queued, Started
 from aiplat.domain.errors import AiplatError, ModelNotFound
+from aiplat.engine.catalogue import canonical, known_names
 from aiplat.runtime.reach import NodeClient
 
 
@@ -50,7 +51,8 @@ class Reply:
             for event in events:
                 self._take(event)
         except AiplatError as error:
-            if isinstance(error, ModelNotFound) and not ask.peer:
+            exists = canonical(ask.model) in known_names()  # a mistyped name is none to start
+            if isinstance(error, ModelNotFound) and exists and not ask.peer:
                 error = _with_what_runs(error, client)
             raise Failure(error, request=self.request, text=self.text) from None
         finally:

@@ -87,7 +87,7 @@ class ModelNotFound(AiplatError):
         """Name the nearest of `known`, or all of a few, or say that there are none."""
         names = sorted(set(known))
         if not names:
-            hint = "No model is offered at all: start a processor with `aiplat serve --model NAME`."
+            hint = 'No model is offered at all: start a processor, "aiplat serve --model NAME".'
         else:
             near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.4)
             hint = f"Did you mean {', '.join(near)}?" if near else f"Known: {', '.join(names[:5])}."

@@ -33,10 +33,12 @@ def parse_bind(bind: str) -> tuple[str, int]:
     """
     host, colon, port = bind.rpartition(":")
     host = host.strip("[]")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65_535:
+    if not colon or not host or not (port.isascii() and port.isdigit()):
         raise ConfigError(
             f"http.bind must be HOST:PORT, such as 127.0.0.1:8777, but is {clip(bind)!r}."
         )
+    if int(port[:6]) > 65_535:
+        raise ConfigError(f"The port of http.bind must be from 0 to 65535, but is {clip(port)}.")
     try:
         loopback = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:

@@ -61,13 +61,13 @@ def parse_target(address: str) -> Target:
     if parts is None:
         raise NoPeer(
             f"{clip(address)!r} is no multiaddr. An address looks like {_EXAMPLE}; "
-            "`aiplat status` on the other node prints it."
+            '"aiplat status" on the other node prints it.'
         )
     peer = _peer(parts)
     if peer is None:
         raise NoPeer(
             f"The address {clip(address)} does not say which peer it is: it must end in "
-            "/p2p/PEER-ID. `aiplat status` on the other node prints it whole."
+            '/p2p/PEER-ID. "aiplat status" on the other node prints it whole.'
         )
     endpoint = _endpoint(parts[:-1])
     if endpoint is None:

@@ -45,7 +45,7 @@ def _not_connected(target: Target, fault: OSError) -> NoPeer:
     if fault.errno == errno.ECONNREFUSED or isinstance(fault, ConnectionRefusedError):
         return NoPeer(
             f"Nothing listens at {target.endpoint} (connection refused). Is the node running "
-            "there, and is the address its newest? `aiplat status` there prints it."
+            'there, and is the address its newest? "aiplat status" there prints it.'
         )
     return NoPeer(f"Cannot connect to {target.endpoint}: {fault.strerror or fault}.")
 

@@ -165,5 +165,5 @@ def _nobody(notes: list[str]) -> str:
     tried = f" Tried: {'; '.join(notes[:3])}" if notes else ""
     return (
         "This node is a client and has no gateway to ask: name one with `--peer ADDRESS` "
-        f"(`aiplat status` on the gateway prints its address).{tried}"
+        f'("aiplat status" on the gateway prints its address).{tried}'
     )

@@ -156,8 +156,8 @@ class Gateway(Role):
         why = f" ({'; '.join(sorted(notes))})" if notes else ""
         return NoProcessor(
             f"No processor that can serve {what} is connected to the gateway "
-            f"{short(self._peer)}{why}. Start one with `aiplat serve --role processor --peer "
-            "ADDRESS-OF-THE-GATEWAY`, or try again when one is back.",
+            f'{short(self._peer)}{why}. Start one on its own, "aiplat --home DIR serve --role '
+            'processor --peer ADDRESS-OF-THE-GATEWAY", or try again when one is back.',
             retry_after=5,
         )
 

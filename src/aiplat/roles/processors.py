@@ -89,13 +89,23 @@ class Processors:
             if model in ("", offer.name)
         ]
 
+    def _taken_by(self, model: str) -> list[ModelOffer]:
+        """The offers of `model` by processors that do not drain."""
+        return [
+            offer
+            for processor in self._by_peer.values()
+            if not processor.draining
+            for offer in processor.offers.values()
+            if model in ("", offer.name)
+        ]
+
     def names(self) -> list[str]:
         """The models that are offered, each once."""
         return list(dict.fromkeys(offer.name for offer in self.offers()))
 
     def may_come(self, model: str) -> bool:
-        """Whether a processor offers it, be it busy or still loading."""
-        return any(offer.state != "failed" for offer in self.offers(model))
+        """Whether a processor that takes requests offers it, be it busy or still loading."""
+        return any(offer.state != "failed" for offer in self._taken_by(model))
 
     def default_model(self) -> str:
         """The first model that is ready, or else the first that there is; empty for none."""
@@ -105,9 +115,11 @@ class Processors:
 
     def why_wait(self, model: str) -> str:
         """In words, what a request for `model` waits for."""
-        offers = self.offers(model)
+        offers = self._taken_by(model)
         if any(offer.state == "ready" for offer in offers):
             return "all processors are busy"
+        if not offers and self.offers(model):
+            return "the processor is shutting down"
         notes = [offer.note or "the model is loading" for offer in offers]
         return notes[0] if notes else "no processor is connected yet"
 

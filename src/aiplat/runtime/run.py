@@ -13,7 +13,7 @@ from msgspec.structs import replace
 import aiplat
 from aiplat.config.loader import Loaded
 from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
-from aiplat.domain.ids import Role
+from aiplat.domain.ids import Role, short
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
 from aiplat.engine.settings import EngineSettings
@@ -268,7 +268,9 @@ class _House:
         left = len(self._operations.active())
         if left:
             error = ShuttingDown(
-                "The node was stopped before the answer was whole. Ask again.", retry_after=5
+                f"The node {short(self._node.peer_id)} was stopped before the answer was whole. "
+                "Ask again.",
+                retry_after=5,
             )
             for part in (self._gateway, self._client, self._processor):
                 if part is not None:

@@ -79,4 +79,10 @@ def test_a_model_that_is_not_there_says_what_runs_and_what_to_type(
 ) -> None:
     reply = Reply(lambda text: None, lambda text: None)
     with pytest.raises(Failure, match=rf"none\. The node .*pid 7\) serves echo\. .*{way}"):
-        reply.run(node("echo", background=background), Ask(messages=(), model="x"))
+        reply.run(node("echo", background=background), Ask(messages=(), model=DEFAULT_MODEL))
+
+
+def test_a_model_that_does_not_exist_is_not_to_be_started() -> None:
+    reply = Reply(lambda text: None, lambda text: None)
+    with pytest.raises(Failure, match=r"none\.$"):
+        reply.run(node("echo", background=True), Ask(messages=(), model="x"))

@@ -30,7 +30,7 @@ def test_addresses_that_are_taken(bind: str, address: tuple[str, int]) -> None:
     "bind", ["", "8777", ":8777", "127.0.0.1:", "127.0.0.1:x", "a:65536", "a:-1"]
 )
 def test_what_is_no_address(bind: str) -> None:
-    with pytest.raises(ConfigError, match=r"HOST:PORT|loopback"):
+    with pytest.raises(ConfigError, match=r"HOST:PORT|loopback|from 0 to 65535, but is 65536"):
         parse_bind(bind)
 
 

@@ -416,3 +416,19 @@ async def test_what_an_earlier_life_had_is_not_taken_from_the_next_ones_count() 
     again = house.gateway.processors.get(PeerId("p"))
     assert again is not None
     assert again.in_flight["tiny"] == 1
+
+
+@pytest.mark.trio
+async def test_a_processor_that_drains_is_not_called_busy(autojump_clock: MockClock) -> None:
+    house = House(no_processor_seconds=2.0)
+    house.processor("p")
+    processor = house.gateway.processors.get(PeerId("p"))
+    assert processor is not None
+    processor.draining = True
+    async with running(house):
+        sink = house.asks()
+        await trio.sleep(1)
+        assert sink.events == [Queued(0, 0, "the processor is shutting down")]
+        await trio.sleep(2)
+    assert isinstance(sink.end, Failed)
+    assert sink.end.code == "no_processor"
