@@ -305,7 +305,8 @@ def test_the_real_model_answers_through_three_nodes(
     token, spans = nodes.client.token, []
 
     def one(n: int) -> None:
-        body = chat(f"Count to {n + 5}.", "smollm2-135m", max_tokens=24)
+        story = f"Write a long story about a house with {n + 2} rooms."
+        body = chat(story, "smollm2-135m", max_tokens=48)
         with Door(nodes.client, token, 120) as door:
             times = [when for when, _ in door.stream(body)]
         spans.append((times[0], times[-1]))
