@@ -10,7 +10,7 @@ import msgspec
 from aiplat.domain.answers import AnswerSink, Submission
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId
-from aiplat.protocol.messages import Announce, Call, Drain, Hello, Reply
+from aiplat.protocol.messages import Call, Hello, Reply
 from tests.support.scripted import ScriptedProcessor, Work
 
 
@@ -20,16 +20,17 @@ class FakeChannel:
     def __init__(self, peer: str, *roles: str, latency: float | None = None) -> None:
         self.peer = PeerId(peer)
         self.hello = Hello(roles=roles)  # type: ignore[arg-type]  # test data
+        self.roles = roles
         self.latency = latency
         self.address = f"/ip4/127.0.0.1/tcp/1/p2p/{peer}"
         self.is_ended = False
         self.dialed = True
         self.closed = ""
-        self.said: list[Announce | Drain] = []
+        self.said: list[Any] = []
         self.behind = ScriptedProcessor()
         self.reply = Reply(body=msgspec.Raw(msgspec.msgpack.encode(())))
 
-    def say(self, message: Announce | Drain) -> None:
+    def say(self, message: object) -> None:
         self.said.append(message)
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Work:

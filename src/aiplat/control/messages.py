@@ -14,18 +14,40 @@ from aiplat.domain.answers import Failed
 from aiplat.domain.chat import Message, Sampling
 from aiplat.domain.ids import Role
 
+PeerState = Literal["connected", "connecting", "draining", "blocked"]
+
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer that this node has, or wants, a channel to. `latency_ms` is of the last heartbeat."""
+    """A peer that this node has, or wants, a channel to.
+
+    Arguments:
+        latency_ms: of the last heartbeat, there and back.
+        version: of the program there.
+        since_seconds: how long the channel stands.
+        slots, running, waiting: over its models, as it announced; None for who told nothing.
+        tokens_per_second: of one answer, announced by the processor.
+        measured_tokens_per_second: the same, as this gateway saw it.
+        path: how it is reached: directly, or relayed by the peer `via`.
+        note: why it is not connected, or what it says of itself.
+    """
 
     peer_id: str
     roles: tuple[Role, ...] = ()
-    state: Literal["connected", "connecting"] = "connected"
+    state: PeerState = "connected"
     address: str = ""
     agent: str = ""
     latency_ms: float | None = None
     models: tuple[str, ...] = ()
     note: str = ""
+    version: str = ""
+    since_seconds: float | None = None
+    slots: int | None = None
+    running: int | None = None
+    waiting: int | None = None
+    tokens_per_second: float | None = None
+    measured_tokens_per_second: float | None = None
+    path: Literal["", "direct", "relayed"] = ""
+    via: str = ""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +61,35 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     context: int = 0
     note: str = ""
+
+
+class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The network that a node belongs to; never its pre-shared key.
+
+    Arguments:
+        key: the owner's public key, 64 hexadecimal digits.
+        public: whether anyone may be a client.
+        owner: whether this node holds the owner's key.
+        roles: what this node's certificate allows.
+        expires: when the certificate ends, seconds since 1970 (UTC).
+        searching: what it looks for and has not found, in words; empty when all is well.
+    """
+
+    name: str
+    key: str
+    public: bool = False
+    owner: bool = False
+    roles: tuple[Role, ...] = ()
+    expires: int = 0
+    searching: str = ""
+
+
+class ReachStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether others reach this node: directly, through relays (peer ids), or not, and why."""
+
+    state: Literal["unknown", "direct", "relayed", "unreachable"]
+    via: tuple[str, ...] = ()
+    why: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +112,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     active: int = 0
     uptime_seconds: float = 0.0
+    network: NetworkStatus | None = None
+    reach: ReachStatus | None = None
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +141,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sampling: Sampling = Sampling()
     peer: str = ""
     deadline_ms: int = 600_000
+    privacy: Literal["any", "network", "machine"] = "any"
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
@@ -109,6 +163,112 @@ class Stopping(msgspec.Struct, frozen=True, kw_only=True):
     stopping: bool
     pid: int
     active: int = 0
+
+
+class PeerList(msgspec.Struct, frozen=True, kw_only=True):
+    """The peers that this node has, or wants, a channel to; none that is gone."""
+
+    peers: tuple[PeerStatus, ...]
+
+
+class NetworkCreate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Make a network, of which this node is the owner."""
+
+    name: str
+    public: bool = False
+
+
+class InviteRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Make a token with which `uses` nodes may join."""
+
+    roles: tuple[Role, ...]
+    expires_seconds: int = 86_400
+    uses: int = 1
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, shown once; `expires` in seconds since 1970 (UTC). Never logged."""
+
+    token: str
+    network: str
+    roles: tuple[Role, ...]
+    expires: int
+    uses: int
+
+
+class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Join the network of a token. Never logged."""
+
+    token: str
+
+
+class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A member, as the owner's node knows it; times in seconds since 1970 (UTC)."""
+
+    peer_id: str
+    roles: tuple[Role, ...]
+    joined: int
+    expires: int
+    revoked: bool = False
+    connected: bool = False
+
+
+class MemberList(msgspec.Struct, frozen=True, kw_only=True):
+    """All members that the owner's node gave certificates to."""
+
+    network: str
+    members: tuple[MemberStatus, ...]
+
+
+class PeerName(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A peer by its id, or by the last characters of it when they name only one."""
+
+    peer: str
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, in a sentence for a person; `peer_id` says to whom."""
+
+    message: str
+    peer_id: str = ""
+
+
+class Weighed(msgspec.Struct, frozen=True, kw_only=True):
+    """A processor as a gateway saw it when it chose. Waits and latency are in seconds.
+
+    `rested` says that its breaker was open; `refused` why it was not taken, in words.
+    """
+
+    processor: str
+    chosen: bool = False
+    expected_wait: float = 0.0
+    load: int = 0
+    slots: int = 0
+    tokens_per_second: float = 0.0
+    latency: float = 0.0
+    refused: str = ""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One try to place a request: when (seconds after it arrived), on whom, and who else."""
+
+    after: float
+    processor: str = ""
+    reason: str = ""
+    weighed: tuple[Weighed, ...] = ()
+    outcome: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request went where it went. No word of the prompt is in it."""
+
+    request: str
+    model: str
+    gateway: str
+    privacy: str = "any"
+    choices: tuple[Choice, ...] = ()
+    state: Literal["waiting", "running", "finished", "failed"] = "running"
+    outcome: str = ""
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -106,6 +106,12 @@ class PermissionDenied(AiplatError):
     code = "permission_denied"
 
 
+class NotAMember(AiplatError):
+    """The node or the peer is not in the network, or not as what it wants to be."""
+
+    code = "not_a_member"
+
+
 class RateLimited(AiplatError):
     """A limit was hit; `retry_after` says when to come back."""
 
@@ -182,9 +188,9 @@ LEAVES: dict[str, type[AiplatError]] = {
     leaf.code: leaf
     for leaf in (
         AiplatError, InvalidRequest, UnsupportedParameter, RequestTooLarge, ContextLengthExceeded,
-        ModelNotFound, InvalidApiKey, PermissionDenied, RateLimited, Overloaded, NoProcessor,
-        NoPeer, ProcessorLost, GatewayLost, EngineFailed, DeadlineExceeded, ShuttingDown, NotReady,
-        ConfigError,
+        ModelNotFound, InvalidApiKey, PermissionDenied, NotAMember, RateLimited, Overloaded,
+        NoProcessor, NoPeer, ProcessorLost, GatewayLost, EngineFailed, DeadlineExceeded,
+        ShuttingDown, NotReady, ConfigError,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ _KINDS: dict[str, Kind] = {
     "context_length_exceeded": (400, "invalid_request_error", "context_length_exceeded"),
     "invalid_api_key": (401, "authentication_error", "invalid_api_key"),
     "permission_denied": (403, "permission_error", "permission_denied"),
+    "not_a_member": (403, "permission_error", "not_a_member"),
     "model_not_found": (404, "invalid_request_error", "model_not_found"),
     "request_too_large": (413, "invalid_request_error", "request_too_large"),
     "rate_limit_exceeded": (429, "rate_limit_error", "rate_limit_exceeded"),

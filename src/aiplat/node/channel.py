@@ -43,6 +43,7 @@ from aiplat.protocol.channel import MAX_CALLS, ChannelMachine, Received
 from aiplat.protocol.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 from aiplat.protocol.messages import (
     Ack,
+    Addresses,
     Announce,
     Call,
     Cancel,
@@ -53,6 +54,7 @@ from aiplat.protocol.messages import (
     Ping,
     Pong,
     Reply,
+    Revocations,
 )
 from aiplat.telemetry.metrics import Metrics
 
@@ -70,6 +72,7 @@ class Channel:
         pipe: the stream.
         machine: its protocol, past the handshake.
         peer: whose it is.
+        roles: what the peer may be here: what it claims, as far as it was granted.
         dialed: whether this node opened it.
         address: where the peer was dialed, or came from.
         settings: bounds and deadlines.
@@ -83,6 +86,7 @@ class Channel:
         machine: ChannelMachine,
         *,
         peer: PeerId,
+        roles: tuple[Role, ...],
         dialed: bool,
         address: str,
         settings: NodeSettings,
@@ -92,6 +96,7 @@ class Channel:
         assert machine.remote is not None
         self.peer = peer
         self.hello: Hello = machine.remote
+        self.roles = roles
         self.dialed = dialed
         self.address = address
         self.opened = trio.current_time()
@@ -165,7 +170,7 @@ class Channel:
         self._link.put(frame, number, opens=True)
         return asking
 
-    def say(self, message: Announce | Drain) -> None:
+    def say(self, message: Announce | Drain | Revocations | Addresses) -> None:
         """Tell the peer; dropped when the channel has ended."""
         self._send(message)
 
@@ -177,7 +182,7 @@ class Channel:
             Overloaded: too many calls at once.
             ProcessorLost, GatewayLost: the channel ended.
         """
-        role: Role = "gateway" if "gateway" in self.hello.roles else "processor"
+        role: Role = "gateway" if "gateway" in self.roles else "processor"
         if self.is_ended:
             raise self._lost(role)
         try:
@@ -351,6 +356,8 @@ class Channel:
             self._guarded("announced", lambda handler: handler.announced(message))
         elif isinstance(message, Drain):
             self._guarded("drained", lambda handler: handler.drained(message))
+        elif isinstance(message, Revocations | Addresses):
+            self._guarded("told", lambda handler: handler.told(message))
         elif isinstance(message, Goodbye):
             self._end(Ending("goodbye", said_goodbye(message)))
 

@@ -1,14 +1,14 @@
-"""What the roles do with what comes over a channel."""
+"""What is done with what comes over a channel."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from aiplat.node.incoming import Incoming
-from aiplat.protocol.messages import Announce, Call, Drain, Reply
+from aiplat.protocol.messages import Addresses, Announce, Call, Drain, Reply, Revocations
 
 
-class ChannelHandler(Protocol):
+class RolesHandler(Protocol):
     """The roles' side of one channel. Called from the node's loop; all but `called` at once."""
 
     def submitted(self, incoming: Incoming) -> None:
@@ -25,3 +25,10 @@ class ChannelHandler(Protocol):
 
     def ended(self, reason: str) -> None:
         """The channel is gone, for this reason (a clause); its requests were told already."""
+
+
+class ChannelHandler(RolesHandler, Protocol):
+    """All of what a channel tells: to the roles, and to the node's own services."""
+
+    def told(self, news: Revocations | Addresses) -> None:
+        """The peer passed on who was revoked, or said where it is reached now."""

@@ -68,6 +68,39 @@ class Host:
 
         self._host.set_stream_handler(OURS, opened)
 
+    @property
+    def libp2p(self) -> BasicHost:
+        """The host itself, for libp2p's own services."""
+        return self._host
+
+    def handle(self, protocol: str, accept: Accept) -> None:
+        """Hand each stream of another protocol that a peer opens to `accept`.
+
+        What `accept` gets is one stream of a connection that others may use: it ends it with
+        `StreamPipe.reset`.
+        """
+
+        async def opened(stream: INetStream) -> None:
+            peer = PeerId(stream.muxed_conn.peer_id.to_base58())
+            remote = stream.get_remote_address()
+            await accept(StreamPipe(stream), peer, str(Endpoint(*remote)) if remote else "")
+
+        self._host.set_stream_handler(TProtocol(protocol), opened)
+
+    async def stream(self, peer: PeerId, protocol: str) -> StreamPipe:
+        """Open a stream of another protocol on a live connection to `peer`.
+
+        Raises:
+            OSError: there is no live connection.
+            Exception: of libp2p's many kinds, when the peer does not speak it.
+        """
+        for connection in self._swarm.get_connections(ID.from_base58(peer)):
+            if not connection.is_closed:
+                stream = await connection.new_stream()
+                await self._select(stream, TProtocol(protocol))
+                return StreamPipe(stream)
+        raise OSError(errno.ENOTCONN, "there is no connection to it")
+
     async def open(self, endpoint: Endpoint, peer: PeerId) -> StreamPipe:
         """Connect to `peer` at `endpoint` and open a stream of our protocol.
 
@@ -137,10 +170,17 @@ async def open_host(
     settings: NodeSettings,
     metrics: Metrics,
     sockets: dict[str, trio.SocketListener],
+    psk: str | None = None,
 ) -> AsyncIterator[Host]:
-    """Run a host over these sockets while the block lasts."""
+    """Run a host over these sockets while the block lasts.
+
+    Arguments:
+        identity, settings, metrics: the node's.
+        sockets: bound beforehand, by multiaddr.
+        psk: the network's pre-shared key, 64 hexadecimal digits.
+    """
     mend_libp2p()
-    swarm = Guarded(identity, settings, metrics, sockets)
+    swarm = Guarded(identity, settings, metrics, sockets, psk)
     host = Host(swarm, settings, [f"{address}/p2p/{identity.peer_id}" for address in sockets])
     try:
         async with host.running([Multiaddr(address) for address in sockets]):

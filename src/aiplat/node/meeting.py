@@ -6,14 +6,16 @@ import logging
 from collections.abc import Callable, Iterable
 
 import trio
+from msgspec.structs import replace
 
 from aiplat.domain.errors import AiplatError, NoPeer, NotReady, clip
-from aiplat.domain.ids import PeerId, short
+from aiplat.domain.ids import PeerId, Role, short
 from aiplat.node.addresses import Target
 from aiplat.node.channel import Channel
 from aiplat.node.handshake import HandshakeFailed, accept, offer, say_goodbye
 from aiplat.node.host import Host
 from aiplat.node.link import Pipe
+from aiplat.node.membership.membership import Membership
 from aiplat.node.reaching import no_peer, too_slow
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import Standing
@@ -48,6 +50,7 @@ class Meeting:
         hello: what it says first.
         metrics: where hits of bounds are counted.
         standing: the table.
+        membership: what a peer may be here.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Meeting:
         hello: Hello,
         metrics: Metrics,
         standing: Standing,
+        membership: Membership,
     ) -> None:
         self.admit: Admit = lambda peer, hello: None
         self.draining = ""
@@ -65,6 +69,7 @@ class Meeting:
         self._hello = hello
         self._metrics = metrics
         self._standing = standing
+        self._membership = membership
         self._attempts: dict[PeerId, _Attempt] = {}
         self._host: Host | None = None
         self._nursery: trio.Nursery | None = None
@@ -129,7 +134,7 @@ class Meeting:
         machine = self._machine(initiator=True)
         try:
             early = await offer(pipe, machine, self._settings.handshake_seconds)
-            await self._refuse_if_not_admitted(pipe, target.peer, machine)
+            roles = await self._granted_or_refused(pipe, target.peer, machine)
         except HandshakeFailed as fault:
             pipe.abort()
             self._count(fault)
@@ -139,17 +144,18 @@ class Meeting:
         except BaseException:
             pipe.abort()
             raise
-        channel = self._channel(pipe, machine, target.peer, target.text, early, dialed=True)
+        channel = self._channel(pipe, machine, target.peer, roles, target.text, early, dialed=True)
         return self._standing.take(channel, nursery)
 
-    async def _refuse_if_not_admitted(
+    async def _granted_or_refused(
         self, pipe: Pipe, peer: PeerId, machine: ChannelMachine
-    ) -> None:
+    ) -> tuple[Role, ...]:
         assert machine.remote is not None
-        refusal = self._refusal(peer, machine.remote)
-        if refusal is not None:
-            await say_goodbye(pipe, refusal)
-            raise NoPeer(f"This node refuses {short(peer)}: {refusal.message}")
+        granted = self._grant(peer, machine.remote)
+        if isinstance(granted, Goodbye):
+            await say_goodbye(pipe, granted)
+            raise NoPeer(f"This node refuses {short(peer)}: {granted.message}")
+        return granted
 
     async def _other_channel(self, peer: PeerId) -> Channel:
         """The channel because of which ours was turned away; it may be about to stand."""
@@ -165,8 +171,14 @@ class Meeting:
     async def accept(self, pipe: Pipe, peer: PeerId, address: str) -> None:
         """Take a stream that a peer opened; stays until it is done."""
         machine = self._machine(initiator=False)
+        roles: tuple[Role, ...] = ()
 
         async def decide(hello: Hello) -> Goodbye | None:
+            nonlocal roles
+            granted = self._grant(peer, hello)
+            if isinstance(granted, Goodbye):
+                return granted
+            roles = granted
             return await self._decide(peer, hello)
 
         try:
@@ -182,14 +194,11 @@ class Meeting:
         if self._nursery is None:
             pipe.abort()
             return
-        channel = self._channel(pipe, machine, peer, address, early, dialed=False)
+        channel = self._channel(pipe, machine, peer, roles, address, early, dialed=False)
         self._standing.take(channel, self._nursery)
         await channel.wait_ended()
 
     async def _decide(self, peer: PeerId, hello: Hello) -> Goodbye | None:
-        refusal = self._refusal(peer, hello)
-        if refusal is not None:
-            return refusal
         ours = self._attempts.get(peer)
         if ours is not None and self._us < peer:
             # Both dial at once, and ours would stay: see what becomes of it first.
@@ -201,26 +210,30 @@ class Meeting:
             return Goodbye("refused", "The node has as many channels as it allows. Try later.")
         return None
 
-    def _refusal(self, peer: PeerId, hello: Hello) -> Goodbye | None:
+    def _grant(self, peer: PeerId, hello: Hello) -> tuple[Role, ...] | Goodbye:
+        """The roles that the peer has here, or why it has none."""
         if peer == self._us:
             return Goodbye("refused", "The peer has the identity of this node: two nodes must "
                            "not share one home or one key.")  # fmt: skip
         if self.draining:
             return Goodbye("draining", f"The node takes no new peers: {self.draining}.")
         try:
+            roles = self._membership.admit(peer, hello)
             self.admit(peer, hello)
         except AiplatError as refusal:
             return Goodbye("refused", str(refusal))
         except Exception:
             log.exception("admit failed", extra={"peer": peer})
             return Goodbye("refused", "The node could not decide; its log says why.")
-        return None
+        return roles
 
     # -- both ------------------------------------------------------------------------------------
 
     def _machine(self, *, initiator: bool) -> ChannelMachine:
         return ChannelMachine(
-            initiator=initiator, hello=self._hello, max_frame=self._settings.max_frame_bytes
+            initiator=initiator,
+            hello=replace(self._hello, certificate=self._membership.certificate),
+            max_frame=self._settings.max_frame_bytes,
         )
 
     def _channel(
@@ -228,13 +241,14 @@ class Meeting:
         pipe: Pipe,
         machine: ChannelMachine,
         peer: PeerId,
+        roles: tuple[Role, ...],
         address: str,
         early: Iterable[Received],
         *,
         dialed: bool,
     ) -> Channel:
         return Channel(
-            pipe, machine, peer=peer, dialed=dialed, address=address,
+            pipe, machine, peer=peer, roles=roles, dialed=dialed, address=address,
             settings=self._settings, metrics=self._metrics, early=early,
         )  # fmt: skip
 

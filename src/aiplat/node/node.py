@@ -19,6 +19,8 @@ from aiplat.node.identity import Identity
 from aiplat.node.keeping import Keeper, Wanted
 from aiplat.node.known import KnownPeers
 from aiplat.node.meeting import Admit, Meeting
+from aiplat.node.membership.membership import Membership
+from aiplat.node.services import Service
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import OnChannel, Standing
 from aiplat.node.swarm import bind
@@ -39,6 +41,7 @@ class Node:
         metrics: the node's registry.
         known_peers_path: where addresses are kept for next time; None keeps none.
         incarnation: grows with each start; the time of this one when not given.
+        membership: the network that it belongs to; none when not given.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Node:
         known_peers_path: Path | None = None,
         *,
         incarnation: int | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.peer_id: PeerId = identity.peer_id
         self.addresses: tuple[str, ...] = ()
@@ -63,8 +67,12 @@ class Node:
             roles=roles,
             max_requests=settings.max_requests_per_channel,
         )
-        self._standing = Standing(self.peer_id)
-        self._meeting = Meeting(settings, self.peer_id, hello, metrics, self._standing)
+        self._services: list[Service] = []
+        self._standing = Standing(self.peer_id, self._services)
+        self.membership = membership or Membership()
+        self._meeting = Meeting(
+            settings, self.peer_id, hello, metrics, self._standing, self.membership
+        )
         self._known = KnownPeers(known_peers_path, settings.max_known_peers)
         self._keepers: dict[str, Keeper] = {}
         self._host: Host | None = None
@@ -153,6 +161,8 @@ class Node:
                     self._meeting.open(host, self._nursery)
                     for keeper in self._keepers.values():
                         self._nursery.start_soon(keeper.run)
+                    for service in self._services:
+                        self._nursery.start_soon(service.run, host)
                     log.debug("listening", extra={"addresses": self.addresses})
                     task_status.started()
                     await host.wait_dead()
@@ -171,7 +181,9 @@ class Node:
     ) -> None:
         """Run the host; it outlives a cancel of the node, so that goodbyes can be said."""
         with trio.CancelScope(shield=True):
-            async with open_host(self._identity, self._settings, self._metrics, sockets) as host:
+            async with open_host(
+                self._identity, self._settings, self._metrics, sockets, self.membership.psk
+            ) as host:
                 host.serve(self._meeting.accept)
                 task_status.started(host)
                 await stop.wait()

@@ -6,6 +6,7 @@ from typing import Any
 
 import trio
 from libp2p.abc import INetStream
+from libp2p.security.pnet.psk_conn import PskConn
 from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE
 
 READ_BYTES = 256 * 1024
@@ -47,6 +48,10 @@ class StreamPipe:
         """Close our half: the peer reads to the end of what was written."""
         await self._stream.close()
 
+    async def reset(self) -> None:
+        """End this stream in both directions; the connection under it stays."""
+        await self._stream.reset()
+
     def abort(self) -> None:
         """Close the connection under it; libp2p notices and clears up."""
         self._stream.closed = self._stream.send_closed = True
@@ -57,5 +62,8 @@ class StreamPipe:
 
 def socket_of(muxed: Any) -> trio.socket.SocketType | None:
     """The TCP socket below a connection: the only thing that ends a hanging write at once."""
-    layer = muxed.secured_conn.conn.read_writer.read_write_closer.stream.stream
+    raw = muxed.secured_conn.conn.read_writer.read_write_closer
+    while isinstance(raw, PskConn):
+        raw = raw._conn
+    layer = raw.stream.stream
     return layer.socket if isinstance(layer, trio.SocketStream) else None

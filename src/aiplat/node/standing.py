@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
 from aiplat.domain.ids import PeerId
 from aiplat.node.channel import Channel
 from aiplat.node.duplicates import Claim, replaces
-from aiplat.node.handler import ChannelHandler
-from aiplat.protocol.messages import Announce, Call, Drain, Hello, Reply
+from aiplat.node.handler import ChannelHandler, RolesHandler
+from aiplat.node.services import ServedChannel, Service, tell_each
+from aiplat.protocol.messages import (
+    Addresses,
+    Announce,
+    Call,
+    Drain,
+    Hello,
+    Reply,
+    Revocations,
+)
 
 log = logging.getLogger("aiplat.node")
 
-OnChannel = Callable[[Channel], ChannelHandler]
+OnChannel = Callable[[Channel], RolesHandler]
 
 
 class Standing:
@@ -23,12 +32,14 @@ class Standing:
 
     Arguments:
         us: this node's peer id.
+        services: who hears of every channel besides the roles.
     """
 
-    def __init__(self, us: PeerId) -> None:
+    def __init__(self, us: PeerId, services: Sequence[Service] = ()) -> None:
         self.channels: dict[PeerId, Channel] = {}
         self.on_channel: OnChannel | None = None
         self._us = us
+        self._services = services
         self._appeared = trio.lowlevel.ParkingLot()
 
     def live(self, peer: PeerId) -> Channel | None:
@@ -85,8 +96,10 @@ class Standing:
 
     def _handler_of(self, channel: Channel) -> ChannelHandler:
         assert self.on_channel is not None
+        tell_each(self._services, lambda service: service.opened(channel))
         try:
-            return self.on_channel(channel)
+            roles = self.on_channel(channel)
+            return ServedChannel(channel, self._services, roles)
         except Exception:
             log.exception("no handler for a channel", extra={"peer": channel.peer})
             channel.close("internal", "The node failed to take the channel; its log says why.")
@@ -99,6 +112,7 @@ class _Nobody:
     def submitted(self, incoming: object) -> None: ...
     def announced(self, announce: Announce) -> None: ...
     def drained(self, drain: Drain) -> None: ...
+    def told(self, news: Revocations | Addresses) -> None: ...
     def ended(self, reason: str) -> None: ...
 
     async def called(self, call: Call) -> Reply:

@@ -24,6 +24,7 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.security.pnet.protector import new_protected_conn
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
@@ -122,6 +123,7 @@ class Guarded(Swarm):
         settings: bounds and deadlines.
         metrics: where hits of bounds are counted.
         sockets: what it listens on, by multiaddr.
+        psk: the network's pre-shared key, 64 hexadecimal digits; None for none.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Guarded(Swarm):
         settings: NodeSettings,
         metrics: Metrics,
         sockets: dict[str, trio.SocketListener],
+        psk: str | None = None,
     ) -> None:
         keys = identity.key_pair
         own_id = ID.from_pubkey(keys.public_key)
@@ -151,8 +154,9 @@ class Guarded(Swarm):
             outbound_stream_protocol_negotiation_timeout=settings.handshake_seconds,
         )
         super().__init__(
-            own_id, peerstore, upgrader, [BoundTcp(sockets)], RetryConfig(max_retries=0), config
-        )
+            own_id, peerstore, upgrader, [BoundTcp(sockets)], RetryConfig(max_retries=0), config,
+            psk,
+        )  # fmt: skip
         self.auto_connector = _NoAutoConnect()  # type: ignore[assignment]  # what is called of it
         self._settings = settings
         self._metrics = metrics
@@ -233,13 +237,17 @@ class Guarded(Swarm):
         socket = trio.socket.socket(family)
         try:
             await socket.connect((endpoint.ip, endpoint.port))
-            raw = RawConnection(TrioTCPStream(trio.SocketStream(socket)), True)
+            raw = self._fenced(RawConnection(TrioTCPStream(trio.SocketStream(socket)), True))
             connection = await self.upgrade_outbound_raw_conn(raw, peer_id)
         except BaseException:
             socket.close()
             raise
         self._sockets.add(socket)
         return connection
+
+    def _fenced(self, raw: RawConnection) -> RawConnection:
+        """The connection behind the pre-shared key; libp2p does it itself for inbound ones."""
+        return raw if self.psk is None else new_protected_conn(raw, self.psk)
 
     def close_sockets(self) -> None:
         """Close what libp2p, when it is cancelled, leaves open."""

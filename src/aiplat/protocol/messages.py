@@ -73,6 +73,18 @@ class Drain(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
+class Revocations(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The owner's signed list of revoked members, whole; a newer version replaces an older."""
+
+    signed: bytes
+
+
+class Addresses(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where the sender can be reached now, complete multiaddrs, best first; at each change."""
+
+    addresses: tuple[str, ...]
+
+
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """A small question that is no inference; `body` is MessagePack of the method's own."""
 
@@ -108,7 +120,7 @@ class Goodbye(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 Answer = Queued | Started | Delta | Finished | Failed
-ToChannel = Hello | Announce | Drain | Ping | Pong | Goodbye
+ToChannel = Hello | Announce | Drain | Ping | Pong | Goodbye | Revocations | Addresses
 Message = ToChannel | Submission | Answer | Ack | Cancel | Call | Reply
 
 TAGS: dict[int, type[msgspec.Struct]] = {
@@ -128,10 +140,12 @@ TAGS: dict[int, type[msgspec.Struct]] = {
     21: Drain,
     22: Call,
     23: Reply,
+    25: Revocations,
+    26: Addresses,
     # 24: kept for receipts.  100 and above: the engine's pipes (aiplat.engine.messages).
 }
 
-CHANNEL_LEVEL = (Hello, Announce, Drain, Ping, Pong, Goodbye)
+CHANNEL_LEVEL = (Hello, Announce, Drain, Ping, Pong, Goodbye, Revocations, Addresses)
 """These speak of the channel itself and carry the number 0; all others carry a request's."""
 
 CODEC: Codec[msgspec.Struct] = Codec(TAGS)

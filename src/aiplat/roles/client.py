@@ -90,12 +90,12 @@ class Client(Role):
         channel = await node.reach(peer)
         if channel.is_ended:
             raise NoPeer(f"The gateway {short(channel.peer)} went as it was reached. Ask again.")
-        if "gateway" not in channel.hello.roles:
+        if "gateway" not in channel.roles:
             if channel.dialed and all(w.peer_id != channel.peer for w in node.wanted):
                 channel.close("bye", "It is no gateway.")  # it was reached for this request alone
             raise NoPeer(
                 f"The peer {short(channel.peer)} is no gateway (it is: "
-                f"{', '.join(channel.hello.roles)}). Name the address of a gateway."
+                f"{', '.join(channel.roles)}). Name the address of a gateway."
             )
         node.keep(peer)
         return self._remote(channel)
@@ -144,7 +144,7 @@ class Client(Role):
 
     def opened(self, channel: Channel) -> None:
         """A gateway can be asked."""
-        if "gateway" in channel.hello.roles:
+        if "gateway" in channel.roles:
             self._remote(channel)
 
     def drained(self, channel: Channel, drain: Drain) -> None:

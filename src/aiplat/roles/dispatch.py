@@ -24,14 +24,14 @@ class Dispatch:
         self._roles = dict(roles)
 
     def admit(self, peer: PeerId, hello: Hello) -> None:
-        """Refuse who is no use here (`Node.run`). Membership will decide here too."""
+        """Refuse who is no use here (`Node.run`); membership has decided before."""
         if not hello.roles:
             raise PermissionDenied(f"The peer {short(peer)} has no role.")
 
     def on_channel(self, channel: Channel) -> Handler:
         """Tell every role of the new channel; gives who hears what comes over it."""
         log.info(
-            "connected to %s (%s)", short(channel.peer), ", ".join(channel.hello.roles),
+            "connected to %s (%s)", short(channel.peer), ", ".join(channel.roles),
             extra={"peer": channel.peer, "address": channel.address, "sign": "✅"},
         )  # fmt: skip
         for role in self._roles.values():

@@ -274,7 +274,7 @@ class Gateway(Role):
 
     def opened(self, channel: Channel) -> None:
         """A peer that is a processor may announce."""
-        if "processor" in channel.hello.roles:
+        if "processor" in channel.roles:
             self.add_processor(channel.peer, channel, lambda: channel.latency or 0.0)
 
     def announced(self, channel: Channel, announce: Announce) -> None:

@@ -126,7 +126,7 @@ class Processor(Role):
 
     def opened(self, channel: Channel) -> None:
         """A gateway hears at once what is offered here."""
-        if "gateway" in channel.hello.roles:
+        if "gateway" in channel.roles:
             self._gateways.append(channel)
             self._revision += 1
             channel.say(self.announcement)

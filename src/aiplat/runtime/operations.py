@@ -156,7 +156,7 @@ class Operations:
         connected = [
             PeerStatus(
                 peer_id=channel.peer,
-                roles=channel.hello.roles,
+                roles=channel.roles,
                 address=channel.address,
                 agent=channel.hello.agent,
                 latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),

@@ -86,6 +86,9 @@ class Handler:
     def drained(self, drain: Drain) -> None:
         self.heard.append(drain)
 
+    def told(self, news: object) -> None:
+        self.heard.append(news)
+
     async def called(self, call: Call) -> Reply:
         await trio.lowlevel.checkpoint()
         return self.reply(call)
@@ -183,8 +186,8 @@ async def channels(
     for index, peer in enumerate((RIGHT, LEFT)):
         metrics = Metrics()
         channel = Channel(
-            pipes[index], machines[index], peer=peer, dialed=index == 0, address="",
-            settings=settings, metrics=metrics, early=early[index],
+            pipes[index], machines[index], peer=peer, roles=("gateway", "processor"),
+            dialed=index == 0, address="", settings=settings, metrics=metrics, early=early[index],
         )  # fmt: skip
         sides.append(Side(channel, pipes[index], metrics))
     left, right = sides

@@ -17,6 +17,7 @@ from aiplat.protocol.messages import (
     CODEC,
     TAGS,
     Ack,
+    Addresses,
     Announce,
     Call,
     Cancel,
@@ -26,6 +27,7 @@ from aiplat.protocol.messages import (
     Ping,
     Pong,
     Reply,
+    Revocations,
 )
 from tests.support.dialogue import MANIFEST, submission
 
@@ -131,6 +133,11 @@ GOLDEN: dict[int, tuple[msgspec.Struct, str]] = {
     22: (
         Call("models"),
         "00000014160000000781a66d6574686f64a66d6f64656c73",
+    ),
+    25: (Revocations(b"list"), "00000013190000000781a67369676e6564c4046c697374"),
+    26: (
+        Addresses(("/ip4/10.0.0.1/tcp/4001",)),
+        "000000281a0000000781a961646472657373657391b62f6970342f31302e302e302e312f7463702f34303031",
     ),
     23: (
         Reply(failed=Failed("internal", "x")),

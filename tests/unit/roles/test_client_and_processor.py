@@ -160,10 +160,10 @@ async def test_a_processor_announces_at_each_change_and_to_each_new_gateway(
         for _ in range(50):
             engine.on_change()
         await trio.sleep(1)
-        states = [announce.models[0].state for announce in early.said]  # type: ignore[union-attr]  # announces
+        states = [announce.models[0].state for announce in early.said]
         assert states == ["loading", "ready"], "changes of a moment leave in one announcement"
         assert [m.state for m in local.models()] == ["ready"]
-        revisions = [announce.revision for announce in early.said]  # type: ignore[union-attr]  # announces
+        revisions = [announce.revision for announce in early.said]
         assert revisions == sorted(set(revisions))
         processor.ended(early, "gone")  # type: ignore[arg-type]  # a fake
         engine.on_change()

@@ -1,0 +1,1 @@
+"""How peers find each other: kept addresses, mDNS, the DHT."""

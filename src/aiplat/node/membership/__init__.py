@@ -1,0 +1,1 @@
+"""Who belongs to the network: owner key, vouchers, certificates, revocations."""

@@ -1,0 +1,1 @@
+"""Behind NAT: a relay over streams, AutoNAT, hole punching."""
