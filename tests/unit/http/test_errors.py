@@ -14,7 +14,8 @@ TYPES = {
 }  # fmt: skip
 STATUSES = {
     "invalid_request": 400, "unsupported_parameter": 400, "context_length_exceeded": 400,
-    "invalid_api_key": 401, "permission_denied": 403, "model_not_found": 404,
+    "invalid_api_key": 401, "permission_denied": 403, "not_a_member": 403,
+    "model_not_found": 404,
     "request_too_large": 413, "rate_limit_exceeded": 429, "internal": 500, "config_error": 500,
     "no_peer": 502, "processor_lost": 502, "gateway_lost": 502, "engine_failed": 502,
     "overloaded": 503, "no_processor": 503, "shutting_down": 503, "not_ready": 503,
