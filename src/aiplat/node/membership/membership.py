@@ -2,23 +2,99 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from aiplat.domain.errors import NotAMember
 from aiplat.domain.ids import PeerId, Role, short
+from aiplat.node.membership.files import NetworkFiles, Record
+from aiplat.protocol.membership import (
+    Certificate,
+    RevocationList,
+    SealError,
+    in_order,
+    unseal,
+)
 from aiplat.protocol.messages import Hello
+
+CLOCK_TOLERANCE_SECONDS = 24 * 3600
+"""How far two nodes' clocks may differ: a certificate is good for so much longer than it says."""
 
 
 class Membership:
-    """A node's place in a network; or in none, where it knows only its own machine."""
+    """A node's place in a network; or in none, where it knows only its own machine.
+
+    Arguments:
+        files: what is kept of it; None for a node that keeps nothing.
+        peer: this node.
+        clock: the time of day, seconds since 1970 (UTC).
+    """
+
+    def __init__(
+        self,
+        files: NetworkFiles | None = None,
+        peer: PeerId | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.files = files
+        self.peer = peer
+        self.clock = clock
+        self.record: Record | None = None
+        self.own: Certificate | None = None
+        self.revocations: RevocationList | None = None
+        self.blocked: frozenset[PeerId] = frozenset()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the files anew.
+
+        Raises:
+            ConfigError: one is broken, or others may read it.
+        """
+        if self.files is None:
+            return
+        self.blocked = frozenset(self.files.blocked())
+        self.take(self.files.record())
+
+    def take(self, record: Record | None) -> None:
+        """Belong to this network from now on; None for none."""
+        self.record = record
+        self.own = self.revocations = None
+        if record is None:
+            return
+        if record.certificate:
+            self.own = unseal(record.certificate, Certificate, record.network)
+        if record.revocations:
+            self.revocations = unseal(record.revocations, RevocationList, record.network)
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def network(self) -> bytes | None:
+        """The owner's public key, 32 bytes; None in no network."""
+        return None if self.record is None else self.record.network
 
     @property
     def psk(self) -> str | None:
         """The network's pre-shared key, 64 hexadecimal digits; None where there is none."""
-        return None
+        return None if self.record is None else self.record.psk or None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether anyone may be a client: the network has no pre-shared key."""
+        return self.record is not None and not self.record.psk
 
     @property
     def certificate(self) -> bytes:
         """What `Hello` shows; empty for who has none."""
-        return b""
+        return b"" if self.record is None else self.record.certificate
+
+    @property
+    def revoked(self) -> frozenset[PeerId]:
+        """Whose certificates hold no more."""
+        return frozenset(self.revocations.peers if self.revocations is not None else ())
+
+    # -- what a peer may be ----------------------------------------------------------------------
 
     def admit(self, peer: PeerId, hello: Hello) -> tuple[Role, ...]:
         """The roles that a peer has here: what it claims, as far as its certificate says so.
@@ -26,6 +102,58 @@ class Membership:
         Raises:
             NotAMember: it may not be here at all.
         """
+        if peer in self.blocked:
+            raise NotAMember(f"This node blocks the peer {short(peer)}.")
         if not hello.roles:
             raise NotAMember(f"The peer {short(peer)} has no role.")
-        return hello.roles
+        if self.record is None:
+            return hello.roles
+        if not hello.certificate:
+            return self._without_certificate(peer, hello)
+        certified = self.check(peer, hello.certificate).roles
+        roles = in_order(tuple(role for role in hello.roles if role in certified))
+        if self.is_public and "client" in hello.roles:
+            roles = in_order((*roles, "client"))
+        if not roles:
+            raise NotAMember(
+                f"The peer {short(peer)} wants to be {' and '.join(hello.roles)} in the network "
+                f"{self.record.name}, but its certificate says {' and '.join(certified)}. It "
+                "needs an invitation for that role."
+            )
+        return roles
+
+    def _without_certificate(self, peer: PeerId, hello: Hello) -> tuple[Role, ...]:
+        assert self.record is not None
+        if self.is_public and "client" in hello.roles:
+            return ("client",)
+        raise NotAMember(
+            f"The network {self.record.name} takes only members, and the peer {short(peer)} shows "
+            "no certificate. It needs an invitation: `aiplat join`."
+        )
+
+    def check(self, peer: PeerId, sealed: bytes) -> Certificate:
+        """The certificate that a peer shows.
+
+        Raises:
+            NotAMember: it is not its own, not this network's, over, or revoked.
+        """
+        assert self.record is not None
+        name, who = self.record.name, short(peer)
+        try:
+            shown = unseal(sealed, Certificate, self.record.network)
+        except SealError as fault:
+            raise NotAMember(
+                f"The certificate of {who} does not hold in the network {name}: {fault}."
+            ) from None
+        if shown.peer != peer:
+            raise NotAMember(f"The peer {who} shows the certificate of another, {shown.peer}.")
+        if peer in self.revoked:
+            raise NotAMember(f"The peer {who} was revoked from the network {name} by its owner.")
+        over = self.clock() - shown.expires
+        if over > CLOCK_TOLERANCE_SECONDS:
+            raise NotAMember(
+                f"The certificate of {who} in the network {name} ended {over / 86_400:.1f} days "
+                "ago. It is renewed while a member reaches the owner's node, or by a new "
+                "invitation."
+            )
+        return shown

@@ -1,0 +1,194 @@
+"""What a node keeps of its network, in a folder that its owner alone can read.
+
+`network.json` makes a member; `owner.key` and `ledger.json` make the owner; `blocked.json` is this
+node's own list. Each is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from aiplat.domain.errors import ConfigError
+from aiplat.domain.ids import PeerId, Role
+from aiplat.node.files import write_private
+
+MAX_FILE = 16 * 1024 * 1024
+SEED_BYTES = 32
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The network that a node is in. `certificate` and `revocations` are sealed."""
+
+    name: str
+    network: bytes
+    psk: str = ""
+    certificate: bytes = b""
+    revocations: bytes = b""
+    addresses: tuple[str, ...] = ()
+    version: int = 1
+
+    def __repr__(self) -> str:
+        """Name it without its secrets."""
+        return f"Record({self.name!r})"
+
+
+class Use(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A voucher that the owner gave out. `used_by` may come again with it, and takes no use."""
+
+    expires: int
+    uses: int
+    used_by: list[PeerId] = []
+
+
+class Member(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Whom the owner gave a certificate; times in seconds since 1970 (UTC)."""
+
+    roles: tuple[Role, ...]
+    joined: int
+    expires: int
+    serial: int
+    revoked: bool = False
+
+
+class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the owner must remember."""
+
+    serial: int = 0
+    revision: int = 0
+    vouchers: dict[str, Use] = {}
+    members: dict[PeerId, Member] = {}
+    version: int = 1
+
+
+class _Blocked(msgspec.Struct, omit_defaults=True):
+    peers: list[PeerId] = []
+    version: int = 1
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class NetworkFiles:
+    """The folder.
+
+    Arguments:
+        folder: made with mode 0700 when something is first written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    # -- a member's ------------------------------------------------------------------------------
+
+    def record(self) -> Record | None:
+        """The network; None for a node that is in none.
+
+        Raises:
+            ConfigError: the file is broken, or others may read it. So do all readers here.
+        """
+        return self._read("network.json", Record)
+
+    def keep_record(self, record: Record) -> None:
+        """Write it down.
+
+        Raises:
+            ConfigError: it cannot be written. So do all writers here.
+        """
+        self._write("network.json", msgspec.json.encode(record))
+
+    def blocked(self) -> set[PeerId]:
+        """Whom this node shuts out."""
+        found = self._read("blocked.json", _Blocked)
+        return set(found.peers) if found is not None else set()
+
+    def keep_blocked(self, peers: set[PeerId]) -> None:
+        """Write the list down."""
+        self._write("blocked.json", msgspec.json.encode(_Blocked(sorted(peers))))
+
+    # -- the owner's -----------------------------------------------------------------------------
+
+    def owner_key(self) -> Ed25519PrivateKey | None:
+        """The owner's key; None for whoever is not the owner."""
+        seed = self._bytes("owner.key")
+        if seed is None:
+            return None
+        if len(seed) != SEED_BYTES or not any(seed):
+            path = self.folder / "owner.key"
+            raise ConfigError(
+                f"The network's owner key {path} is no key: it has {len(seed)} bytes, and a key "
+                f"has {SEED_BYTES} random ones. Put a copy back; without it nobody can be "
+                "invited or revoked."
+            )
+        return Ed25519PrivateKey.from_private_bytes(seed)
+
+    def keep_owner_key(self, key: Ed25519PrivateKey) -> None:
+        """Write it down; one that is there is never overwritten."""
+        self._write("owner.key", key.private_bytes_raw(), replace=False)
+
+    def ledger(self) -> Ledger:
+        """The owner's book, empty at first."""
+        return self._read("ledger.json", Ledger) or Ledger()
+
+    def keep_ledger(self, ledger: Ledger) -> None:
+        """Write it down."""
+        self._write("ledger.json", msgspec.json.encode(ledger))
+
+    def clear(self) -> None:
+        """Forget the network; `blocked.json` stays, and the owner's key under another name."""
+        key = self.folder / "owner.key"
+        with contextlib.suppress(FileNotFoundError):
+            record = self.record()
+            name = record.network.hex()[:16] if record is not None else "unknown"
+            key.replace(self.folder / f"owner-of-{name}.key")
+        for name in ("network.json", "ledger.json"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        data = self._bytes(name)
+        if data is None:
+            return None
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            raise ConfigError(
+                f"The file {self.folder / name} is broken ({fault}). Put a copy back, or move it "
+                "away and join the network again."
+            ) from None
+
+    def _bytes(self, name: str) -> bytes | None:
+        path = self.folder / name
+        try:
+            # Not through a link: another account could make it point at a file of its own.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        except FileNotFoundError:
+            return None
+        except OSError as fault:
+            raise ConfigError(f"{path} cannot be read: {fault.strerror}.") from None
+        with os.fdopen(descriptor, "rb") as file:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            if mode & 0o077:
+                raise ConfigError(
+                    f"Others may read {path}: its mode is {mode:04o}. Mend it with: "
+                    f"chmod 600 {path}"
+                )
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise ConfigError(f"{path} has more than {MAX_FILE} bytes, which is its bound.")
+        return data
+
+    def _write(self, name: str, data: bytes, *, replace: bool = True) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(self.folder / name, data, replace=replace)
+        except OSError as fault:
+            where = self.folder / name
+            raise ConfigError(f"{where} cannot be written: {fault.strerror}.") from None
