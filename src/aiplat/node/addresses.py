@@ -50,8 +50,12 @@ def complete(endpoint: Endpoint, peer: PeerId) -> str:
     return f"{endpoint}/p2p/{peer}"
 
 
-def parse_target(address: str) -> Target:
+def parse_target(address: str, *, beyond: bool = False) -> Target:
     """Read the address of a peer.
+
+    Arguments:
+        address: a complete multiaddr.
+        beyond: whether it may be beyond this machine: only a network's members may.
 
     Raises:
         NoPeer: it is no multiaddr, names no peer, or is one that cannot be dialed yet.
@@ -75,16 +79,21 @@ def parse_target(address: str) -> Target:
             f"The address {clip(address)} cannot be dialed: only an ip with a TCP port can, "
             f"such as {_EXAMPLE}."
         )
-    if not endpoint.is_loopback:
+    if not beyond and not endpoint.is_loopback:
         raise NoPeer(
-            f"The address {clip(address)} is beyond this machine. Until networks exist, "
-            "only peers on loopback (127.0.0.1, ::1) can be reached."
+            f"The address {clip(address)} is beyond this machine, and this node is in no network: "
+            "it reaches only peers on loopback (127.0.0.1, ::1). `aiplat join` joins a network, "
+            "`aiplat network create NAME` makes one."
         )
     return Target(endpoint, peer)
 
 
-def parse_listen(address: str) -> Endpoint:
+def parse_listen(address: str, *, beyond: bool = False) -> Endpoint:
     """Read an address to listen on.
+
+    Arguments:
+        address: a multiaddr without a peer id.
+        beyond: whether it may be beyond loopback: only for a node in a network.
 
     Raises:
         ConfigError: it is no multiaddr of an ip and a TCP port, or not on loopback.
@@ -96,10 +105,10 @@ def parse_listen(address: str) -> Endpoint:
             f"Cannot listen on {clip(address)!r}: give an ip and a TCP port, "
             "such as /ip4/127.0.0.1/tcp/4001 (port 0 picks a free one)."
         )
-    if not endpoint.is_loopback:
+    if not beyond and not endpoint.is_loopback:
         raise ConfigError(
-            f"Cannot listen on {clip(address)}: until networks exist, the port is open to "
-            "loopback only. Use /ip4/127.0.0.1/tcp/0."
+            f"Cannot listen on {clip(address)}: a node that is in no network is open to loopback "
+            "only. Use /ip4/127.0.0.1/tcp/0, or make a network with `aiplat network create NAME`."
         )
     return endpoint
 

@@ -101,8 +101,10 @@ class Host:
                 return StreamPipe(stream)
         raise OSError(errno.ENOTCONN, "there is no connection to it")
 
-    async def open(self, endpoint: Endpoint, peer: PeerId) -> StreamPipe:
-        """Connect to `peer` at `endpoint` and open a stream of our protocol.
+    async def open(
+        self, endpoint: Endpoint, peer: PeerId, protocol: str = PROTOCOL_ID
+    ) -> StreamPipe:
+        """Connect to `peer` at `endpoint` and open a stream of our protocol, or of another.
 
         Raises:
             NotOurs: it is that peer, but does not speak our protocol.
@@ -112,7 +114,7 @@ class Host:
         connection = await self._swarm.dial(endpoint, ID.from_base58(peer))
         try:
             stream = await connection.new_stream()
-            await self._select(stream, OURS)
+            await self._select(stream, TProtocol(protocol))
         except Exception as fault:
             protocols = await self._protocols_of(connection)
             await _close(connection)

@@ -42,10 +42,14 @@ class Malformed(SealError):
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer's membership: `roles` from `issued` to `expires` (seconds since 1970, UTC)."""
+    """A peer's membership: `roles` from `issued` to `expires` (seconds since 1970, UTC).
+
+    `owner` is the node that holds the owner's key: who is asked to renew it.
+    """
 
     network: bytes
     peer: PeerId
+    owner: PeerId
     roles: tuple[Role, ...]
     issued: int
     expires: int
@@ -131,7 +135,7 @@ def _check(thing: Sealable) -> None:
     if not thing.roles or len(set(thing.roles)) != len(thing.roles):
         raise Malformed("it names no role, or one twice")
     if isinstance(thing, Certificate):
-        if _is_no_peer(thing.peer) or thing.expires <= thing.issued:
+        if _is_no_peer(thing.peer) or _is_no_peer(thing.owner) or thing.expires <= thing.issued:
             raise Malformed("it is a certificate for nobody, or for no time")
     elif len(thing.id) != VOUCHER_ID_BYTES or thing.uses < 1:
         raise Malformed("it is a voucher without a name, or for no use")

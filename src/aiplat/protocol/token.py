@@ -29,7 +29,7 @@ class TokenError(Exception):
     """The text is no token that can be used; says why, and what to do."""
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Token(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An invitation.
 
     Arguments:

@@ -250,7 +250,7 @@ class Owner:
         known = ledger.members.get(peer)
         ledger.serial += 1
         certificate = Certificate(
-            network=self._network, peer=peer, roles=in_order(roles), issued=now,
+            network=self._network, peer=peer, owner=self._peer, roles=in_order(roles), issued=now,
             expires=now + CERTIFICATE_SECONDS, serial=ledger.serial,
         )  # fmt: skip
         ledger.members[peer] = Member(

@@ -1,0 +1,237 @@
+"""Joining a network: one question to the owner's node, over a stream protocol of its own.
+
+Who has no certificate gets no channel. It gets this stream: a frame with its voucher there, a
+frame with its certificate back, each a length (u32) and MessagePack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+import trio
+from libp2p.stream_muxer.exceptions import MuxedStreamError
+
+from aiplat.domain.answers import Failed
+from aiplat.domain.errors import AiplatError, NoPeer, NotAMember
+from aiplat.domain.ids import PeerId
+from aiplat.node.addresses import Target, parse_target
+from aiplat.node.host import Host, NotOurs, open_host
+from aiplat.node.identity import Identity
+from aiplat.node.membership.files import Record
+from aiplat.node.membership.membership import Membership
+from aiplat.node.membership.owner import owner_of
+from aiplat.node.pipe import StreamPipe
+from aiplat.node.reaching import no_peer
+from aiplat.node.settings import NodeSettings
+from aiplat.protocol.membership import Certificate, SealError, unseal
+from aiplat.protocol.token import Token
+from aiplat.telemetry.metrics import Metrics
+
+PROTOCOL = "/aiplat/join/1"
+MAX_FRAME = 2 * 1024 * 1024
+MAX_AT_ONCE = 8
+SECONDS = 10.0
+
+
+class JoinAsk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a newcomer shows. Who it is, Noise has proved."""
+
+    voucher: bytes
+
+
+class JoinReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Its certificate and the list of the revoked, sealed, and where members are; or why not."""
+
+    certificate: bytes = b""
+    revocations: bytes = b""
+    addresses: tuple[str, ...] = ()
+    failed: Failed | None = None
+
+
+_ASK = msgspec.msgpack.Decoder(JoinAsk)
+_REPLY = msgspec.msgpack.Decoder(JoinReply)
+
+
+# -- the newcomer's side -------------------------------------------------------------------------
+
+
+async def join(
+    identity: Identity, settings: NodeSettings, token: Token, metrics: Metrics
+) -> Record:
+    """Show the token's voucher to the owner's node; gives what makes this node a member.
+
+    It dials from a host of its own, which listens nowhere and is gone after.
+
+    Raises:
+        NotAMember: the owner refused, or whoever answers is not of that network.
+        NoPeer: nobody answers at the token's addresses.
+    """
+    if not token.addresses:
+        raise NotAMember("The token names no address: ask the network's owner for a new one.")
+    problems: list[AiplatError] = []
+    async with open_host(identity, settings, metrics, {}, token.psk or None) as host:
+        for address in token.addresses:
+            try:
+                target = parse_target(address, beyond=True)
+                with trio.fail_after(settings.connect_seconds):
+                    return await _ask(host, target, token, identity.peer_id)
+            except trio.TooSlowError:
+                problems.append(_silent(address, token, settings.connect_seconds))
+            except AiplatError as problem:
+                problems.append(problem)
+    final = [problem for problem in problems if isinstance(problem, NotAMember)]
+    raise (final or problems)[0]
+
+
+async def _ask(host: Host, target: Target, token: Token, us: PeerId) -> Record:
+    try:
+        pipe = await host.open(target.endpoint, target.peer, PROTOCOL)
+    except (OSError, NotOurs) as fault:
+        raise no_peer(target, fault) from fault
+    except Exception as fault:  # of libp2p's many kinds: it did not get through the fence
+        raise _fenced(target, token) from fault
+    try:
+        await _write(pipe, msgspec.msgpack.encode(JoinAsk(token.voucher)))
+        reply = _REPLY.decode(await _read(pipe))
+    except (EOFError, msgspec.MsgspecError) as fault:
+        raise NoPeer(f"The peer at {target.endpoint} gave no answer that can be read.") from fault
+    except Exception as fault:  # of libp2p's many kinds
+        raise NoPeer(f"The peer at {target.endpoint} ended the connection: try again.") from fault
+    finally:
+        pipe.abort()
+    if reply.failed is not None:
+        raise reply.failed.error()
+    return _record(token, reply, us)
+
+
+def _record(token: Token, reply: JoinReply, us: PeerId) -> Record:
+    try:
+        mine = unseal(reply.certificate, Certificate, token.network)
+    except SealError as fault:
+        raise NotAMember(f"The certificate that the owner's node gave is none: {fault}.") from None
+    if mine.peer != us:
+        raise NotAMember("The owner's node gave the certificate of another peer.")
+    addresses = tuple(dict.fromkeys((*token.addresses, *reply.addresses[:32])))
+    return Record(
+        name=token.name, network=token.network, psk=token.psk, certificate=reply.certificate,
+        revocations=reply.revocations, addresses=addresses,
+    )  # fmt: skip
+
+
+def _fenced(target: Target, token: Token) -> NotAMember:
+    if not token.psk:
+        return NotAMember(
+            f"What answers at {target.endpoint} ended the connection at once. The token is for a "
+            f"public network, {token.name}, without a pre-shared key; a private network answers "
+            "so. Ask the network's owner for a new token."
+        )
+    return NotAMember(
+        f"What answers at {target.endpoint} does not have the pre-shared key of the network "
+        f"{token.name}: the token is out of date, or another program listens there now. Ask the "
+        "network's owner for a new token."
+    )
+
+
+def _silent(address: str, token: Token, seconds: float) -> AiplatError:
+    return NoPeer(
+        f"Nobody answered at {address} within {seconds:g} s as a member of the network "
+        f"{token.name}. The owner's node must run and be reached to join; or it has another "
+        "pre-shared key now, and the token is out of date."
+    )
+
+
+# -- the member's side ---------------------------------------------------------------------------
+
+
+class JoinDoor:
+    """Answers newcomers (`Host.handle`).
+
+    Arguments:
+        membership: this node's.
+        metrics: where hits of bounds are counted.
+        addresses: gives where members are reached, complete multiaddrs, best first.
+    """
+
+    def __init__(
+        self,
+        membership: Membership,
+        metrics: Metrics,
+        addresses: Callable[[], tuple[str, ...]] = lambda: (),
+    ) -> None:
+        self._addresses = addresses
+        self._membership = membership
+        self._metrics = metrics
+        self._under_way = 0
+
+    async def accept(self, pipe: StreamPipe, peer: PeerId, address: str) -> None:
+        """Take a stream that a newcomer opened; stays until it is answered."""
+        if self._under_way >= MAX_AT_ONCE:
+            self._metrics.bound_hits.labels(bound="joins").inc()
+            await pipe.reset()
+            return
+        self._under_way += 1
+        try:
+            with trio.move_on_after(SECONDS):
+                await self._answer(pipe, peer)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, pipe: StreamPipe, peer: PeerId) -> None:
+        try:
+            ask = _ASK.decode(await _read(pipe))
+            reply = self._decide(ask, peer)
+        except (EOFError, msgspec.MsgspecError):
+            await pipe.reset()
+            return
+        except MuxedStreamError:
+            return  # it left
+        except AiplatError as refusal:
+            reply = JoinReply(failed=Failed.of(refusal))
+        with contextlib.suppress(Exception):  # of libp2p's many kinds: the newcomer left
+            await _write(pipe, msgspec.msgpack.encode(reply))
+            await pipe.finish()
+            while await pipe.read():  # until it has it, and closes
+                pass
+
+    def _decide(self, ask: JoinAsk, peer: PeerId) -> JoinReply:
+        record = self._membership.record
+        if record is None:
+            raise NotAMember("The node belongs to no network that could be joined.")
+        if peer in self._membership.blocked:
+            raise NotAMember("The node blocks this peer.")
+        owner = owner_of(self._membership)
+        if owner is None:
+            raise NotAMember(
+                f"The node is a member of the network {record.name}, but only the owner's node "
+                "can let others in. Ask the owner for a token with its address."
+            )
+        certificate = owner.grant(ask.voucher, peer)
+        return JoinReply(certificate, record.revocations, self._addresses()[:32])
+
+
+# -- frames --------------------------------------------------------------------------------------
+
+
+async def _write(pipe: StreamPipe, body: bytes) -> None:
+    data = len(body).to_bytes(4, "big") + body
+    for start in range(0, len(data), 60_000):
+        with trio.CancelScope(shield=True):  # a write that is cut half-way breaks the connection
+            await pipe.write(data[start : start + 60_000])
+        await trio.lowlevel.checkpoint()
+
+
+async def _read(pipe: StreamPipe) -> bytes:
+    data = bytearray()
+    while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
+        if len(data) >= 4 and int.from_bytes(data[:4], "big") > MAX_FRAME:
+            raise EOFError
+        some = await pipe.read()
+        if not some:
+            raise EOFError
+        data += some
+    return bytes(data[4 : 4 + int.from_bytes(data[:4], "big")])
+
+
+__all__ = ["PROTOCOL", "JoinDoor", "join"]
