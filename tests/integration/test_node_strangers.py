@@ -20,6 +20,7 @@ from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
 from libp2p.security.secio import transport as secio
 
+from aiplat.node.addresses import Endpoint, parse_target
 from aiplat.node.host import bind_all, open_host
 from aiplat.node.identity import Identity
 from aiplat.node.pipe import socket_of
@@ -55,14 +56,14 @@ async def test_an_exception_in_a_stream_handler_ends_only_the_stream() -> None:
     async def explode(*_: object) -> None:
         raise RuntimeError("in a handler")
 
-    sockets = await bind_all(QUICK)
+    sockets = await bind_all([Endpoint("127.0.0.1", 0)])
     identity = Identity.generate()
     with trio.fail_after(20):
         async with open_host(identity, QUICK, Metrics(), sockets) as host:
             host.serve(explode)
             a = stranger()
             async with listening(a):
-                node_id = await connect(a, host.addresses[0])
+                node_id = await connect(a, f"{next(iter(sockets))}/p2p/{identity.peer_id}")
                 for _ in range(3):
                     with contextlib.suppress(StreamFailure):  # it may end before it is agreed on
                         await until_ended(await a.new_stream(node_id, [PROTOCOL_ID]))
@@ -221,7 +222,7 @@ async def test_two_nodes_with_one_key_are_told() -> None:
     async with running(a, twin):
         assert twin.node._host is not None
         target = a.node.addresses[0]
-        twin.node._not_self = lambda target: target  # type: ignore[method-assign]
+        twin.node._target = parse_target  # type: ignore[method-assign]
         with pytest.raises(Exception, match="must not share one home"):
             await twin.node.reach(target)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
@@ -21,7 +21,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no typ
 
 from aiplat.domain.errors import ConfigError
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import Endpoint, parse_listen
+from aiplat.node.addresses import Endpoint
 from aiplat.node.identity import Identity
 from aiplat.node.mends import mend_libp2p
 from aiplat.node.pipe import StreamPipe
@@ -48,8 +48,7 @@ class NotOurs(Exception):
 class Host:
     """A running host. Open it with `open_host`."""
 
-    def __init__(self, swarm: Guarded, settings: NodeSettings, addresses: list[str]) -> None:
-        self.addresses = tuple(addresses)
+    def __init__(self, swarm: Guarded, settings: NodeSettings) -> None:
         self._swarm = swarm
         self._settings = settings
         self._host = BasicHost(swarm)
@@ -153,13 +152,12 @@ class Host:
             return None
 
 
-async def bind_all(settings: NodeSettings) -> dict[str, trio.SocketListener]:
-    """Bind every address that the settings name.
+async def bind_all(endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
+    """Bind every one of these places.
 
     Raises:
         ConfigError: one cannot be listened on.
     """
-    endpoints = [parse_listen(address) for address in settings.listen]
     try:
         return await bind(endpoints)
     except OSError as fault:
@@ -183,7 +181,7 @@ async def open_host(
     """
     mend_libp2p()
     swarm = Guarded(identity, settings, metrics, sockets, psk)
-    host = Host(swarm, settings, [f"{address}/p2p/{identity.peer_id}" for address in sockets])
+    host = Host(swarm, settings)
     try:
         async with host.running([Multiaddr(address) for address in sockets]):
             try:

@@ -56,8 +56,13 @@ class KnownPeers:
     def worked(self, address: str) -> None:
         """Move an address to the front; an older one of the same peer goes."""
         if self._addresses[:1] != [address]:
-            peer = parse_target(address).peer
-            self._put([address, *(a for a in self._addresses if parse_target(a).peer != peer)])
+            peer = parse_target(address, beyond=True).peer
+            self._put(
+                [
+                    address,
+                    *(a for a in self._addresses if parse_target(a, beyond=True).peer != peer),
+                ]
+            )
 
     def forget(self, address: str) -> None:
         """Keep it no more."""
@@ -129,7 +134,7 @@ def _set_aside(path: Path, why: str) -> None:
 
 def _is_address(address: str) -> bool:
     try:
-        parse_target(address)
+        parse_target(address, beyond=True)
     except NoPeer:
         return False
     return True

@@ -70,7 +70,7 @@ class Meeting:
         self._metrics = metrics
         self._standing = standing
         self._membership = membership
-        self._attempts: dict[PeerId, _Attempt] = {}
+        self._attempts: dict[Target, _Attempt] = {}
         self._host: Host | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -92,18 +92,18 @@ class Meeting:
             NotReady: the node does not run.
         """
         while (channel := self._standing.live(target.peer)) is None:
-            attempt = self._attempts.get(target.peer) or self._start(target)
+            attempt = self._attempts.get(target) or self._start(target)
             await attempt.done.wait()
             if attempt.channel is not None:
                 return attempt.channel
-            if attempt.target == target:
+            if self._standing.live(target.peer) is None:
                 raise NoPeer(str(attempt.error))
         return channel
 
     def _start(self, target: Target) -> _Attempt:
         if self._nursery is None:
             raise NotReady("The node does not run yet, or no more.")
-        attempt = self._attempts[target.peer] = _Attempt(target)
+        attempt = self._attempts[target] = _Attempt(target)
         self._nursery.start_soon(self._try, attempt)
         return attempt
 
@@ -118,7 +118,7 @@ class Meeting:
             attempt.error = no_peer(target, fault)
             log.debug("a dial failed", extra={"address": target.text, "fault": repr(fault)})
         finally:
-            del self._attempts[target.peer]
+            del self._attempts[target]
             attempt.done.set()
 
     async def _dial(self, target: Target) -> Channel:
@@ -131,6 +131,9 @@ class Meeting:
                 "(max_channels)."
             )
         pipe = await host.open(target.endpoint, target.peer)
+        if (other := self._standing.live(target.peer)) is not None:
+            pipe.abort()  # another address of the same peer was quicker
+            return other
         machine = self._machine(initiator=True)
         try:
             early = await offer(pipe, machine, self._settings.handshake_seconds)
@@ -199,11 +202,11 @@ class Meeting:
         await channel.wait_ended()
 
     async def _decide(self, peer: PeerId, hello: Hello) -> Goodbye | None:
-        ours = self._attempts.get(peer)
-        if ours is not None and self._us < peer:
+        if self._us < peer:
             # Both dial at once, and ours would stay: see what becomes of it first.
             with trio.move_on_after(SETTLE_SECONDS):
-                await ours.done.wait()
+                for ours in [a for a in self._attempts.values() if a.target.peer == peer]:
+                    await ours.done.wait()
         if not self._standing.would_stand(peer, hello):
             return Goodbye("duplicate", "There is a channel between us already.")
         if self._standing.live(peer) is None and self._is_full():

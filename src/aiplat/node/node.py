@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import trio
 
-from aiplat.domain.errors import NoPeer
+from aiplat.domain.errors import ConfigError, NoPeer
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
@@ -18,8 +18,10 @@ from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
 from aiplat.node.keeping import Keeper, Wanted
 from aiplat.node.known import KnownPeers
+from aiplat.node.listening import PortMemory, announced, where_to_listen
 from aiplat.node.meeting import Admit, Meeting
 from aiplat.node.membership.membership import Membership
+from aiplat.node.membership.service import MembershipService
 from aiplat.node.services import Service
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import OnChannel, Standing
@@ -42,6 +44,7 @@ class Node:
         known_peers_path: where addresses are kept for next time; None keeps none.
         incarnation: grows with each start; the time of this one when not given.
         membership: the network that it belongs to; none when not given.
+        port_path: where the port is kept for next time; None keeps none.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Node:
         *,
         incarnation: int | None = None,
         membership: Membership | None = None,
+        port_path: Path | None = None,
     ) -> None:
         self.peer_id: PeerId = identity.peer_id
         self.addresses: tuple[str, ...] = ()
@@ -70,9 +74,16 @@ class Node:
         self._services: list[Service] = []
         self._standing = Standing(self.peer_id, self._services)
         self.membership = membership or Membership()
+        self.members = MembershipService(
+            self.membership, metrics, lambda: self._standing.channels, self.gateway_addresses
+        )
+        self._services.append(self.members)
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )
+        self._port = PortMemory(port_path)
+        self._renewed = trio.Event()
+        self._listens = trio.Event()
         self._known = KnownPeers(known_peers_path, settings.max_known_peers)
         self._keepers: dict[str, Keeper] = {}
         self._host: Host | None = None
@@ -125,36 +136,70 @@ class Node:
         """
         self._standing.on_channel = on_channel
         self._meeting.admit = admit
-        sockets = await bind_all(self._settings)
-        endpoints = [parse_listen(address) for address in sockets]
+        sockets = await self._bind_first()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._known.run)
             while True:
-                await self._live(sockets, task_status)
-                log.error("the libp2p host ended by itself and is started again")
+                self._listens_at(sockets)
+                if not await self._live(sockets, task_status):
+                    log.error("the libp2p host ended by itself and is started again")
+                    await trio.sleep(self._settings.reconnect_min_seconds)
                 task_status = trio.TASK_STATUS_IGNORED
-                sockets = await self._bind_again(endpoints)
+                sockets = await self._bind_again(self._endpoints())
+
+    async def _bind_first(self) -> dict[str, trio.SocketListener]:
+        """Bind, on the port of the last life if it is free and none was asked for."""
+        remembered = self._port.port
+        try:
+            return await bind_all(self._endpoints())
+        except ConfigError:
+            self._port.forget()
+            if not remembered or self._endpoints()[0].port:
+                raise
+            log.warning("the port %d of the last time is taken: another is used", remembered)
+            return await bind_all(self._endpoints())
+
+    async def rejoin(self) -> None:
+        """Take up another membership: a new host in the place of the old, on the same port.
+
+        Every channel ends. Comes back when it listens again.
+        """
+        if self._host is None:
+            return
+        self._listens = trio.Event()
+        self._renewed.set()
+        await self._listens.wait()
+
+    def _endpoints(self) -> list[Endpoint]:
+        in_network = self.membership.record is not None
+        return where_to_listen(self._settings.listen, in_network=in_network, port=self._port.port)
+
+    def _listens_at(self, sockets: Mapping[str, object]) -> None:
+        endpoints = [parse_listen(address, beyond=True) for address in sockets]
+        self.addresses = announced(endpoints, self.peer_id)
+        if endpoints:
+            self._port.keep(endpoints[0].port)
 
     async def _bind_again(self, endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
         """Listen where it did before; who took a port in between may leave it again."""
         pause = self._settings.reconnect_min_seconds
         while True:
-            await trio.sleep(pause)
-            pause = min(pause * 2, self._settings.reconnect_max_seconds)
             try:
                 return await bind(endpoints)
             except OSError as fault:
                 where, why = fault.filename, fault.strerror
                 log.error("cannot listen on %s (%s); next try in %g s", where, why, pause)
+            await trio.sleep(pause)
+            pause = min(pause * 2, self._settings.reconnect_max_seconds)
 
     async def _live(
         self, sockets: dict[str, trio.SocketListener], task_status: trio.TaskStatus[None]
-    ) -> None:
-        """One life of the host, and of the channels over it; comes back when it died."""
+    ) -> bool:
+        """One life of the host, and of the channels over it; tells whether its end was wanted."""
+        self._renewed = trio.Event()
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
             host: Host = await nursery.start(self._run_host, sockets, stop)
-            self.addresses = host.addresses
             self._host = host
             try:
                 async with trio.open_nursery() as self._nursery:
@@ -165,12 +210,20 @@ class Node:
                         self._nursery.start_soon(service.run, host)
                     log.debug("listening", extra={"addresses": self.addresses})
                     task_status.started()
-                    await host.wait_dead()
+                    self._listens.set()
+                    self._nursery.start_soon(self._end_with, host, self._nursery.cancel_scope)
+                    await self._renewed.wait()
                     self._nursery.cancel_scope.cancel()
             finally:
                 self._host = self._nursery = None
                 self._meeting.close()
                 stop.set()
+        return self._renewed.is_set()
+
+    @staticmethod
+    async def _end_with(host: Host, scope: trio.CancelScope) -> None:
+        await host.wait_dead()
+        scope.cancel()
 
     async def _run_host(
         self,
@@ -197,7 +250,7 @@ class Node:
             NoPeer: says which step failed and what to do.
             NotReady: the node does not run.
         """
-        return await self._meeting.reach(self._not_self(parse_target(address)))
+        return await self._meeting.reach(self._target(address))
 
     def keep(self, address: str) -> None:
         """Stay connected to the peer at `address`, and remember it for next time.
@@ -205,7 +258,7 @@ class Node:
         Raises:
             NoPeer: the address cannot be one of a peer.
         """
-        target = self._not_self(parse_target(address))
+        target = self._target(address)
         if target.text in self._keepers:
             return
         if len(self._keepers) >= self._settings.max_known_peers and not self._make_room():
@@ -220,7 +273,7 @@ class Node:
 
     def forget(self, address: str) -> None:
         """Stay connected no more, and do not remember it. A live channel stays."""
-        text = parse_target(address).text
+        text = parse_target(address, beyond=True).text
         self._known.forget(text)
         keeper = self._keepers.pop(text, None)
         if keeper is not None:
@@ -250,7 +303,12 @@ class Node:
                 return True
         return False
 
-    def _not_self(self, target: Target) -> Target:
+    def gateway_addresses(self) -> tuple[str, ...]:
+        """Where this node and the gateways that it knows are reached, complete multiaddrs."""
+        return self.addresses
+
+    def _target(self, address: str) -> Target:
+        target = parse_target(address, beyond=self.membership.record is not None)
         if target.peer == self.peer_id:
             raise NoPeer(f"{target.text} is the address of this node itself.")
         return target

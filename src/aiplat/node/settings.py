@@ -23,10 +23,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[
         tuple[str, ...],
         Meta(
-            description="Multiaddrs to listen on; port 0 picks a free one. Loopback only.",
+            description="Multiaddrs to listen on; port 0 picks a free one. Left empty: every "
+            "interface for a node that is in a network, loopback for any other.",
             max_length=16,
         ),
-    ] = ("/ip4/127.0.0.1/tcp/0",)
+    ] = ()
     heartbeat_seconds: Annotated[
         Seconds, Meta(description="Time between two heartbeats on a channel.")
     ] = 1.0

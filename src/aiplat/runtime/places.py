@@ -58,6 +58,16 @@ class Places:
         return self.data / "peers.json"
 
     @property
+    def network(self) -> Path:
+        """The folder of the network that the node is in."""
+        return self.data / "network"
+
+    @property
+    def port(self) -> Path:
+        """The port that the node got, kept for its next start."""
+        return self.data / "port"
+
+    @property
     def token(self) -> Path:
         """The local token of the HTTP door: owner-only."""
         return self.state / "token"

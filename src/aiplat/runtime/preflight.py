@@ -6,6 +6,7 @@ from aiplat.config.loader import Loaded
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import listen_tcp, parse_bind
 from aiplat.node.addresses import parse_listen, parse_target
+from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.settings import NodeSettings
 from aiplat.runtime.lock import node_info
 from aiplat.runtime.options import ServeOptions
@@ -19,10 +20,11 @@ def preflight(options: ServeOptions, loaded: Loaded, places: Places) -> None:
     Raises:
         AiplatError: an address or a model's name is wrong, or the HTTP door's port is taken.
     """
+    in_network = NetworkFiles(places.network).record() is not None
     for address in options.listen or loaded[NodeSettings].listen:
-        parse_listen(address)
+        parse_listen(address, beyond=in_network)
     for address in options.peers:
-        parse_target(address)
+        parse_target(address, beyond=in_network)
     missing(models_of(options), places.cache)
     bind = options.http or loaded[HttpSettings].bind
     _, port = parse_bind(bind)

@@ -22,6 +22,8 @@ from aiplat.http.serving import serve_control, serve_public
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import PortInUse
 from aiplat.node.identity import load_or_create
+from aiplat.node.membership.files import NetworkFiles
+from aiplat.node.membership.membership import Membership
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
 from aiplat.roles.base import Role as RoleBase
@@ -116,9 +118,11 @@ class _House:
         settings = self._loaded[NodeSettings]
         if self._options.listen:
             settings = replace(settings, listen=self._options.listen)
+        identity = load_or_create(self._places.identity)
         return Node(
-            settings, load_or_create(self._places.identity), self._options.roles,
-            f"aiplat/{aiplat.__version__}", self._metrics, self._places.known_peers,
+            settings, identity, self._options.roles, f"aiplat/{aiplat.__version__}",
+            self._metrics, self._places.known_peers, port_path=self._places.port,
+            membership=Membership(NetworkFiles(self._places.network), identity.peer_id),
         )  # fmt: skip
 
     def _make_processor(self) -> Processor:
