@@ -14,6 +14,7 @@ from aiplat.domain.errors import ConfigError, NoPeer
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
+from aiplat.node.finding.finder import Finder
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
 from aiplat.node.keeping import Keeper, Wanted
@@ -77,7 +78,11 @@ class Node:
         self.members = MembershipService(
             self.membership, metrics, lambda: self._standing.channels, self.gateway_addresses
         )
-        self._services.append(self.members)
+        self.finding = Finder(
+            settings, self.membership, roles, lambda: self._standing.channels, self.keep,
+            lambda: self.wanted, lambda: self.addresses,
+        )  # fmt: skip
+        self._services += [self.members, self.finding]
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )
@@ -305,7 +310,8 @@ class Node:
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Where this node and the gateways that it knows are reached, complete multiaddrs."""
-        return self.addresses
+        told = [address for found in self.finding.gateways.values() for address in found[:4]]
+        return (*self.addresses, *told)
 
     def _target(self, address: str) -> Target:
         target = parse_target(address, beyond=self.membership.record is not None)

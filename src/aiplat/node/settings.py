@@ -81,6 +81,12 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_max_seconds: Annotated[Seconds, Meta(description="The longest of these pauses.")] = (
         5.0
     )
+    finding_seconds: Annotated[
+        Seconds, Meta(description="Between two looks for gateways of one's network.")
+    ] = 10.0
+    max_gateways: Annotated[
+        Count, Meta(description="Gateways of its network that a node stays connected to.")
+    ] = 8
     max_known_peers: Annotated[
         Count, Meta(description="Peers to stay connected to, and addresses kept for next time.")
     ] = 64
