@@ -47,7 +47,8 @@ class FakeIncoming(SimpleNamespace):
     """A request that came over a channel."""
 
     def __init__(self, submission: Submission) -> None:
-        super().__init__(submission=submission, events=[], asking=None)
+        super().__init__(submission=submission, events=[], asking=None,
+                         channel=SimpleNamespace(peer=PeerId("asker")))  # fmt: skip
 
     def deliver(self, event: object) -> None:
         self.events.append(event)

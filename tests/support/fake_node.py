@@ -10,7 +10,24 @@ from dataclasses import dataclass, field
 
 import trio
 
-from aiplat.control.messages import Access, ModelStatus, Status, Stop, Stopping
+from aiplat.control.messages import (
+    Access,
+    Done,
+    Explanation,
+    Invitation,
+    InviteRequest,
+    JoinRequest,
+    MemberList,
+    MemberStatus,
+    ModelStatus,
+    NetworkCreate,
+    PeerList,
+    PeerName,
+    PeerStatus,
+    Status,
+    Stop,
+    Stopping,
+)
 from aiplat.domain.answers import (
     AnswerEvent,
     AnswerSink,
@@ -186,6 +203,9 @@ class FakeNode:
         self.not_there: AiplatError | None = None
         self.lacking: tuple[str, ...] = ()
         self.stops: list[Stop] = []
+        self.orders: list[object] = []
+        self.listed: tuple[PeerStatus, ...] = ()
+        self.membership: tuple[MemberStatus, ...] = ()
         self.on_stop: Callable[[], None] = lambda: None
         self.offered: tuple[ModelStatus, ...] = (
             ModelStatus(name="echo", state="ready", processors=1, slots=4, context=4096),
@@ -227,6 +247,53 @@ class FakeNode:
         self.on_stop()
         self.stops.append(stop)
         return Stopping(stopping=True, pid=1)
+
+    # -- the network: what it was told, and an answer that says so ---------------------------
+
+    async def create_network(self, wish: NetworkCreate) -> Done:
+        return self._told(wish)
+
+    async def join_network(self, wish: JoinRequest) -> Done:
+        return self._told(wish)
+
+    async def leave_network(self) -> Done:
+        return self._told("leave")
+
+    def invite(self, wish: InviteRequest) -> Invitation:
+        self._told(wish)
+        return Invitation(
+            token="aiplat1-abc", network="lab", roles=wish.roles, expires=2_000_000_000,
+            uses=wish.uses,
+        )  # fmt: skip
+
+    def members(self) -> MemberList:
+        self._told("members")
+        return MemberList(network="lab", members=self.membership)
+
+    def revoke(self, peer: PeerName) -> Done:
+        return self._told(peer)
+
+    def peers(self) -> PeerList:
+        return PeerList(peers=self.listed)
+
+    def drain(self, peer: PeerName) -> Done:
+        return self._told(peer)
+
+    def block(self, peer: PeerName) -> Done:
+        return self._told(peer)
+
+    def unblock(self, peer: PeerName) -> Done:
+        return self._told(peer)
+
+    async def explain(self, request: str) -> Explanation:
+        self._told(request)
+        return Explanation(request=request, model="echo", gateway=PEER, state="finished")
+
+    def _told(self, what: object) -> Done:
+        if self.not_there is not None:
+            raise self.not_there
+        self.orders.append(what)
+        return Done(message=f"Done: {type(what).__name__}.", peer_id=PEER)
 
 
 @dataclass

@@ -18,9 +18,19 @@ from aiplat.control.messages import (
     Accepted,
     Access,
     Ask,
+    Done,
     ErrorReply,
+    Explanation,
+    Invitation,
+    InviteRequest,
+    JoinRequest,
+    MemberList,
     ModelList,
     ModelStatus,
+    NetworkCreate,
+    PeerList,
+    PeerName,
+    RequestName,
     Status,
     Stop,
     Stopping,
@@ -43,6 +53,8 @@ _SLACK = 5.0
 _SILENCE = 4.0
 """Seconds for what a node answers by itself, from memory: one that takes longer is frozen."""
 _ASKING_OTHERS = 15.0
+_CHANGING = 90.0
+"""Joining asks at up to eight addresses, each with its own deadline."""
 """Seconds for what it may ask another node for; it gives up before (`http.call_seconds`)."""
 
 
@@ -104,6 +116,58 @@ class ControlClient:
     def stop(self, stop: Stop) -> Stopping:
         """End it, as `stop` says."""
         return self._call("POST", "/control/stop", Stopping, msgspec.json.encode(stop))
+
+    def create_network(self, wish: NetworkCreate) -> Done:
+        """Make a network; comes back when the node listens again."""
+        return self._tell("/control/network/create", wish, seconds=_CHANGING)
+
+    def join_network(self, wish: JoinRequest) -> Done:
+        """Join a network; comes back when the node listens again."""
+        return self._tell("/control/network/join", wish, seconds=_CHANGING)
+
+    def leave_network(self) -> Done:
+        """Belong to no network any more."""
+        return self._tell("/control/network/leave", None, seconds=_CHANGING)
+
+    def invite(self, wish: InviteRequest) -> Invitation:
+        """Make a token."""
+        body = msgspec.json.encode(wish)
+        return self._call("POST", "/control/network/invite", Invitation, body)
+
+    def members(self) -> MemberList:
+        """Everyone with a certificate."""
+        return self._call("GET", "/control/network/members", MemberList)
+
+    def revoke(self, peer: PeerName) -> Done:
+        """Take a member's certificate away."""
+        return self._tell("/control/network/revoke", peer)
+
+    def peers(self) -> PeerList:
+        """The peers that the node has, or wants, a channel to."""
+        return self._call("GET", "/control/peers", PeerList)
+
+    def drain(self, peer: PeerName) -> Done:
+        """Place no more on a processor; with an empty name, take no more requests at all."""
+        return self._tell("/control/drain", peer)
+
+    def block(self, peer: PeerName) -> Done:
+        """Shut a peer out."""
+        return self._tell("/control/block", peer)
+
+    def unblock(self, peer: PeerName) -> Done:
+        """Let a peer in again."""
+        return self._tell("/control/unblock", peer)
+
+    def explain(self, request: str) -> Explanation:
+        """Why a request went where it went."""
+        seconds = max(self._timeout, _ASKING_OTHERS)
+        body = msgspec.json.encode(RequestName(request=request))
+        return self._call("POST", "/control/explain", Explanation, body, seconds=seconds)
+
+    def _tell(
+        self, path: str, body: msgspec.Struct | None, *, seconds: float | None = None
+    ) -> Done:
+        return self._call("POST", path, Done, msgspec.json.encode(body or {}), seconds=seconds)
 
     def ask(self, ask: Ask) -> Iterator[Event]:
         """Ask a prompt; gives `Accepted`, then events up to `Finished`.

@@ -226,6 +226,12 @@ class PeerName(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer: str
 
 
+class RequestName(msgspec.Struct, frozen=True, kw_only=True):
+    """A request by the name that it has on every hop."""
+
+    request: str
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What was done, in a sentence for a person; `peer_id` says to whom."""
 

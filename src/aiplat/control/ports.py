@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aiplat.control.messages import Access, ModelStatus, Status, Stop, Stopping
+from aiplat.control.messages import (
+    Access,
+    Done,
+    Explanation,
+    Invitation,
+    InviteRequest,
+    JoinRequest,
+    MemberList,
+    ModelStatus,
+    NetworkCreate,
+    PeerList,
+    PeerName,
+    Status,
+    Stop,
+    Stopping,
+)
 from aiplat.domain.answers import Inference
 
 
@@ -40,3 +55,38 @@ class NodeOperations(Protocol):
 
     def stop(self, stop: Stop) -> Stopping:
         """Begin to end the node, as asked."""
+
+    # -- the network. All raise AiplatError. -----------------------------------------------------
+
+    async def create_network(self, wish: NetworkCreate) -> Done:
+        """Make a network, and take it up: comes back when the node listens again."""
+
+    async def join_network(self, wish: JoinRequest) -> Done:
+        """Join the network of a token, and take it up."""
+
+    async def leave_network(self) -> Done:
+        """Belong to no network any more."""
+
+    def invite(self, wish: InviteRequest) -> Invitation:
+        """Make a token, on the owner's node."""
+
+    def members(self) -> MemberList:
+        """Everyone with a certificate, on the owner's node."""
+
+    def revoke(self, peer: PeerName) -> Done:
+        """Take a member's certificate away, on the owner's node."""
+
+    def peers(self) -> PeerList:
+        """The peers that this node has, or wants, a channel to."""
+
+    def drain(self, peer: PeerName) -> Done:
+        """Place no more on a processor; with an empty name, take no more requests at all."""
+
+    def block(self, peer: PeerName) -> Done:
+        """Shut a peer out."""
+
+    def unblock(self, peer: PeerName) -> Done:
+        """Let a peer in again."""
+
+    async def explain(self, request: str) -> Explanation:
+        """Why a request went where it went."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import msgspec
 
@@ -11,17 +10,16 @@ from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelList, Stop
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
 from aiplat.domain.chat import Generate
-from aiplat.domain.errors import AiplatError, InvalidRequest, clip
+from aiplat.domain.errors import AiplatError
 from aiplat.http.answers import Answers, begin_stream, next_batch
 from aiplat.http.asgi import App, Request
 from aiplat.http.errors import HttpError, Problem
+from aiplat.http.network import NetworkControl
 from aiplat.http.openai_api.models import models_within
-from aiplat.http.reading import read_json
+from aiplat.http.reading import decode, read_json
 from aiplat.http.routing import Route, Router
 from aiplat.http.settings import HttpSettings
 from aiplat.roles.answering import Answer
-
-Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 
 _COMMENT = b": waiting\n\n"
 
@@ -34,12 +32,24 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
         settings: bounds.
     """
     control = Control(operations, settings)
+    network = NetworkControl(operations, settings)
     routes = [
         Route("/control/status", {"GET": control.status}),
         Route("/control/models", {"GET": control.models}),
         Route("/control/access", {"GET": control.access}),
         Route("/control/ask", {"POST": control.ask}),
         Route("/control/stop", {"POST": control.stop}),
+        Route("/control/peers", {"GET": network.peers}),
+        Route("/control/drain", {"POST": network.drain}),
+        Route("/control/block", {"POST": network.block}),
+        Route("/control/unblock", {"POST": network.unblock}),
+        Route("/control/explain", {"POST": network.explain}),
+        Route("/control/network/create", {"POST": network.create}),
+        Route("/control/network/join", {"POST": network.join}),
+        Route("/control/network/leave", {"POST": network.leave}),
+        Route("/control/network/invite", {"POST": network.invite}),
+        Route("/control/network/members", {"GET": network.members}),
+        Route("/control/network/revoke", {"POST": network.revoke}),
     ]
     return Router(
         routes,
@@ -81,18 +91,19 @@ class Control:
 
     async def stop(self, request: Request) -> None:
         """Begin to end the node."""
-        stop = _decode(await read_json(request, self._settings), Stop)
+        stop = decode(await read_json(request, self._settings), Stop)
         await request.reply(200, msgspec.json.encode(self._operations.stop(stop)))
 
     async def ask(self, request: Request) -> None:
         """Give an answer as events."""
-        ask = _decode(await read_json(request, self._settings), Ask)
+        ask = decode(await read_json(request, self._settings), Ask)
         submission = Submission(
             id=request.id,
             to="gateway",
             work=Generate(ask.messages, ask.sampling),
             model=ask.model,
             deadline_ms=ask.deadline_ms,
+            privacy=ask.privacy,
         )
 
         async def work(answer: Answer) -> None:
@@ -143,12 +154,3 @@ def _event(message: AnswerEvent | Accepted) -> bytes:
     """One server-sent event, named by the message's tag."""
     name = str(message.__struct_config__.tag).encode()
     return b"event: " + name + b"\ndata: " + msgspec.json.encode(message) + b"\n\n"
-
-
-def _decode(body: bytes, wanted: type[Wanted]) -> Wanted:
-    try:
-        return msgspec.json.decode(body or b"{}", type=wanted)
-    except RecursionError:
-        raise InvalidRequest("The body's JSON is nested too deeply.") from None
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidRequest(f"The body does not fit: {clip(str(error), 200)}.") from None

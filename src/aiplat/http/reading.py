@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from aiplat.domain.errors import InvalidRequest, clip
 from aiplat.http.asgi import Request
 from aiplat.http.errors import WrongMediaType
 from aiplat.http.settings import HttpSettings
+
+Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 
 _HUGE = 2**64
 
@@ -155,3 +158,17 @@ class Fields:
         if not isinstance(value, dict):
             raise self.wrong(name, "an object")
         return Fields(value, self.path(name))
+
+
+def decode(body: bytes, wanted: type[Wanted]) -> Wanted:
+    """A JSON body as a struct; an empty one stands for no fields.
+
+    Raises:
+        InvalidRequest: it does not fit.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=wanted)
+    except RecursionError:
+        raise InvalidRequest("The body's JSON is nested too deeply.") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InvalidRequest(f"The body does not fit: {clip(str(error), 200)}.") from None

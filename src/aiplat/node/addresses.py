@@ -88,6 +88,18 @@ def parse_target(address: str, *, beyond: bool = False) -> Target:
     return Target(endpoint, peer)
 
 
+def parse_peer(text: str) -> PeerId:
+    """Read a whole peer id.
+
+    Raises:
+        NoPeer: it is none.
+    """
+    peer = _peer([("p2p", text.strip())])
+    if peer is None:
+        raise NoPeer(f"{clip(text)!r} is no peer id. One looks like 12D3KooW…")
+    return peer
+
+
 def parse_listen(address: str, *, beyond: bool = False) -> Endpoint:
     """Read an address to listen on.
 

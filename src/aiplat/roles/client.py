@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
-from aiplat.control.messages import ModelStatus
-from aiplat.domain.answers import Inference
-from aiplat.domain.errors import AiplatError, NoPeer
+from aiplat.control.messages import Explanation, ModelStatus
+from aiplat.domain.answers import AnswerSink, Asking, Inference, Submission
+from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.roaming import Roaming, refuse_if_private
 from aiplat.roles.settings import ClientSettings
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
     from aiplat.node.node import Node
 
+MAX_REMEMBERED = 10_000
+WATCH_SECONDS = 0.5
+_EXPLANATION = msgspec.msgpack.Decoder(Explanation)
 _MODELS = msgspec.msgpack.Decoder(tuple[ModelStatus, ...])
 
 
@@ -33,6 +38,11 @@ class RemoteGateway(Counted):
         self.channel = channel
         self.draining = False
 
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Ask it, unless the request may not leave this machine."""
+        refuse_if_private(submission)
+        return super().submit(submission, sink)
+
 
 class Client(Role):
     """The client role of a node.
@@ -42,10 +52,19 @@ class Client(Role):
 
     Arguments:
         local: the gateway of the same node, if it has that role.
+        now: the clock, in seconds.
     """
 
-    def __init__(self, settings: ClientSettings, local: Gateway | None = None) -> None:
+    def __init__(
+        self,
+        settings: ClientSettings,
+        local: Gateway | None = None,
+        now: Callable[[], float] = trio.current_time,
+    ) -> None:
         self._settings = settings
+        self._now = now
+        self._roaming: set[Roaming] = set()
+        self._asked: OrderedDict[str, PeerId] = OrderedDict()
         self._local = local
         self._gateways: dict[PeerId, RemoteGateway] = {}
         self._arrived = trio.Event()
@@ -84,7 +103,71 @@ class Client(Role):
             return await self._exactly(node, peer)
         if self._local is not None:
             return self._local
-        return await self._nearest(node)
+        await self._nearest(node)
+        return self
+
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Ask the nearest gateway, and another if it goes before the first token (`Inference`).
+
+        Raises:
+            AiplatError: there is none, or it refused.
+        """
+        gateway = self._best([])
+        if gateway is None:
+            raise NoPeer(_nobody([]))
+        roaming = Roaming(submission, sink, self._best, self._now, self._ended)
+        roaming.begin(gateway)
+        self._roaming.add(roaming)
+        self._remember(roaming)
+        return roaming
+
+    def _ended(self, roaming: Roaming) -> None:
+        self._roaming.discard(roaming)
+        self._remember(roaming)
+
+    def _remember(self, roaming: Roaming) -> None:
+        """Who was asked last can explain it."""
+        self._asked[roaming.submission.id] = roaming.tried[-1]
+        if len(self._asked) > MAX_REMEMBERED:
+            self._asked.popitem(last=False)
+
+    def _best(self, tried: list[PeerId]) -> RemoteGateway | None:
+        live = [
+            g for peer, g in self._gateways.items() if peer not in tried and not g.channel.is_ended
+        ]
+        return min(live, key=_distance, default=None)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Watch the requests that other nodes' gateways have."""
+        task_status.started()
+        while True:
+            await trio.sleep(WATCH_SECONDS)
+            for roaming in list(self._roaming):
+                roaming.look(self._settings.silence_seconds)
+
+    async def explain(self, request: str) -> Explanation:
+        """Why a request of this node's went where it went: its gateway tells.
+
+        Raises:
+            AiplatError: no gateway that is connected was asked it.
+        """
+        gateway = self._gateways.get(self._asked.get(request, PeerId("")))
+        if gateway is None:
+            raise InvalidRequest(
+                f"No gateway that is connected was asked the request {clip(request)!r} by this "
+                "node, since its start.",
+                param="request",
+            )
+        call = Call("explain", msgspec.Raw(msgspec.msgpack.encode(request)))
+        reply = await gateway.channel.call(call, self._settings.call_seconds)
+        if reply.failed is not None:
+            raise reply.failed.error()
+        try:
+            return _EXPLANATION.decode(reply.body)
+        except msgspec.MsgspecError as fault:
+            raise NoPeer(
+                f"The gateway {short(gateway.channel.peer)} gave what cannot be read: {fault}."
+            ) from None
 
     async def _exactly(self, node: Node, peer: str) -> Inference:
         channel = await node.reach(peer)
@@ -115,10 +198,7 @@ class Client(Role):
         live = [g for g in self._gateways.values() if not g.channel.is_ended]
         if not live:
             raise NoPeer(_nobody([wanted.note for wanted in node.wanted if wanted.note]))
-        return min(
-            live,
-            key=lambda gateway: (gateway.draining, gateway.channel.latency or 0.0),
-        )
+        return min(live, key=_distance)
 
     async def models(self, node: Node) -> tuple[ModelStatus, ...]:
         """The models that a request may name.
@@ -159,6 +239,10 @@ class Client(Role):
         if gateway is not None and gateway.channel is channel:
             del self._gateways[channel.peer]
             self._arrived = trio.Event()
+
+
+def _distance(gateway: RemoteGateway) -> tuple[bool, float]:
+    return (gateway.draining, gateway.channel.latency or 0.0)
 
 
 def _nobody(notes: list[str]) -> str:

@@ -24,9 +24,29 @@ from aiplat.domain.answers import (
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, ProcessorLost
 from aiplat.domain.ids import PeerId, short
 from aiplat.domain.usage import Timings, Usage
+from aiplat.roles.breaker import Breaker
+from aiplat.roles.reasons import Kept
 from aiplat.roles.settings import GatewaySettings
 
 Now = Callable[[], float]
+
+FEW_TOKENS = 8
+"""With fewer the speed of an answer is chance."""
+
+
+class Attempt:
+    """The sink of one try on one processor (`AnswerSink`)."""
+
+    __slots__ = ("_forwarding", "is_over")
+
+    def __init__(self, forwarding: Forwarding) -> None:
+        self._forwarding = forwarding
+        self.is_over = False
+
+    def deliver(self, event: AnswerEvent) -> None:
+        """Hand it on, unless another processor was tried since."""
+        if not self.is_over:
+            self._forwarding.deliver(event)
 
 
 class Forwarding:
@@ -39,6 +59,8 @@ class Forwarding:
         settings: the stages' deadlines.
         now: the clock, in seconds.
         on_end: called once, when the end was said.
+        on_failed: told of a failure before the first token; True when it is tried elsewhere.
+        asker: the peer that asked; None for this node's own faces.
     """
 
     def __init__(
@@ -50,6 +72,8 @@ class Forwarding:
         settings: GatewaySettings,
         now: Now,
         on_end: Callable[[Forwarding, Finished | Failed], None],
+        on_failed: Callable[[Forwarding, Failed], bool] = lambda forwarding, failed: False,
+        asker: PeerId | None = None,
     ) -> None:
         self.submission = submission
         self.processor: PeerId | None = None
@@ -60,6 +84,14 @@ class Forwarding:
         self.arrived = now()
         self.placed_at: float | None = None
         self.first_token_at: float | None = None
+        self.asker = asker
+        self.tried: list[PeerId] = []
+        self.last_failure: Failed | None = None
+        self.kept: Kept | None = None
+        self._attempt = Attempt(self)
+        self._held: Started | None = None
+        self._breaker: Breaker | None = None
+        self._on_failed = on_failed
         self._sink = sink
         self._upstream: Asking | None = None
         self._release: Callable[[], None] = lambda: None
@@ -67,7 +99,7 @@ class Forwarding:
         self._settings = settings
         self._now = now
         self._on_end = on_end
-        self._last_token_at = 0.0
+        self._last_token_at = self._progress_at = 0.0
         self._owed_credit = 0
         self._cancelled_at: float | None = None
 
@@ -78,15 +110,62 @@ class Forwarding:
         """Whether a processor has it."""
         return self.placed_at is not None
 
+    def attempt(self) -> Attempt:
+        """The sink for the next processor; what an earlier one still says is dropped."""
+        self._attempt.is_over = True
+        self._attempt = Attempt(self)
+        return self._attempt
+
     def placed(
-        self, processor: PeerId, model: str, asking: Asking, release: Callable[[], None]
+        self,
+        processor: PeerId,
+        model: str,
+        asking: Asking,
+        release: Callable[[], None],
+        breaker: Breaker | None = None,
     ) -> None:
         """A processor took it, for that model; `release` gives its place there back at the end."""
         self.processor = processor
+        self.tried.append(processor)
+        self._breaker = breaker
         self._release = release
         self.model = model
         self.placed_at = self._now()
         self._upstream = asking
+
+    def may_retry(self, failed: Failed) -> bool:
+        """Whether another processor may be tried: nothing was said yet, and it may go better."""
+        return (
+            failed.recoverable
+            and self.is_placed
+            and self.first_token_at is None
+            and self._cancelled_at is None
+            and len(self.tried) < self._settings.attempts
+        )
+
+    def retry(self, failed: Failed) -> bool:
+        """Let go of the processor, if it is tried elsewhere."""
+        if not self.may_retry(failed) or not self._on_failed(self, failed):
+            return False
+        upstream = self._upstream
+        self._attempt.is_over = True
+        self._blame(failed)
+        self._release()
+        self._release = lambda: None
+        self.last_failure = failed
+        self.processor = self.placed_at = self.started = self._held = self._upstream = None
+        if upstream is not None:
+            upstream.cancel()  # it may be at it still
+        return True
+
+    def _blame(self, failed: Failed) -> None:
+        """The processor rests, unless it only had no room."""
+        if self._breaker is not None:
+            if failed.recoverable and failed.code not in ("overloaded", "shutting_down"):
+                self._breaker.failed(self._now())
+            else:
+                self._breaker.gave_up(self._now())
+            self._breaker = None
 
     def milliseconds_left(self) -> int:
         """Of the whole deadline, from now."""
@@ -108,20 +187,35 @@ class Forwarding:
             self._delta(event)
         elif type(event) is Started:
             self.started = event
-            who = {"processor": self.processor or "", "gateway": self._gateway}
-            self._sink.deliver(msgspec.structs.replace(event, **who))
+            # Held until the first token: until then another processor may take its place.
+            self._held = event
         elif type(event) is Finished:
+            self._say_started()
             self._finish(event)
         elif type(event) is Failed:
+            if self.retry(event):
+                return
+            self._say_started()
+            self._blame(event)
             self._end(msgspec.structs.replace(event, usage=self._usage()))
         else:
             self._sink.deliver(event)
+
+    def _say_started(self) -> None:
+        if self._held is not None:
+            started, self._held = self._held, None
+            who = {"processor": self.processor or "", "gateway": self._gateway}
+            self._sink.deliver(msgspec.structs.replace(started, **who))
 
     def _delta(self, delta: Delta) -> None:
         now = self._now()
         if self.first_token_at is None:
             self.first_token_at = now
-        self._last_token_at = now
+            self._say_started()
+            if self._breaker is not None:
+                self._breaker.succeeded()
+                self._breaker = None
+        self._last_token_at = self._progress_at = now
         self._owed_credit += delta.cost
         self.ids.extend(delta.ids)
         self._sink.deliver(delta)
@@ -133,6 +227,13 @@ class Forwarding:
             count = len(self.ids) if exact else finished.usage.completion_tokens
             usage = Usage(finished.usage.prompt_tokens, count, finished.usage.cached_tokens, exact)
         self._end(msgspec.structs.replace(finished, usage=usage, timings=self.timings()))
+
+    @property
+    def tokens_per_second(self) -> float:
+        """The speed of the answer after its first token; 0 when there is too little to tell."""
+        if self.first_token_at is None or len(self.ids) < FEW_TOKENS:
+            return 0.0
+        return (len(self.ids) - 1) / max(1e-6, self._last_token_at - self.first_token_at)
 
     def _usage(self) -> Usage | None:
         if self.started is None:
@@ -152,6 +253,11 @@ class Forwarding:
 
     def _end(self, end: Finished | Failed) -> None:
         self.ended = True
+        if self._breaker is not None:
+            if isinstance(end, Finished) and end.reason != "cancelled":
+                self._breaker.succeeded()
+            else:
+                self._breaker.gave_up(self._now())
         self._release()
         try:
             self._sink.deliver(end)
@@ -164,7 +270,7 @@ class Forwarding:
         """Hand the reader's credit on to the processor."""
         self._owed_credit -= credit
         if self._upstream is not None and not self.ended:
-            self._last_token_at = self._now()
+            self._progress_at = self._now()
             self._upstream.accept(tokens, credit)
 
     def cancel(self) -> None:
@@ -209,10 +315,13 @@ class Forwarding:
             who = short(self.processor or "")
             return ProcessorLost(f"The processor {who} did not answer a cancel.")
         if self.first_token_at is None:
-            return self._over("the first token", self.placed_at, limits.first_token_seconds, now)
+            late = self._over("the first token", self.placed_at, limits.first_token_seconds, now)
+            if late is not None:
+                late.recoverable = True  # another processor may be quicker
+            return late
         if self._owed_credit >= self.submission.credit // 2:
             return None  # the reader is what is slow: the whole deadline holds alone
-        return self._over("the next token", self._last_token_at, limits.next_token_seconds, now)
+        return self._over("the next token", self._progress_at, limits.next_token_seconds, now)
 
     def _over(self, what: str, since: float, limit: float, now: float) -> AiplatError | None:
         if now - since < limit:

@@ -14,12 +14,22 @@ UNKNOWN_SPEED = 10.0
 
 
 class Candidate(NamedTuple):
-    """A live processor that offers the model. `in_flight` is what this gateway placed there."""
+    """A live processor that offers the model. `in_flight` is what this gateway placed there.
+
+    `measured` are the tokens a second of one answer as this gateway saw them lately; 0 before
+    the first. What a processor announces of itself counts only until then.
+    """
 
     peer: PeerId
     offer: ModelOffer
     in_flight: int
     latency: float = 0.0
+    measured: float = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Tokens a second that one answer gets."""
+        return self.measured or self.offer.tokens_per_second or UNKNOWN_SPEED
 
     @property
     def load(self) -> int:
@@ -36,8 +46,7 @@ class Candidate(NamedTuple):
 def expected_wait(candidate: Candidate) -> float:
     """Seconds until a request placed now would start there: Little's law on its queue."""
     ahead = candidate.load - candidate.offer.slots + 1
-    speed = candidate.offer.tokens_per_second or UNKNOWN_SPEED
-    answer = TYPICAL_ANSWER_TOKENS / speed
+    answer = TYPICAL_ANSWER_TOKENS / candidate.speed
     queue = max(0, ahead) * answer / max(1, candidate.offer.slots)
     return candidate.latency + queue
 
@@ -50,6 +59,10 @@ def choose(candidates: Iterable[Candidate]) -> Candidate | None:
 
 def _order(candidate: Candidate) -> tuple[float, float, float, str]:
     slots = max(1, candidate.offer.slots)
-    speed = candidate.offer.tokens_per_second or UNKNOWN_SPEED
     # Rounded: a few milliseconds of latency must not pile everything on one processor.
-    return (round(expected_wait(candidate), 1), candidate.load / slots, -speed, candidate.peer)
+    return (
+        round(expected_wait(candidate), 1),
+        candidate.load / slots,
+        -candidate.speed,
+        candidate.peer,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from aiplat.control.messages import ModelStatus
@@ -11,6 +11,7 @@ from aiplat.domain.answers import Inference
 from aiplat.domain.ids import PeerId
 from aiplat.domain.models import ModelOffer
 from aiplat.protocol.messages import Announce
+from aiplat.roles.breaker import Breaker
 from aiplat.roles.placement import Candidate, expected_wait
 
 
@@ -19,6 +20,8 @@ class Processor:
     """A processor that can be placed on: behind a channel, or in the same node.
 
     `latency` gives the round trip in seconds; `in_flight` counts by model what was placed here.
+    `measured` are tokens a second of one answer, by model, as this gateway saw them: a mean in
+    which each answer counts for a fifth. `is_here` says that it is in the gateway's own node.
     """
 
     peer: PeerId
@@ -28,10 +31,20 @@ class Processor:
     revision: int = 0
     draining: bool = False
     in_flight: Counter[str] = field(default_factory=Counter)
+    measured: dict[str, float] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    is_here: bool = False
 
     def released(self, model: str) -> None:
         """A request that was placed here ended. A later life of the same peer counts its own."""
         self.in_flight[model] -= 1
+
+    def saw(self, model: str, tokens_per_second: float) -> None:
+        """An answer came at that speed."""
+        old = self.measured.get(model)
+        self.measured[model] = (
+            tokens_per_second if old is None else old + (tokens_per_second - old) / 5
+        )
 
 
 class Processors:
@@ -50,9 +63,16 @@ class Processors:
         """The processor with that peer id, if it is live."""
         return None if peer is None else self._by_peer.get(peer)
 
-    def add(self, peer: PeerId, inference: Inference, latency: Callable[[], float]) -> None:
+    def add(
+        self,
+        peer: PeerId,
+        inference: Inference,
+        latency: Callable[[], float],
+        *,
+        is_here: bool = False,
+    ) -> None:
         """It came up; it offers nothing until it announced."""
-        self._by_peer[peer] = Processor(peer, inference, latency)
+        self._by_peer[peer] = Processor(peer, inference, latency, is_here=is_here)
 
     def announced(self, peer: PeerId, announce: Announce) -> bool:
         """Replace what it offers; False when it is unknown or the revision is an old one."""
@@ -75,7 +95,13 @@ class Processors:
     def candidates(self, model: str) -> list[Candidate]:
         """Who could run `model`, whether or not there is room now."""
         return [
-            Candidate(p.peer, p.offers[model], p.in_flight[model], p.latency())
+            Candidate(
+                p.peer,
+                p.offers[model],
+                p.in_flight[model],
+                p.latency(),
+                p.measured.get(model, 0.0),
+            )
             for p in self._by_peer.values()
             if model in p.offers and not p.draining
         ]
@@ -103,9 +129,20 @@ class Processors:
         """The models that are offered, each once."""
         return list(dict.fromkeys(offer.name for offer in self.offers()))
 
-    def may_come(self, model: str) -> bool:
-        """Whether a processor that takes requests offers it, be it busy or still loading."""
-        return any(offer.state != "failed" for offer in self._taken_by(model))
+    def may_come(self, model: str, tried: Collection[PeerId] = ()) -> bool:
+        """Whether a processor that takes requests offers it, be it busy or still loading.
+
+        Arguments:
+            model: which.
+            tried: who does not count.
+        """
+        return any(
+            offer.state != "failed"
+            for processor in self._by_peer.values()
+            if not processor.draining and processor.peer not in tried
+            for offer in processor.offers.values()
+            if model in ("", offer.name)
+        )
 
     def default_model(self) -> str:
         """The first model that is ready, or else the first that there is; empty for none."""

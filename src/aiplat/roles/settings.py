@@ -35,6 +35,23 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     next_token_seconds: Annotated[
         Seconds, Meta(description="From one token to the next, while the reader keeps up.")
     ] = 60.0
+    attempts: Annotated[
+        int,
+        Meta(ge=1, le=10, description="Processors that a request is tried on before its first "
+             "token, the first one counted."),
+    ] = 2  # fmt: skip
+    rest_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="How long a processor that failed rests, for the model that it failed at."
+        ),
+    ] = 1.0
+    longest_rest_seconds: Annotated[
+        Seconds, Meta(description="The longest of these rests: each failure doubles it.")
+    ] = 60.0
+    explain_requests: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests whose reasons are kept for `explain`.")
+    ] = 10_000
     cancel_seconds: Annotated[
         Seconds, Meta(description="How long a processor may take to answer a cancel.")
     ] = 5.0
@@ -48,6 +65,10 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     call_seconds: Annotated[
         Seconds, Meta(description="How long a gateway may take to answer a small question.")
     ] = 5.0
+    silence_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a gateway may tell nothing at all of a request that it took."),
+    ] = 300.0
     gateway_seconds: Annotated[
         Seconds,
         Meta(description="How long a request waits for a gateway that is being reconnected."),

@@ -8,14 +8,33 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import aiplat
-from aiplat.control.messages import Access, ModelStatus, PeerStatus, Status, Stop, Stopping
+from aiplat.control.messages import (
+    Access,
+    Done,
+    Explanation,
+    Invitation,
+    InviteRequest,
+    JoinRequest,
+    MemberList,
+    ModelStatus,
+    NetworkCreate,
+    PeerList,
+    PeerName,
+    PeerStatus,
+    Status,
+    Stop,
+    Stopping,
+)
 from aiplat.domain.answers import Inference
-from aiplat.domain.errors import NotReady
+from aiplat.domain.errors import InvalidRequest, NoPeer, NotReady
 from aiplat.domain.ids import PeerId, Role
+from aiplat.node.addresses import parse_peer
+from aiplat.node.channel import Channel
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.processor import Processor
+from aiplat.runtime.networks import Networks, match_peer
 
 
 @dataclass
@@ -28,6 +47,7 @@ class Operations:
         http: base URL of the HTTP door, once it listens.
         on_stop: begins the end; its argument says whether at once.
         now: the clock, in seconds.
+        networks: what is done with the network that the node is in.
     """
 
     node: Node
@@ -40,6 +60,7 @@ class Operations:
     background: bool
     on_stop: Callable[[bool], None]
     now: Callable[[], float]
+    networks: Networks
     http: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
     began: float = field(init=False)
@@ -84,6 +105,7 @@ class Operations:
             background=self.background,
             active=len(self.active()),
             uptime_seconds=round(self.now() - self.began, 1),
+            network=self.networks.status(self.node.finding.searching),
         )
 
     async def models(self) -> tuple[ModelStatus, ...]:
@@ -152,34 +174,136 @@ class Operations:
             for offer in self.processor.announcement.models
         )  # fmt: skip
 
+    # -- the network ---------------------------------------------------------------------------
+
+    async def create_network(self, wish: NetworkCreate) -> Done:
+        """Make a network, and take it up."""
+        done = self.networks.create(wish.name, public=wish.public)
+        await self.node.rejoin()
+        return done
+
+    async def join_network(self, wish: JoinRequest) -> Done:
+        """Join the network of a token, and take it up."""
+        done = await self.networks.join(wish.token)
+        await self.node.rejoin()
+        return done
+
+    async def leave_network(self) -> Done:
+        """Belong to no network any more."""
+        done = self.networks.leave()
+        await self.node.rejoin()
+        return done
+
+    def invite(self, wish: InviteRequest) -> Invitation:
+        """Make a token."""
+        return self.networks.invite(wish)
+
+    def members(self) -> MemberList:
+        """Everyone with a certificate."""
+        return self.networks.members(self.node.channels)
+
+    def revoke(self, peer: PeerName) -> Done:
+        """Take a member's certificate away, and tell everyone."""
+        gone = self.networks.revoke(peer.peer)
+        self.node.members.enforce()
+        return Done(message=f"The peer {gone} is revoked: its certificate holds no more.",
+                    peer_id=gone)  # fmt: skip
+
+    def peers(self) -> PeerList:
+        """The peers that this node has, or wants, a channel to."""
+        return PeerList(peers=self._peers())
+
+    def drain(self, peer: PeerName) -> Done:
+        """Place no more on a processor, or take no more requests at all."""
+        if not peer.peer:
+            self.state = "draining"
+            if self.gateway is not None:
+                self.gateway.drain()
+            if self.processor is not None:
+                self.processor.drain()
+            self.node.drain("a person drains it")
+            return Done(message=f"This node takes no new requests; {len(self.active())} are under "
+                        "way. It takes requests again after `aiplat stop` and a new start.",
+                        peer_id=self.node.peer_id)  # fmt: skip
+        if self.gateway is None:
+            raise InvalidRequest("Only a gateway places requests: this node is none.")
+        processors = [processor.peer for processor in self.gateway.processors]
+        found = match_peer(peer.peer, processors, "processor of this gateway")
+        self.gateway.drain_processor(found)
+        return Done(message=f"Nothing new is placed on {found} until it connects anew.",
+                    peer_id=found)  # fmt: skip
+
+    def block(self, peer: PeerName) -> Done:
+        """Shut a peer out."""
+        known = {*self.node.channels, *(wanted.peer_id for wanted in self.node.wanted)}
+        found = match_peer(peer.peer, {*known, *_whole(peer.peer)} - {self.node.peer_id}, "peer")
+        self.node.members.block(found)
+        return Done(message=f"The peer {found} is shut out of this node. `aiplat unblock "
+                    f"{found[-8:]}` lets it in again.", peer_id=found)  # fmt: skip
+
+    def unblock(self, peer: PeerName) -> Done:
+        """Let a peer in again."""
+        found = match_peer(peer.peer, self.node.membership.blocked, "blocked peer")
+        self.node.members.unblock(found)
+        return Done(message=f"The peer {found} may come again.", peer_id=found)
+
+    async def explain(self, request: str) -> Explanation:
+        """Why a request went where it went."""
+        if self.gateway is not None and self.gateway.knows(request):
+            return self.gateway.explain(request)
+        if self.client is not None:
+            return await self.client.explain(request)
+        if self.gateway is not None:
+            return self.gateway.explain(request)
+        raise NotReady("This node is a processor only, and chooses nothing.")
+
     def _peers(self) -> tuple[PeerStatus, ...]:
-        connected = [
-            PeerStatus(
-                peer_id=channel.peer,
-                roles=channel.roles,
-                address=channel.address,
-                agent=channel.hello.agent,
-                latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
-                models=self._models_of(channel.peer),
-                note="draining" if self._drains(channel.peer) else "",
-            )
-            for channel in self.node.channels.values()
-        ]
-        wanted = [
-            PeerStatus(
-                peer_id=wanted.peer_id, state="connecting", address=wanted.address, note=wanted.note
-            )
-            for wanted in self.node.wanted
-            if wanted.state != "connected"
-        ]
-        return (*connected, *wanted)
+        blocked = self.node.membership.blocked
+        connected = [self._peer(channel) for channel in self.node.channels.values()]
+        here = {status.peer_id for status in connected}
+        wanted: dict[str, PeerStatus] = {}
+        for one in self.node.wanted:
+            if one.peer_id not in here and one.peer_id not in blocked:
+                wanted.setdefault(one.peer_id, PeerStatus(
+                    peer_id=one.peer_id, state="connecting", address=one.address, note=one.note
+                ))  # fmt: skip
+        shut_out = [PeerStatus(peer_id=peer, state="blocked") for peer in sorted(blocked)]
+        return (*connected, *wanted.values(), *shut_out)
+
+    def _peer(self, channel: Channel) -> PeerStatus:
+        drains = self._drains(channel.peer)
+        processor = None if self.gateway is None else self.gateway.processors.get(channel.peer)
+        offers = () if processor is None else tuple(processor.offers.values())
+        speeds = [offer.tokens_per_second for offer in offers if offer.tokens_per_second]
+        measured = {} if processor is None else processor.measured
+        return PeerStatus(
+            peer_id=channel.peer,
+            roles=channel.roles,
+            state="draining" if drains else "connected",
+            address=channel.address,
+            agent=channel.hello.agent,
+            latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
+            models=tuple(offer.name for offer in offers),
+            note="draining" if drains else "",
+            version=channel.hello.agent.partition("/")[2],
+            since_seconds=round(self.now() - channel.opened, 1),
+            slots=sum(offer.slots for offer in offers) if offers else None,
+            running=sum(offer.running for offer in offers) if offers else None,
+            waiting=sum(offer.waiting for offer in offers) if offers else None,
+            tokens_per_second=max(speeds, default=None),
+            measured_tokens_per_second=round(max(measured.values()), 1) if measured else None,
+            path="relayed" if "/p2p-circuit" in channel.address else "direct",
+        )
 
     def _drains(self, peer: PeerId) -> bool:
         processor = None if self.gateway is None else self.gateway.processors.get(peer)
         gateway = None if self.client is None else self.client.gateways.get(peer)
         return any(known is not None and known.draining for known in (processor, gateway))
 
-    def _models_of(self, peer: PeerId) -> tuple[str, ...]:
-        if self.gateway is None:
-            return ()
-        return tuple(name for p in self.gateway.processors if p.peer == peer for name in p.offers)
+
+def _whole(name: str) -> set[PeerId]:
+    """A peer id that was given whole: whoever it is of need not be known yet."""
+    try:
+        return {parse_peer(name)}
+    except NoPeer:
+        return set()

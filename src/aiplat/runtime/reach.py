@@ -6,7 +6,23 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from aiplat.control.client import ControlClient, Event, NoNode
-from aiplat.control.messages import Access, Ask, ModelStatus, Status, Stop, Stopping
+from aiplat.control.messages import (
+    Access,
+    Ask,
+    Done,
+    Explanation,
+    Invitation,
+    InviteRequest,
+    JoinRequest,
+    MemberList,
+    ModelStatus,
+    NetworkCreate,
+    PeerList,
+    PeerName,
+    Status,
+    Stop,
+    Stopping,
+)
 from aiplat.domain.errors import NotReady
 from aiplat.runtime.lock import describe_node, node_info, node_runs
 from aiplat.runtime.places import Places
@@ -28,6 +44,39 @@ class NodeClient(Protocol):
 
     def stop(self, stop: Stop) -> Stopping:
         """Begin to end the node."""
+
+    def peers(self) -> PeerList:
+        """The peers that it has, or wants, a channel to."""
+
+    def create_network(self, wish: NetworkCreate) -> Done:
+        """Make a network."""
+
+    def join_network(self, wish: JoinRequest) -> Done:
+        """Join one."""
+
+    def leave_network(self) -> Done:
+        """Belong to none any more."""
+
+    def invite(self, wish: InviteRequest) -> Invitation:
+        """Make a token."""
+
+    def members(self) -> MemberList:
+        """Who is in the network."""
+
+    def revoke(self, peer: PeerName) -> Done:
+        """Take a member's certificate away."""
+
+    def drain(self, peer: PeerName) -> Done:
+        """Place no more on a processor; with an empty name, take no more requests at all."""
+
+    def block(self, peer: PeerName) -> Done:
+        """Shut a peer out."""
+
+    def unblock(self, peer: PeerName) -> Done:
+        """Let a peer in again."""
+
+    def explain(self, request: str) -> Explanation:
+        """Why a request went where it went."""
 
     def ask(self, ask: Ask) -> Iterator[Event]:
         """Give the events of an answer; closing them early cancels it."""

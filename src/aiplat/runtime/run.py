@@ -35,6 +35,7 @@ from aiplat.roles.settings import ClientSettings, GatewaySettings
 from aiplat.runtime import logs
 from aiplat.runtime.ending import Ending
 from aiplat.runtime.lock import NodeLock
+from aiplat.runtime.networks import Networks
 from aiplat.runtime.operations import Operations
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
@@ -118,7 +119,7 @@ class _House:
         settings = self._loaded[NodeSettings]
         if self._options.listen:
             settings = replace(settings, listen=self._options.listen)
-        identity = load_or_create(self._places.identity)
+        self._identity = identity = load_or_create(self._places.identity)
         return Node(
             settings, identity, self._options.roles, f"aiplat/{aiplat.__version__}",
             self._metrics, self._places.known_peers, port_path=self._places.port,
@@ -151,6 +152,10 @@ class _House:
             background=self._options.background,
             on_stop=lambda now: self._ending.want("asked to", now=now),
             now=trio.current_time,
+            networks=Networks(
+                self._node.membership, self._identity, self._loaded[NodeSettings],
+                lambda: self._node.addresses,
+            ),
         )  # fmt: skip
 
     # -- life ----------------------------------------------------------------------------------
@@ -247,7 +252,7 @@ class _House:
             "stopping (%s), %d requests under way", self._ending.reason, len(operations.active())
         )
         if self._gateway is not None:
-            self._gateway.draining = True
+            self._gateway.drain()
         if self._processor is not None:
             self._processor.drain()
         self._node.drain(self._ending.reason, self._runtime.grace_seconds)

@@ -80,6 +80,7 @@ def is_stranded(status: Status) -> bool:
     connected = (peer for peer in status.peers if peer.state == "connected")
     return (
         status.background
+        and status.network is None  # there it finds a gateway by itself
         and status.active == 0
         and status.roles == ("client",)
         and not any("gateway" in peer.roles for peer in connected)

@@ -18,7 +18,7 @@ from aiplat.domain.errors import AiplatError, NotAMember
 from aiplat.domain.ids import PeerId, short
 from aiplat.node.membership.joining import PROTOCOL, JoinDoor
 from aiplat.node.membership.membership import Membership
-from aiplat.node.membership.owner import CERTIFICATE_SECONDS, need_owner, owner_of
+from aiplat.node.membership.owner import CERTIFICATE_SECONDS, owner_of
 from aiplat.protocol.membership import Certificate, RevocationList, SealError, unseal
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
 from aiplat.telemetry.metrics import Metrics
@@ -67,15 +67,10 @@ class MembershipService:
 
     # -- what a person does ----------------------------------------------------------------------
 
-    def revoke(self, peer: PeerId) -> None:
-        """Take a member's certificate away, and tell everyone.
-
-        Raises:
-            NotAMember: this is not the owner's node, or that is no member.
-        """
-        need_owner(self.membership).revoke(peer)
-        self._enforce()
+    def enforce(self) -> None:
+        """The owner's list changed: tell everyone, and end the channels of those on it."""
         self._spread(None)
+        self._enforce()
 
     def block(self, peer: PeerId) -> None:
         """Shut a peer out of this node; it is remembered."""

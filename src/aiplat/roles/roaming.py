@@ -1,0 +1,202 @@
+"""A request of this node's own that may move to another gateway until its first token came."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiplat.domain.answers import (
+    AnswerEvent,
+    AnswerSink,
+    Asking,
+    Failed,
+    Finished,
+    Queued,
+    Started,
+    Submission,
+)
+from aiplat.domain.errors import AiplatError, DeadlineExceeded, NoPeer
+from aiplat.domain.ids import PeerId, short
+
+if TYPE_CHECKING:
+    from aiplat.roles.client import RemoteGateway
+
+log = logging.getLogger("aiplat.client")
+
+_ELSEWHERE = ("gateway_lost", "shutting_down")
+"""Failures of the gateway itself; any other it has tried to mend, or is the request's."""
+
+ATTEMPTS = 2
+SLACK_SECONDS = 2.0
+"""What a gateway gets beyond the request's own deadline to tell of it itself."""
+
+
+class Roaming:
+    """A request on its way through one gateway or the next (`AnswerSink`, `Asking`).
+
+    Arguments:
+        submission: what is asked.
+        sink: who asked.
+        next_gateway: gives the best gateway that is none of these; None when there is none.
+        now: the clock, in seconds.
+        on_end: called once, at the end.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        sink: AnswerSink,
+        next_gateway: Callable[[list[PeerId]], RemoteGateway | None],
+        now: Callable[[], float],
+        on_end: Callable[[Roaming], None],
+    ) -> None:
+        self.submission = submission
+        self.tried: list[PeerId] = []
+        self._sink = sink
+        self._next_gateway = next_gateway
+        self._now = now
+        self._on_end = on_end
+        self._arrived = self._heard = now()
+        self._attempt = 0
+        self._asking: Asking | None = None
+        self._held: Started | None = None
+        self._began = False
+        self._cancelled = False
+        self._ended = False
+
+    def begin(self, gateway: RemoteGateway) -> None:
+        """Ask a gateway, or the next when that one cannot even be asked.
+
+        Raises:
+            AiplatError: the last of them refused.
+        """
+        while True:
+            self.tried.append(gateway.channel.peer)
+            self._attempt += 1
+            try:
+                self._asking = gateway.submit(self.submission, _Hop(self, self._attempt))
+            except AiplatError as error:
+                other = self._other(error.code)
+                if other is None:
+                    raise
+                gateway = other
+            else:
+                return
+
+    def _other(self, code: str) -> RemoteGateway | None:
+        if code not in _ELSEWHERE or self._began or self._cancelled or self._ended:
+            return None
+        return self._next_gateway(self.tried) if len(self.tried) < ATTEMPTS else None
+
+    # -- from the gateway --------------------------------------------------------------------
+
+    def heard(self, attempt: int, event: AnswerEvent) -> None:
+        """Pass an event of that attempt on, unless another took its place."""
+        if attempt != self._attempt or self._ended:
+            return
+        self._heard = self._now()
+        if type(event) is Started:
+            self._held = event  # until the first token another gateway may take it
+            return
+        if type(event) is Failed and self._moves(event):
+            return
+        if type(event) is not Queued:
+            self._say_started()
+        if isinstance(event, Finished | Failed):
+            self._end(event)
+        else:
+            self._sink.deliver(event)
+
+    def _say_started(self) -> None:
+        self._began = True
+        if self._held is not None:
+            started, self._held = self._held, None
+            self._sink.deliver(started)
+
+    def _moves(self, failed: Failed) -> bool:
+        other = self._other(failed.code)
+        if other is None:
+            return False
+        log.info(
+            "request %s goes to the gateway %s: %s", self.submission.id,
+            short(other.channel.peer), failed.message, extra={"request": self.submission.id},
+        )  # fmt: skip
+        self._held = None
+        try:
+            self.begin(other)
+        except AiplatError as error:
+            self._end(Failed.of(error))
+        return True
+
+    def _end(self, end: Finished | Failed) -> None:
+        self._ended = True
+        self._on_end(self)
+        self._sink.deliver(end)
+
+    # -- from who asked (`Asking`) -------------------------------------------------------------
+
+    def accept(self, tokens: int, credit: int) -> None:
+        """Hand the reader's credit on."""
+        if self._asking is not None and not self._ended:
+            self._asking.accept(tokens, credit)
+
+    def cancel(self) -> None:
+        """Hand it on."""
+        self._cancelled = True
+        if self._asking is not None and not self._ended:
+            self._asking.cancel()
+
+    # -- deadlines ---------------------------------------------------------------------------
+
+    def look(self, silence: float) -> None:
+        """End it when its gateway has not told its end in time, or nothing at all.
+
+        Arguments:
+            silence: seconds without an event.
+        """
+        now, whole = self._now(), self.submission.deadline_ms / 1000
+        gateway = short(self.tried[-1])
+        if now - self._arrived > whole + SLACK_SECONDS:
+            text = (
+                f"The answer was not done within {whole:g} s, the deadline of the whole request, "
+                f"and the gateway {gateway} did not say so."
+            )
+        elif not self._began and now - self._heard > silence:
+            text = (
+                f"The gateway {gateway} told nothing for {silence:g} s. It lives, but does not "
+                "work: ask another, or look there."
+            )
+        else:
+            return
+        asking = self._asking
+        self._end(Failed.of(DeadlineExceeded(text, retry_after=5)))
+        if asking is not None and not self._cancelled:
+            asking.cancel()
+
+
+class _Hop:
+    """The sink of one attempt."""
+
+    __slots__ = ("_attempt", "_roaming")
+
+    def __init__(self, roaming: Roaming, attempt: int) -> None:
+        self._roaming = roaming
+        self._attempt = attempt
+
+    def deliver(self, event: AnswerEvent) -> None:
+        """Hand it on."""
+        self._roaming.heard(self._attempt, event)
+
+
+def refuse_if_private(submission: Submission) -> None:
+    """A hard rule: what is private to its machine goes to no other gateway.
+
+    Raises:
+        NoPeer: it is.
+    """
+    if submission.privacy == "machine":
+        raise NoPeer(
+            "The request is private to this machine, and this node has no gateway of its own: it "
+            "is sent nowhere else. Run a node with all roles here, or allow --privacy network."
+        )
