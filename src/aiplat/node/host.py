@@ -13,6 +13,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.io.abc import ReadWriteCloser
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
@@ -24,7 +25,7 @@ from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import Endpoint
 from aiplat.node.identity import Identity
 from aiplat.node.mends import mend_libp2p
-from aiplat.node.pipe import StreamPipe
+from aiplat.node.pipe import StreamPipe, relay_of
 from aiplat.node.settings import NodeSettings
 from aiplat.node.swarm import Guarded, bind
 from aiplat.protocol.messages import PROTOCOL_ID
@@ -60,10 +61,8 @@ class Host:
         """Hand each stream of our protocol that a peer opens to `accept`."""
 
         async def opened(stream: INetStream) -> None:
-            remote = stream.get_remote_address()
-            address = str(Endpoint(remote[0], remote[1])) if remote else ""
             peer = PeerId(stream.muxed_conn.peer_id.to_base58())
-            await accept(StreamPipe(stream), peer, address)
+            await accept(StreamPipe(stream), peer, _came_from(stream))
 
         self._host.set_stream_handler(OURS, opened)
 
@@ -81,19 +80,19 @@ class Host:
 
         async def opened(stream: INetStream) -> None:
             peer = PeerId(stream.muxed_conn.peer_id.to_base58())
-            remote = stream.get_remote_address()
-            await accept(StreamPipe(stream), peer, str(Endpoint(*remote)) if remote else "")
+            await accept(StreamPipe(stream), peer, _came_from(stream))
 
         self._host.set_stream_handler(TProtocol(protocol), opened)
 
     async def stream(self, peer: PeerId, protocol: str) -> StreamPipe:
-        """Open a stream of another protocol on a live connection to `peer`.
+        """Open a stream of another protocol on a live connection to `peer`, a direct one first.
 
         Raises:
             OSError: there is no live connection.
             Exception: of libp2p's many kinds, when the peer does not speak it.
         """
-        for connection in self._swarm.get_connections(ID.from_base58(peer)):
+        connections = self._swarm.get_connections(ID.from_base58(peer))
+        for connection in sorted(connections, key=lambda c: relay_of(c.muxed_conn) is not None):
             if not connection.is_closed:
                 stream = await connection.new_stream()
                 await self._select(stream, TProtocol(protocol))
@@ -111,6 +110,32 @@ class Host:
             Exception: of libp2p's many kinds, when it is not that peer.
         """
         connection = await self._swarm.dial(endpoint, ID.from_base58(peer))
+        return await self._open_on(connection, protocol)
+
+    async def open_over(self, stream: ReadWriteCloser, peer: PeerId) -> StreamPipe:
+        """Make a connection to `peer` over what already leads to it; open a stream as `open` does.
+
+        Raises:
+            NotOurs: it is that peer, but does not speak our protocol.
+            Exception: of libp2p's many kinds, when it is not that peer.
+        """
+        connection = await self._swarm.dial_over(stream, ID.from_base58(peer))
+        return await self._open_on(connection, PROTOCOL_ID)
+
+    async def accept_over(self, stream: ReadWriteCloser) -> None:
+        """Take a connection over what leads to whoever opens it; stays until it ends."""
+        await self._swarm.accept_over(stream)
+
+    async def probe(self, endpoint: Endpoint, peer: PeerId) -> None:
+        """See that `peer` answers at `endpoint`, by a connection of its own that is closed again.
+
+        Raises:
+            OSError: nobody listens there.
+            Exception: of libp2p's many kinds, when it is not that peer.
+        """
+        await _close(await self._swarm.dial(endpoint, ID.from_base58(peer)))
+
+    async def _open_on(self, connection: SwarmConn, protocol: str) -> StreamPipe:
         try:
             stream = await connection.new_stream()
             await self._select(stream, TProtocol(protocol))
@@ -191,6 +216,15 @@ async def open_host(
                     await _close_all(swarm)
     finally:
         swarm.close_sockets()
+
+
+def _came_from(stream: INetStream) -> str:
+    """Where who opened a stream is, as far as can be seen: an ip and a port, or a relay."""
+    via = relay_of(stream.muxed_conn)
+    if via is not None:
+        return f"/p2p/{via}/p2p-circuit"
+    remote = stream.get_remote_address()
+    return str(Endpoint(remote[0], remote[1])) if remote else ""
 
 
 async def _close_all(swarm: Guarded) -> None:

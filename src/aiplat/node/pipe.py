@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import trio
 from libp2p.abc import INetStream
+from libp2p.io.abc import ReadWriteCloser
 from libp2p.security.pnet.psk_conn import PskConn
 from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE
+
+from aiplat.domain.ids import PeerId
 
 READ_BYTES = 256 * 1024
 
@@ -33,7 +37,8 @@ class StreamPipe:
         if self._unreleased >= DEFAULT_WINDOW_SIZE // 2:
             given, self._unreleased = self._unreleased, 0
             self._stream.recv_window += given
-            await self._stream.send_window_update(given)
+            with trio.CancelScope(shield=True):  # cut half-way it breaks the connection (guard 2)
+                await self._stream.send_window_update(given)
 
     async def read(self) -> bytes:
         """Some bytes; any exception when there will be no more."""
@@ -55,15 +60,52 @@ class StreamPipe:
     def abort(self) -> None:
         """Close the connection under it; libp2p notices and clears up."""
         self._stream.closed = self._stream.send_closed = True
-        socket = socket_of(self._connection)
-        if socket is not None:
-            socket.close()
+        bottom = _bottom(self._connection)
+        if isinstance(bottom, Relayed):
+            bottom.abort()
+        elif isinstance(bottom.stream, trio.SocketStream):
+            bottom.stream.socket.close()
+
+    @property
+    def via(self) -> PeerId | None:
+        """The peer that relays the connection under it; None for one that is direct."""
+        return relay_of(self._connection)
+
+
+class Relayed(ReadWriteCloser):
+    """What a connection runs over that a third peer relays: a stream, in a socket's place.
+
+    Arguments:
+        via: the relay.
+    """
+
+    def __init__(self, via: PeerId) -> None:
+        self.via = via
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close it now; what waits in `read` or `write` comes back."""
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        """None: it is the relay that has one."""
+        return None
+
+
+def relay_of(muxed: Any) -> PeerId | None:
+    """The peer that relays a muxed connection; None for a direct one."""
+    bottom = _bottom(muxed)
+    return bottom.via if isinstance(bottom, Relayed) else None
 
 
 def socket_of(muxed: Any) -> trio.socket.SocketType | None:
     """The TCP socket below a connection: the only thing that ends a hanging write at once."""
+    layer = getattr(_bottom(muxed), "stream", None)
+    return layer.socket if isinstance(layer, trio.SocketStream) else None
+
+
+def _bottom(muxed: Any) -> Any:
+    """What carries a connection's bytes, below the muxer, Noise and the fence."""
     raw = muxed.secured_conn.conn.read_writer.read_write_closer
     while isinstance(raw, PskConn):
         raw = raw._conn
-    layer = raw.stream.stream
-    return layer.socket if isinstance(layer, trio.SocketStream) else None
+    return raw.stream

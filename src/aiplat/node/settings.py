@@ -14,6 +14,9 @@ Count = Annotated[int, Meta(ge=1, le=100_000)]
 
 MIB = 1024 * 1024
 
+LEAST_RATE = 128 * 1024
+"""Bytes a second: half a yamux window must pass within the 5 s that a writer waits for it."""
+
 
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses, deadlines and bounds of the peer-to-peer side of a node."""
@@ -71,7 +74,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 32
     max_streams_per_connection: Annotated[
         Count, Meta(description="libp2p streams that a peer may hold open on one connection.")
-    ] = 16
+    ] = 80
     idle_seconds: Annotated[
         Seconds, Meta(description="An inbound connection without a channel ends after so long.")
     ] = 15.0
@@ -90,6 +93,41 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_known_peers: Annotated[
         Count, Meta(description="Peers to stay connected to, and addresses kept for next time.")
     ] = 64
+    relay: Annotated[bool, Meta(description="Relay for members that nobody reaches directly.")] = (
+        True
+    )
+    relay_circuits: Annotated[
+        Count, Meta(description="Circuits that this node relays at once; up to 1 MiB each waits.")
+    ] = 128
+    relay_circuits_per_peer: Annotated[
+        Count,
+        Meta(
+            description="Circuits at once that a peer may have through this node; each is one of "
+            "its max_streams_per_connection."
+        ),
+    ] = 64
+    relay_bytes_per_second: Annotated[
+        int,
+        Meta(ge=0, description="Of one circuit, each way, from 131072 on; 0 sets no limit."),
+    ] = 0
+    relay_idle_seconds: Annotated[
+        Seconds, Meta(description="A circuit without a byte for so long ends.")
+    ] = 30.0
+    nat_relays: Annotated[
+        int, Meta(ge=1, le=8, description="Relays to keep while nobody reaches it directly.")
+    ] = 2
+    nat_check_seconds: Annotated[
+        Seconds, Meta(description="Between two looks whether others reach this node directly.")
+    ] = 300.0
+    nat_probe_seconds: Annotated[
+        Seconds, Meta(description="For dialing a peer back, to tell it whether it is reached.")
+    ] = 4.0
+    nat_probes: Annotated[
+        Count, Meta(description="Peers that are dialed back at once; one dial for each peer.")
+    ] = 8
+    punch: Annotated[
+        bool, Meta(description="Try for a direct connection in place of a relayed one.")
+    ] = True
 
     def __post_init__(self) -> None:
         """Check the settings that depend on each other."""
@@ -102,4 +140,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"reconnect_max_seconds is {self.reconnect_max_seconds:g}, but must be at least "
                 f"reconnect_min_seconds, {self.reconnect_min_seconds:g}."
+            )
+        if 0 < self.relay_bytes_per_second < LEAST_RATE:
+            raise ValueError(
+                f"relay_bytes_per_second is {self.relay_bytes_per_second}, but must be 0 (no "
+                f"limit) or at least {LEAST_RATE}: slower, and circuits would break."
             )

@@ -245,6 +245,19 @@ class Guarded(Swarm):
         self._sockets.add(socket)
         return connection
 
+    async def dial_over(self, stream: ReadWriteCloser, peer_id: ID) -> SwarmConn:
+        """Make a connection to exactly this peer over what already leads to it.
+
+        Raises:
+            Exception: of libp2p's many kinds, when it is not that peer.
+        """
+        raw = self._fenced(RawConnection(stream, True))
+        return await self.upgrade_outbound_raw_conn(raw, peer_id)
+
+    async def accept_over(self, stream: ReadWriteCloser) -> None:
+        """Take a connection over what leads to whoever opens it; stays until it ends."""
+        await self._handle_inbound_connection(stream, Multiaddr("/p2p-circuit"))
+
     def _fenced(self, raw: RawConnection) -> RawConnection:
         """The connection behind the pre-shared key; libp2p does it itself for inbound ones."""
         return raw if self.psk is None else new_protected_conn(raw, self.psk)
