@@ -8,8 +8,13 @@ import typer
 
 from aiplat.cli.ask import ask
 from aiplat.cli.chat import chat
+from aiplat.cli.doctor import doctor
+from aiplat.cli.explain import explain
 from aiplat.cli.face import Face
+from aiplat.cli.invite import invite, join
 from aiplat.cli.models import models
+from aiplat.cli.network import network
+from aiplat.cli.peers import block, drain, peers, unblock
 from aiplat.cli.reset import reset
 from aiplat.cli.serve import serve
 from aiplat.cli.shell import env
@@ -23,9 +28,13 @@ app = typer.Typer(
     "Without a command it is `aiplat chat`.\n\n"
     '\b\nExample:\n  aiplat ask "What is the capital of France?"',
 )
-for command in (ask, chat, serve, status, env, stop, reset):
+for command in (
+    ask, chat, serve, status, peers, invite, join, drain, block, unblock, explain, doctor, env,
+    stop, reset,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(network, name="network")
 
 
 def _show_version(wanted: bool) -> None:

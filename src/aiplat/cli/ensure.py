@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from aiplat.cli import output
@@ -15,7 +16,7 @@ from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
 from aiplat.runtime.pulling import missing
 from aiplat.runtime.reach import NodeClient, connect, status_of
-from aiplat.runtime.roles import can_run_models, with_roles
+from aiplat.runtime.roles import can_run_models, certified_roles, with_roles
 from aiplat.runtime.start import ensure_node
 from aiplat.runtime.takeover import end_stranded, is_stranded
 
@@ -43,7 +44,10 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
         roles=("client",) if elsewhere else (),
         models=() if elsewhere else models_for(model, places.cache),
     )
-    options, note = with_roles(options)
+    certified = certified_roles(places)
+    if "processor" not in certified:
+        options = replace(options, models=())  # the network has the models
+    options, note = with_roles(options, certified=certified)
     if not node_runs(places.node_lock):
         if note:
             output.say(note)

@@ -38,6 +38,11 @@ class RemoteGateway(Counted):
         self.channel = channel
         self.draining = False
 
+    @property
+    def peer(self) -> PeerId:
+        """The gateway's node."""
+        return self.channel.peer
+
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
         """Ask it, unless the request may not leave this machine."""
         refuse_if_private(submission)

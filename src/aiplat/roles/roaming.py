@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiplat.domain.answers import (
     AnswerEvent,
@@ -19,9 +19,6 @@ from aiplat.domain.answers import (
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, NoPeer
 from aiplat.domain.ids import PeerId, short
 
-if TYPE_CHECKING:
-    from aiplat.roles.client import RemoteGateway
-
 log = logging.getLogger("aiplat.client")
 
 _ELSEWHERE = ("gateway_lost", "shutting_down")
@@ -30,6 +27,17 @@ _ELSEWHERE = ("gateway_lost", "shutting_down")
 ATTEMPTS = 2
 SLACK_SECONDS = 2.0
 """What a gateway gets beyond the request's own deadline to tell of it itself."""
+
+
+class Behind(Protocol):
+    """A gateway that can be asked, and whose it is."""
+
+    @property
+    def peer(self) -> PeerId:
+        """The gateway's node."""
+
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Ask it (`Inference`)."""
 
 
 class Roaming:
@@ -47,7 +55,7 @@ class Roaming:
         self,
         submission: Submission,
         sink: AnswerSink,
-        next_gateway: Callable[[list[PeerId]], RemoteGateway | None],
+        next_gateway: Callable[[list[PeerId]], Behind | None],
         now: Callable[[], float],
         on_end: Callable[[Roaming], None],
     ) -> None:
@@ -65,14 +73,14 @@ class Roaming:
         self._cancelled = False
         self._ended = False
 
-    def begin(self, gateway: RemoteGateway) -> None:
+    def begin(self, gateway: Behind) -> None:
         """Ask a gateway, or the next when that one cannot even be asked.
 
         Raises:
             AiplatError: the last of them refused.
         """
         while True:
-            self.tried.append(gateway.channel.peer)
+            self.tried.append(gateway.peer)
             self._attempt += 1
             try:
                 self._asking = gateway.submit(self.submission, _Hop(self, self._attempt))
@@ -84,7 +92,7 @@ class Roaming:
             else:
                 return
 
-    def _other(self, code: str) -> RemoteGateway | None:
+    def _other(self, code: str) -> Behind | None:
         if code not in _ELSEWHERE or self._began or self._cancelled or self._ended:
             return None
         return self._next_gateway(self.tried) if len(self.tried) < ATTEMPTS else None
@@ -120,7 +128,7 @@ class Roaming:
             return False
         log.info(
             "request %s goes to the gateway %s: %s", self.submission.id,
-            short(other.channel.peer), failed.message, extra={"request": self.submission.id},
+            short(other.peer), failed.message, extra={"request": self.submission.id},
         )  # fmt: skip
         self._held = None
         try:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 
+from aiplat.domain.errors import ConfigError
+from aiplat.domain.ids import ROLES, Role
 from aiplat.engine.catalogue import ECHO
+from aiplat.node.membership.files import NetworkFiles
+from aiplat.node.membership.membership import Membership
 from aiplat.runtime.options import ServeOptions, default_roles
+from aiplat.runtime.places import Places
 
 NO_MODELS = (
     "torch and transformers are not installed, so this node runs no models: it is client and "
@@ -19,12 +24,24 @@ def can_run_models() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers"))
 
 
-def with_roles(options: ServeOptions, *, can_run: bool | None = None) -> tuple[ServeOptions, str]:
+def certified_roles(places: Places) -> tuple[Role, ...]:
+    """What the certificate of this home's network allows; all roles in no network."""
+    membership = Membership(NetworkFiles(places.network))
+    return membership.own.roles if membership.own is not None else ROLES
+
+
+def with_roles(
+    options: ServeOptions,
+    *,
+    can_run: bool | None = None,
+    certified: tuple[Role, ...] = ROLES,
+) -> tuple[ServeOptions, str]:
     """Fill in the roles of a node that was told none.
 
     Arguments:
         options: what was said.
         can_run: whether this machine runs models; found out when not given.
+        certified: the roles that its network lets it have.
 
     Returns:
         The options with roles, and what a person shall be told, or an empty text.
@@ -33,4 +50,8 @@ def with_roles(options: ServeOptions, *, can_run: bool | None = None) -> tuple[S
         return options, ""
     can = can_run_models() if can_run is None else can_run
     can = can or (bool(options.models) and set(options.models) == {ECHO})  # needs neither
-    return replace(options, roles=default_roles(can)), "" if can else NO_MODELS
+    roles = tuple(role for role in default_roles(can) if role in certified)
+    if not roles:  # a processor that cannot run models: it would be nothing
+        raise ConfigError(NO_MODELS)
+    note = "" if can or "processor" not in certified else NO_MODELS
+    return replace(options, roles=roles), note

@@ -1,0 +1,172 @@
+"""``aiplat invite`` and ``aiplat join``: how a machine comes into a network."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aiplat.cli import options, output
+from aiplat.cli.face import face_of
+from aiplat.cli.homes import with_or_without_node
+from aiplat.cli.network import day, tell
+from aiplat.cli.serve import RoleName
+
+if TYPE_CHECKING:
+    from aiplat.control.messages import Invitation
+    from aiplat.domain.ids import Role
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_TOKEN = 16 * 1024
+
+
+def invite(
+    context: typer.Context,
+    role: Annotated[
+        list[RoleName] | None,
+        typer.Option("--role", help="What it will be; repeatable. A client without it."),
+    ] = None,
+    expires: Annotated[
+        str, typer.Option(metavar="TIME", help="How long it can be used: 90m, 24h, 7d.")
+    ] = "24h",
+    uses: Annotated[int, typer.Option(metavar="N", help="How many machines may use it.")] = 1,
+    qr: Annotated[bool, typer.Option("--qr/--no-qr", help="Draw it too, on a terminal.")] = True,
+    json: options.Json = False,
+) -> None:
+    """Make a token with which another machine joins this network.
+
+    The token is a secret until it is used: send it as you would a key.
+
+    \b
+    Examples:
+      aiplat invite --role processor --expires 24h
+      aiplat invite --role client --uses 5 --json | jq -r .token
+    """
+    from aiplat.control.messages import InviteRequest
+
+    wanted: list[RoleName] = role or [RoleName.client]
+    roles: tuple[Role, ...] = tuple(dict.fromkeys(chosen.value for chosen in wanted))
+    wish = InviteRequest(roles=roles, expires_seconds=span(expires), uses=uses)
+    made = with_or_without_node(
+        face_of(context), lambda client: client.invite(wish), lambda n: n.invite(wish)
+    )
+    if json:
+        output.print_json(made)
+        return
+    _explain(made)
+    if qr and sys.stdout.isatty() and sys.stderr.isatty():
+        _draw(made.token)
+    output.data(made.token + "\n")
+
+
+def span(text: str) -> int:
+    """Read a span of time, in seconds.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
+    if found is None:
+        raise typer.BadParameter(
+            f"{text!r} is no span of time: give a number and s, m, h or d, such as 24h",
+            param_hint="--expires",
+        )
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _explain(made: Invitation) -> None:
+    machines = "one machine" if made.uses == 1 else f"{made.uses} machines"
+    output.say(
+        f"For {machines} as {' and '.join(made.roles)} in the network {made.network}, until "
+        f'{day(made.expires)}. There: "aiplat join", and paste the token.'
+    )
+
+
+def _draw(token: str) -> None:
+    """Draw it for a camera, if it fits the terminal."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(token.upper(), error="l", micro=False).terminal(drawn, border=1, compact=True)
+    picture = drawn.getvalue()
+    across = segno.make(token.upper(), error="l", micro=False).symbol_size(border=1)[0]
+    if across <= output.width(sys.stderr):
+        sys.stderr.write(picture + "\n")
+        sys.stderr.flush()
+    else:
+        output.say(f"(A terminal of {across} columns would show it as a QR code too.)")
+
+
+def join(
+    context: typer.Context,
+    token: Annotated[
+        str | None,
+        typer.Argument(metavar="TOKEN", help="Better not here: leave it out and be asked."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read it from a file; `-` is stdin.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Join the network of a token.
+
+    Without one it asks, or reads stdin when something is piped in.
+
+    \b
+    Examples:
+      aiplat join
+      aiplat join --file token.txt
+    """
+    import trio
+
+    from aiplat.control.messages import JoinRequest
+
+    text = _token(token, file)
+    wish = JoinRequest(token=text)
+    done = with_or_without_node(
+        face_of(context),
+        lambda client: client.join_network(wish),
+        lambda networks: trio.run(networks.join, text),
+    )
+    tell(done, json=json)
+
+
+def _token(argument: str | None, file: Path | None) -> str:
+    from aiplat.domain.errors import ConfigError, InvalidRequest
+
+    if argument is not None and file is not None:
+        raise InvalidRequest("Give the token or --file, not both.")
+    if argument is not None:
+        _refuse_reusable(argument)
+        return argument
+    if file is not None and str(file) != "-":
+        try:
+            with file.open("rb") as source:
+                return _text(source.read(_MAX_TOKEN + 1))
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
+    if file is None and sys.stdin is not None and sys.stdin.isatty():
+        return str(typer.prompt("Token", hide_input=True, err=True, default="", show_default=False))
+    return _text(sys.stdin.buffer.read(_MAX_TOKEN + 1)) if sys.stdin is not None else ""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _refuse_reusable(text: str) -> None:
+    """A command line is seen by other accounts, and stays in the shell's history."""
+    from aiplat.domain.errors import InvalidRequest
+    from aiplat.runtime.networks import read_token
+
+    uses = read_token(text).opened().uses
+    if uses != 1:
+        raise InvalidRequest(
+            f"This token is for {uses} machines, and a command line is seen by others and kept in "
+            "the shell's history: run `aiplat join` without it and paste it, or use --file."
+        )

@@ -1,0 +1,169 @@
+"""``aiplat network``: the network that this node belongs to."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aiplat.cli import options, output
+from aiplat.cli.face import face_of
+from aiplat.cli.homes import with_or_without_node
+
+if TYPE_CHECKING:
+    from aiplat.control.messages import Done, MemberList, NetworkStatus
+
+network = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    help="The private network that this node belongs to.\n\n"
+    "\b\nExamples:\n  aiplat network create lab\n  aiplat network members",
+)
+
+
+@network.callback()
+def show(context: typer.Context, json: options.Json = False) -> None:
+    """Show the network, when no command is given."""
+    if context.invoked_subcommand is not None:
+        return
+    found = with_or_without_node(
+        face_of(context), lambda client: client.status().network, lambda n: n.status()
+    )
+    if json:
+        output.print_json(found)
+    elif found is None:
+        output.say("This node is in no network. `aiplat network create NAME` makes one, "
+                   "`aiplat join` joins one.")  # fmt: skip
+    else:
+        output.data("\n".join(describe(found)) + "\n")
+
+
+def describe(found: NetworkStatus) -> list[str]:
+    """Write a network down in lines."""
+    kind = "public" if found.public else "private"
+    lines = [
+        f"network {output.flat(found.name)} ({kind})",
+        f"  key     {found.key}",
+        f"  owner   {'this node' if found.owner else 'another node'}",
+        f"  roles   {', '.join(found.roles)}",
+    ]
+    if found.expires:
+        lines.append(f"  until   {day(found.expires)} (the certificate is renewed before)")
+    if found.searching:
+        lines.append(f"  seeks   {output.flat(found.searching)}")
+    return lines
+
+
+def day(seconds: int) -> str:
+    """Write a time down for a person, in UTC."""
+    import datetime
+
+    when = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return when.strftime("%Y-%m-%d %H:%M UTC")
+
+
+@network.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people will call it.")],
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Anyone may be a client; no pre-shared key hides it."),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Make a network, of which this node is the owner.
+
+    \b
+    Examples:
+      aiplat network create lab
+      aiplat network create town --public
+    """
+    from aiplat.control.messages import NetworkCreate
+
+    done = with_or_without_node(
+        face_of(context),
+        lambda client: client.create_network(NetworkCreate(name=name, public=public)),
+        lambda networks: networks.create(name, public=public),
+    )
+    tell(done, json=json)
+
+
+@network.command()
+def members(context: typer.Context, json: options.Json = False) -> None:
+    """List everyone who has a certificate, on the owner's node.
+
+    \b
+    Example:
+      aiplat network members
+    """
+    found = with_or_without_node(
+        face_of(context), lambda client: client.members(), lambda n: n.members()
+    )
+    if json:
+        output.print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: MemberList) -> None:
+    wide = output.width(sys.stdout) >= _WIDE or not sys.stdout.isatty()
+    for member in found.members:
+        state = "revoked" if member.revoked else "connected" if member.connected else "away"
+        roles = ", ".join(member.roles)
+        name = member.peer_id if wide else f"…{member.peer_id[-8:]}"
+        output.data(f"{name}  {state:<9}  until {day(member.expires)[:10]}  {roles}\n")
+
+
+_WIDE = 110
+
+
+@network.command()
+def revoke(
+    context: typer.Context,
+    peer: Annotated[str, typer.Argument(metavar="PEER", help="Its peer id, or the end of it.")],
+    json: options.Json = False,
+) -> None:
+    """Take a member's certificate away; all members know within a minute.
+
+    \b
+    Example:
+      aiplat network revoke 8hCcz2pQ
+    """
+    from aiplat.control.messages import Done, PeerName
+
+    def offline(networks: object) -> Done:
+        from aiplat.runtime.networks import Networks
+
+        assert isinstance(networks, Networks)
+        gone = networks.revoke(peer)
+        return Done(message=f"The peer {gone} is revoked. The others learn of it when this node "
+                    "runs again.", peer_id=gone)  # fmt: skip
+
+    done = with_or_without_node(
+        face_of(context), lambda client: client.revoke(PeerName(peer=peer)), offline
+    )
+    tell(done, json=json)
+
+
+@network.command()
+def leave(context: typer.Context, json: options.Json = False) -> None:
+    """Belong to no network any more.
+
+    \b
+    Example:
+      aiplat network leave
+    """
+    done = with_or_without_node(
+        face_of(context), lambda client: client.leave_network(), lambda n: n.leave()
+    )
+    tell(done, json=json)
+
+
+def tell(done: Done, *, json: bool) -> None:
+    """Say what was done."""
+    if json:
+        output.print_json(done)
+    else:
+        output.say(done.message, "done")
