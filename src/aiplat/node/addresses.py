@@ -34,14 +34,20 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Target:
-    """A peer, and where it is. `text` is the complete multiaddr."""
+    """A peer, and where it is. `text` is the complete multiaddr.
+
+    With a `relay`, the endpoint is where that is, and the peer is reached through it.
+    """
 
     endpoint: Endpoint
     peer: PeerId
+    relay: PeerId | None = None
 
     @property
     def text(self) -> str:
         """The complete multiaddr."""
+        if self.relay is not None:
+            return f"{complete(self.endpoint, self.relay)}/p2p-circuit/p2p/{self.peer}"
         return complete(self.endpoint, self.peer)
 
 
@@ -73,7 +79,8 @@ def parse_target(address: str, *, beyond: bool = False) -> Target:
             f"The address {clip(address)} does not say which peer it is: it must end in "
             '/p2p/PEER-ID. "aiplat status" on the other node prints it whole.'
         )
-    endpoint = _endpoint(parts[:-1])
+    relay, where = _split_relay(parts[:-1])
+    endpoint = _endpoint(where)
     if endpoint is None:
         raise NoPeer(
             f"The address {clip(address)} cannot be dialed: only an ip with a TCP port can, "
@@ -85,7 +92,21 @@ def parse_target(address: str, *, beyond: bool = False) -> Target:
             "it reaches only peers on loopback (127.0.0.1, ::1). `aiplat join` joins a network, "
             "`aiplat network create NAME` makes one."
         )
-    return Target(endpoint, peer)
+    return Target(endpoint, peer, relay)
+
+
+def seen_from(address: str) -> str:
+    """The ip from which a channel with this address comes; empty when a relay is between."""
+    parts = _parts(address) or [("", "")]
+    relayed = any(name == "p2p-circuit" for name, _ in parts)
+    return "" if relayed or parts[0][0] not in ("ip4", "ip6") else parts[0][1]
+
+
+def relay_in(address: str) -> PeerId | None:
+    """The relay that a channel with this address goes through; None for a direct one."""
+    parts = _parts(address) or []
+    names = [name for name, _ in parts]
+    return _peer(parts[: names.index("p2p-circuit")]) if "p2p-circuit" in names else None
 
 
 def parse_peer(text: str) -> PeerId:
@@ -134,6 +155,15 @@ def _parts(address: str) -> list[tuple[str, str]] | None:
         return [(protocol.name, str(value or "")) for protocol, value in components]
     except Exception:  # noqa: BLE001  # the library raises many kinds for what is no multiaddr
         return None
+
+
+def _split_relay(
+    parts: list[tuple[str, str]],
+) -> tuple[PeerId | None, list[tuple[str, str]]]:
+    """The relay of an address, if it names one, and what stands before it."""
+    if parts and parts[-1][0] == "p2p-circuit" and (relay := _peer(parts[:-1])) is not None:
+        return relay, parts[:-2]
+    return None, parts
 
 
 def _peer(parts: list[tuple[str, str]]) -> PeerId | None:

@@ -20,9 +20,9 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.utils.varint import read_length_prefixed_protobuf
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
-from aiplat.domain.errors import ConfigError
+from aiplat.domain.errors import ConfigError, NoPeer
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import Endpoint
+from aiplat.node.addresses import Endpoint, Target
 from aiplat.node.identity import Identity
 from aiplat.node.mends import mend_libp2p
 from aiplat.node.pipe import StreamPipe, relay_of
@@ -36,6 +36,7 @@ log = logging.getLogger("aiplat.node.host")
 OURS = TProtocol(PROTOCOL_ID)
 
 Accept = Callable[[StreamPipe, PeerId, str], Awaitable[None]]
+RelayDial = Callable[[Target], Awaitable[StreamPipe]]
 
 
 class NotOurs(Exception):
@@ -53,6 +54,7 @@ class Host:
         self._swarm = swarm
         self._settings = settings
         self._host = BasicHost(swarm)
+        self.relay_dial: RelayDial | None = None
         # Identify would run on each connection, in a task whose fault ends the whole program.
         # It is answered, and asked only where its answer is needed.
         swarm.notifees = [n for n in swarm.notifees if "Identify" not in type(n).__name__]
@@ -98,6 +100,19 @@ class Host:
                 await self._select(stream, TProtocol(protocol))
                 return StreamPipe(stream)
         raise OSError(errno.ENOTCONN, "there is no connection to it")
+
+    async def reach(self, target: Target) -> StreamPipe:
+        """Connect to a peer, directly or by its relay, and open a stream of our protocol.
+
+        Raises:
+            NoPeer: the relay cannot, or will not.
+            Exception: as `open`.
+        """
+        if target.relay is None:
+            return await self.open(target.endpoint, target.peer)
+        if self.relay_dial is None:
+            raise NoPeer("This node reaches no peers by relays yet.")
+        return await self.relay_dial(target)
 
     async def open(
         self, endpoint: Endpoint, peer: PeerId, protocol: str = PROTOCOL_ID

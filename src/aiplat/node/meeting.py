@@ -31,6 +31,10 @@ SETTLE_SECONDS = 2.0
 """For two nodes that dialed each other at once to agree on one channel."""
 
 
+HEAD_START_SECONDS = 0.5
+"""For the direct addresses of a peer, before a relay is asked for it."""
+
+
 class _Attempt:
     """A dial under way, which several may wait for."""
 
@@ -130,7 +134,9 @@ class Meeting:
                 f"This node has all {self._settings.max_channels} channels that it allows "
                 "(max_channels)."
             )
-        pipe = await host.open(target.endpoint, target.peer)
+        if target.relay is not None:
+            await self._let_direct_go_first(target)
+        pipe = await host.reach(target)
         if (other := self._standing.live(target.peer)) is not None:
             pipe.abort()  # another address of the same peer was quicker
             return other
@@ -149,6 +155,17 @@ class Meeting:
             raise
         channel = self._channel(pipe, machine, target.peer, roles, target.text, early, dialed=True)
         return self._standing.take(channel, nursery)
+
+    async def _let_direct_go_first(self, target: Target) -> None:
+        """A relay is the second best way: see what becomes of the others that are tried now."""
+        direct = [
+            attempt
+            for attempt in self._attempts.values()
+            if attempt.target.peer == target.peer and attempt.target.relay is None
+        ]
+        with trio.move_on_after(HEAD_START_SECONDS):
+            for attempt in direct:
+                await attempt.done.wait()
 
     async def _granted_or_refused(
         self, pipe: Pipe, peer: PeerId, machine: ChannelMachine
