@@ -38,6 +38,7 @@ def ask(
     seed: options.Seed = None,
     stop: options.Stops = None,
     deadline: options.Deadline = options.DEFAULT_DEADLINE,
+    privacy: options.Privacy = options.PrivacyName.any,
     json: options.Json = False,
 ) -> None:
     """Ask one question; the answer comes as it is made.
@@ -50,6 +51,8 @@ def ask(
       git diff | aiplat ask "review this" -f notes.md
       aiplat ask --json --max-tokens 20 "Say hello."
     """
+    from msgspec.structs import replace
+
     from aiplat.cli.prompts import gather, piped_stdin
     from aiplat.domain.chat import Message, Sampling
 
@@ -62,6 +65,7 @@ def ask(
     )  # fmt: skip
     said = [Message("system", system)] if system else []
     asked = make_ask((*said, Message("user", text)), model, sampling, deadline, peer)
+    asked = replace(asked, privacy=privacy.value)
     _run(face, asked, json=json)
 
 

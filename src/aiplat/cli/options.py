@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -24,6 +25,20 @@ Seed = Annotated[int | None, typer.Option(metavar="N", help="The same seed draws
 Stops = Annotated[
     list[str] | None,
     typer.Option("--stop", metavar="TEXT", help="End the answer before this text; repeatable."),
+]
+
+
+class PrivacyName(StrEnum):
+    """The privacy classes, as Typer takes a choice."""
+
+    machine = "machine"
+    network = "network"
+    any = "any"
+
+
+Privacy = Annotated[
+    PrivacyName,
+    typer.Option(help="Who may read the prompt: this machine, this network's members, or any."),
 ]
 Deadline = Annotated[
     float, typer.Option(metavar="SECONDS", help="The longest that an answer may take in all.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
 
 import trio
 from msgspec.structs import replace
@@ -75,6 +76,7 @@ class Meeting:
         self._standing = standing
         self._membership = membership
         self._attempts: dict[Target, _Attempt] = {}
+        self._turns: WeakValueDictionary[PeerId, trio.Lock] = WeakValueDictionary()
         self._host: Host | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -137,6 +139,12 @@ class Meeting:
         if target.relay is not None:
             await self._let_direct_go_first(target)
         pipe = await host.reach(target)
+        # Several addresses of one peer may be dialed at once: they take turns from here on, or
+        # each would take the place of the one before.
+        async with self._turns.setdefault(target.peer, trio.Lock()):
+            return await self._agree(pipe, target, nursery)
+
+    async def _agree(self, pipe: Pipe, target: Target, nursery: trio.Nursery) -> Channel:
         if (other := self._standing.live(target.peer)) is not None:
             pipe.abort()  # another address of the same peer was quicker
             return other

@@ -178,8 +178,10 @@ class Finder:
         tried = f"{len(wanted)} address{'' if len(wanted) == 1 else 'es'}"
         notes = [w.note for w in wanted if w.note]
         why = f" The last try: {notes[0]}" if notes else ""
+        are = "is" if len(wanted) == 1 else "are"
         return (
-            f"No gateway of the network {name} is reached yet; {tried} tried again and again.{why}"
+            f"No gateway of the network {name} is reached yet: {tried} {are} tried again and "
+            f"again.{why}"
         )
 
     def _say(self, searching: str) -> None:
