@@ -1,0 +1,241 @@
+"""Who may be what in a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from aiplat.domain.errors import ConfigError, InvalidRequest, NotAMember
+from aiplat.domain.ids import Role
+from aiplat.node.identity import Identity
+from aiplat.node.membership.files import NetworkFiles
+from aiplat.node.membership.membership import Membership
+from aiplat.node.membership.owner import CERTIFICATE_SECONDS, create, need_owner, owner_of
+from aiplat.protocol.messages import Hello
+from aiplat.protocol.token import decode
+from tests.support.networks import Lab, peer_id
+
+DAY = 86_400
+
+
+def hello(membership: Membership, *roles: Role) -> Hello:
+    return Hello(roles=roles, certificate=membership.certificate)
+
+
+def test_in_no_network_a_peer_is_what_it_claims() -> None:
+    assert Membership().admit(peer_id(), Hello(roles=("gateway",))) == ("gateway",)
+    with pytest.raises(NotAMember, match="no role"):
+        Membership().admit(peer_id(), Hello())
+
+
+def test_a_certificate_gives_its_roles_and_no_more(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, member = lab.member("processor", "client")
+    admit = lab.membership.admit
+    assert admit(identity.peer_id, hello(member, "processor")) == ("processor",)
+    assert admit(identity.peer_id, hello(member, "gateway", "client")) == ("client",)
+    with pytest.raises(NotAMember, match=r"wants to be gateway.*certificate says client and proc"):
+        admit(identity.peer_id, hello(member, "gateway"))
+
+
+def test_without_a_certificate_nobody_is_anything(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    for role in ("client", "gateway", "processor"):
+        with pytest.raises(NotAMember, match="shows no certificate"):
+            lab.membership.admit(peer_id(), Hello(roles=(role,)))
+
+
+def test_in_a_public_network_anyone_may_be_a_client_and_only_that(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, public=True)
+    assert lab.membership.psk is None
+    assert lab.membership.admit(peer_id(), Hello(roles=("client", "gateway"))) == ("client",)
+    with pytest.raises(NotAMember):
+        lab.membership.admit(peer_id(), Hello(roles=("processor",)))
+    identity, member = lab.member("processor")
+    roles = lab.membership.admit(identity.peer_id, hello(member, "processor", "client"))
+    assert roles == ("client", "processor")
+
+
+def test_the_certificate_of_another_is_no_use(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    _, member = lab.member("gateway")
+    with pytest.raises(NotAMember, match="the certificate of another"):
+        lab.membership.admit(peer_id(), hello(member, "gateway"))
+
+
+def test_nor_is_one_of_another_network(tmp_path: Path) -> None:
+    lab, other = Lab(tmp_path / "a"), Lab(tmp_path / "b")
+    identity, member = other.member("gateway")
+    with pytest.raises(NotAMember, match="of another network"):
+        lab.membership.admit(identity.peer_id, hello(member, "gateway"))
+
+
+def test_clocks_may_differ_by_hours_but_not_for_ever(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, member = lab.member("processor")
+    shown = hello(member, "processor")
+    lab.clock.now -= 10 * 3600  # this node's clock is behind the owner's
+    assert lab.membership.admit(identity.peer_id, shown)
+    lab.clock.now += CERTIFICATE_SECONDS + 20 * 3600  # hours beyond the end
+    assert lab.membership.admit(identity.peer_id, shown)
+    lab.clock.now += 2 * DAY
+    with pytest.raises(NotAMember, match=r"ended 2\.4 days ago"):
+        lab.membership.admit(identity.peer_id, shown)
+
+
+def test_the_blocked_and_the_revoked_are_out(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, member = lab.member("processor")
+    lab.owner.revoke(identity.peer_id)
+    with pytest.raises(NotAMember, match="was revoked"):
+        lab.membership.admit(identity.peer_id, hello(member, "processor"))
+    assert identity.peer_id in Membership(NetworkFiles(tmp_path / "owner")).revoked, "on disk"
+    lab.membership.blocked = frozenset({identity.peer_id})
+    with pytest.raises(NotAMember, match="blocks"):
+        lab.membership.admit(identity.peer_id, hello(member, "processor"))
+
+
+# -- the owner's office --------------------------------------------------------------------------
+
+
+def test_the_owner_is_a_member_in_every_role(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    assert lab.membership.own is not None
+    assert lab.membership.own.roles == ("client", "gateway", "processor")
+    again = Membership(NetworkFiles(tmp_path / "owner"), lab.identity.peer_id, lab.clock)
+    assert again.own == lab.membership.own
+    assert owner_of(again) is not None
+
+
+@pytest.mark.parametrize("name", ["", "x" * 41, " lab", "a\nb", "\x1b[31m"])
+def test_a_name_that_cannot_be_shown_is_refused_and_nothing_is_left(
+    tmp_path: Path, name: str
+) -> None:
+    membership = Membership(NetworkFiles(tmp_path / "n"), peer_id())
+    with pytest.raises(InvalidRequest, match="1 to 40 printable"):
+        create(membership, name)
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_node_is_in_one_network_only(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    with pytest.raises(NotAMember, match=r"in the network lab already.*leave"):
+        create(lab.membership, "other")
+
+
+def test_a_voucher_is_used_up_but_good_for_who_used_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    voucher = decode(lab.token("processor", uses=2)).voucher
+    first, second, third = peer_id(), peer_id(), peer_id()
+    lab.owner.grant(voucher, first)
+    lab.owner.grant(voucher, first)
+    lab.owner.grant(voucher, second)
+    with pytest.raises(NotAMember, match=r"used already, by as many nodes as it was for \(2\)"):
+        lab.owner.grant(voucher, third)
+    lab.owner.grant(voucher, second)
+    assert set(lab.owner.members()) == {lab.identity.peer_id, first, second}
+
+
+def test_an_expired_voucher_says_since_when(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    voucher = decode(lab.token(seconds=3600)).voucher
+    lab.clock.now += 3600 + 3 * 3600
+    with pytest.raises(NotAMember, match="expired 3 hours ago"):
+        lab.owner.grant(voucher, peer_id())
+
+
+def test_another_networks_voucher_is_refused(tmp_path: Path) -> None:
+    lab, other = Lab(tmp_path / "a"), Lab(tmp_path / "b")
+    with pytest.raises(NotAMember, match=r"not one of the network lab: .*another network"):
+        lab.owner.grant(decode(other.token()).voucher, peer_id())
+
+
+def test_the_revoked_do_not_come_back(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, _ = lab.member("client")
+    lab.owner.revoke(identity.peer_id)
+    voucher = decode(lab.token()).voucher
+    with pytest.raises(NotAMember, match=r"was revoked.*cannot come back"):
+        lab.owner.grant(voucher, identity.peer_id)
+    with pytest.raises(NotAMember, match=r"was revoked.*cannot come back"):
+        lab.owner.renew(identity.peer_id)
+
+
+def test_nobody_revokes_the_owner_or_a_stranger(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    with pytest.raises(NotAMember, match="cannot revoke itself"):
+        lab.owner.revoke(lab.identity.peer_id)
+    with pytest.raises(NotAMember, match="is no member"):
+        lab.owner.revoke(peer_id())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"roles": ()}, "one or more of"),
+        ({"expires_seconds": 59}, "60 s to 31536000 s .*not 59 s"),
+        ({"uses": 0}, "1 to 10000 uses, not 0"),
+        ({"addresses": ()}, "not known where this node is reached"),
+    ],
+)
+def test_an_invitation_has_bounds(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    wish = {"roles": ("client",), "expires_seconds": 60, "uses": 1, "addresses": ("/a",)} | changes
+    with pytest.raises(InvalidRequest, match=words):
+        Lab(tmp_path).owner.invite(**wish)  # type: ignore[arg-type]  # test data
+
+
+def test_only_the_owner_has_the_office(tmp_path: Path) -> None:
+    _, member = Lab(tmp_path).member("gateway")
+    with pytest.raises(NotAMember, match="Only the owner's node of the network lab"):
+        need_owner(member)
+    with pytest.raises(NotAMember, match="in no network"):
+        need_owner(Membership(NetworkFiles(tmp_path / "none"), peer_id()))
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
+    Lab(tmp_path)
+    folder = tmp_path / "owner"
+    assert {path.name for path in folder.iterdir()} == {"network.json", "owner.key", "ledger.json"}
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["network.json", "owner.key", "ledger.json"])
+def test_a_file_that_others_may_read_is_refused(tmp_path: Path, name: str) -> None:
+    Lab(tmp_path)
+    (tmp_path / "owner" / name).chmod(0o644)
+    files = NetworkFiles(tmp_path / "owner")
+    with pytest.raises(ConfigError, match=rf"{name}: its mode is 0644.*chmod 600"):
+        (files.record(), files.owner_key(), files.ledger())
+
+
+@pytest.mark.parametrize(("name", "words"), [("network.json", "broken"), ("owner.key", "no key")])
+def test_a_broken_file_is_told_and_left(tmp_path: Path, name: str, words: str) -> None:
+    Lab(tmp_path)
+    (tmp_path / "owner" / name).write_bytes(b"{")
+    files = NetworkFiles(tmp_path / "owner")
+    with pytest.raises(ConfigError, match=words):
+        (files.record(), files.owner_key())
+    assert (tmp_path / "owner" / name).read_bytes() == b"{"
+
+
+def test_leaving_keeps_the_owners_key_aside(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    seed = (tmp_path / "owner" / "owner.key").read_bytes()
+    network = lab.record.network.hex()
+    lab.membership.files.clear()  # type: ignore[union-attr]  # it has files
+    [left] = list((tmp_path / "owner").iterdir())
+    assert left.name == f"owner-of-{network[:16]}.key"
+    assert left.read_bytes() == seed
+
+
+def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    assert repr(lab.record) == "Record('lab')"
+    assert lab.record.psk not in repr(replace(lab.record, addresses=("/a",)))
+    assert Identity.generate().peer_id not in repr(lab.membership)
