@@ -23,6 +23,7 @@ from aiplat.node.listening import PortMemory, announced, where_to_listen
 from aiplat.node.meeting import Admit, Meeting
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.service import MembershipService
+from aiplat.node.nat.service import NatService
 from aiplat.node.services import Service
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import OnChannel, Standing
@@ -63,6 +64,7 @@ class Node:
     ) -> None:
         self.peer_id: PeerId = identity.peer_id
         self.addresses: tuple[str, ...] = ()
+        self._own_addresses: tuple[str, ...] = ()
         self._settings = settings
         self._identity = identity
         self._metrics = metrics
@@ -82,7 +84,11 @@ class Node:
             settings, self.membership, roles, lambda: self._standing.channels, self.keep,
             lambda: self.wanted, lambda: self.addresses,
         )  # fmt: skip
-        self._services += [self.members, self.finding]
+        self.nat = NatService(
+            settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,
+            lambda: self._own_addresses, self.set_relayed,
+        )  # fmt: skip
+        self._services += [self.members, self.finding, self.nat]
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )
@@ -181,7 +187,7 @@ class Node:
 
     def _listens_at(self, sockets: Mapping[str, object]) -> None:
         endpoints = [parse_listen(address, beyond=True) for address in sockets]
-        self.addresses = announced(endpoints, self.peer_id)
+        self.addresses = self._own_addresses = announced(endpoints, self.peer_id)
         if endpoints:
             self._port.keep(endpoints[0].port)
 
@@ -245,6 +251,11 @@ class Node:
                 host.serve(self._meeting.accept)
                 task_status.started(host)
                 await stop.wait()
+
+    def set_relayed(self, addresses: tuple[str, ...]) -> None:
+        """Announce these besides the node's own: those of its relays, and a forwarded port's."""
+        self.addresses = (*self._own_addresses, *addresses)
+        self.finding.moved()
 
     # -- peers that are wanted -------------------------------------------------------------------
 

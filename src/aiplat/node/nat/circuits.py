@@ -11,6 +11,7 @@ import trio
 
 from aiplat.domain.errors import NoPeer, clip
 from aiplat.domain.ids import PeerId, short
+from aiplat.node.host import Host, NotOurs
 from aiplat.node.nat.circuit import Circuit, end
 from aiplat.node.nat.words import HOP, STOP, Answer, Ask, hear_answer, hear_ask, refuse, say
 from aiplat.node.pipe import StreamPipe
@@ -18,7 +19,6 @@ from aiplat.node.settings import NodeSettings
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
-    from aiplat.node.host import Host
 
 log = logging.getLogger("aiplat.node.nat")
 
@@ -74,8 +74,15 @@ class Circuits:
         nursery.start_soon(circuit.keep)
         try:
             return await host.open_over(circuit, peer)
-        except BaseException:
+        except NotOurs:
+            raise
+        except BaseException as fault:
             circuit.abort()
+            if isinstance(fault, Exception):
+                raise NoPeer(
+                    f"What answers through the relay {short(relay)} is not the peer {short(peer)}, "
+                    "or ended the connection at once."
+                ) from fault
             raise
 
     async def _ask(self, host: Host, relay: PeerId, peer: PeerId) -> Circuit:
@@ -85,6 +92,9 @@ class Circuits:
                 pipe = await host.stream(relay, HOP)
         except Exception as fault:
             raise NoPeer(f"{who} of {short(peer)} relays nothing: {_why(fault)}.") from fault
+        if pipe.via is not None:
+            await end(pipe)
+            raise NoPeer(f"{who} of {short(peer)} is itself reached by a relay only.")
         try:
             with trio.fail_after(2 * self._settings.handshake_seconds):
                 await say(pipe, Ask(peer))

@@ -61,11 +61,11 @@ def judge(answers: Iterable[DialedBack], ports: Sequence[int]) -> Seen:
     One who could not reach it is enough for a no: two machines on one LAN reach each other, and
     tell nothing of the world outside.
     """
-    told = [answer for answer in answers if answer.ip]
+    told = [answer for answer in answers if _is_ip(answer.ip)]
     if not told:
         return Seen(None, (), "No member with a direct connection could tell.")
     places = tuple(dict.fromkeys((a.ip, port) for a in told for port in a.reached if port in ports))
-    failed = list(dict.fromkeys(answer.ip for answer in told if not answer.reached))
+    failed = list(dict.fromkeys(a.ip for a in told if not {*a.reached} & {*ports}))
     if failed:
         return Seen(False, places, _not_reached(failed, ports))
     if all(_is_loopback(ip) for ip, _ in places):
@@ -101,6 +101,14 @@ def _not_reached(ips: Sequence[str], ports: Sequence[int]) -> str:
         f"Members see this node at {at}, but nothing answers there on port {named}: "
         "a NAT or a firewall is between."
     )
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(ip: str) -> bool:
