@@ -22,6 +22,9 @@ _HEAD = struct.Struct("!IBI")
 _LENGTH = 4
 _TAG_AND_NUMBER = _HEAD.size - _LENGTH
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+"""What decoding raises for bytes that a peer made up. msgspec alone does not cover it."""
+
 DEFAULT_MAX_FRAME = 1024 * 1024
 """Bytes of one frame, its length field not counted."""
 
@@ -84,7 +87,7 @@ class Codec(Generic[M]):
             return None
         try:
             return decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as fault:
+        except UNREADABLE as fault:
             name = self._types[tag].__name__
             raise RemoteProtocolError(f"The body of a {name} frame is malformed: {fault}") from None
 

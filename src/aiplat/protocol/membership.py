@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from aiplat.domain.ids import ROLES, PeerId, Role
+from aiplat.protocol.framing import UNREADABLE
 
 KEY_BYTES = 32
 VOUCHER_ID_BYTES = 16
@@ -112,7 +113,7 @@ def unseal(data: bytes, kind: type[S], network: bytes) -> S:
     try:
         sealed = msgspec.msgpack.decode(data, type=_Sealed)
         thing = msgspec.msgpack.decode(sealed.body, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as fault:
+    except UNREADABLE as fault:
         raise Malformed(f"it is no {kind.__name__.lower()}") from fault
     if thing.network != network:
         raise OtherNetwork(f"it is a {kind.__name__.lower()} of another network")

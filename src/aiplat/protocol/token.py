@@ -15,6 +15,7 @@ import zlib
 import msgspec
 
 from aiplat.domain.ids import Role
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.membership import KEY_BYTES, SealError, Voucher, unseal
 
 PREFIX = "aiplat1-"
@@ -112,7 +113,7 @@ def _checked(body: bytes) -> Token:
     broken = TokenError("The token cannot be read: ask the network's owner for a new one.")
     try:
         token = msgspec.msgpack.decode(body, type=Token)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         raise broken from None
     right = (
         is_network_name(token.name)

@@ -13,6 +13,7 @@ from aiplat.control.messages import Explanation, ModelStatus
 from aiplat.domain.answers import AnswerSink, Asking, Inference, Submission
 from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, clip
 from aiplat.domain.ids import PeerId, short
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
@@ -169,7 +170,7 @@ class Client(Role):
             raise reply.failed.error()
         try:
             return _EXPLANATION.decode(reply.body)
-        except msgspec.MsgspecError as fault:
+        except UNREADABLE as fault:
             raise NoPeer(
                 f"The gateway {short(gateway.channel.peer)} gave what cannot be read: {fault}."
             ) from None
@@ -219,7 +220,7 @@ class Client(Role):
             raise reply.failed.error()
         try:
             return _MODELS.decode(reply.body)
-        except msgspec.MsgspecError as fault:
+        except UNREADABLE as fault:
             raise NoPeer(
                 f"The gateway {short(channel.peer)} gave a list of models that cannot be read: "
                 f"{fault}."

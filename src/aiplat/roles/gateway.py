@@ -35,6 +35,7 @@ from aiplat.domain.errors import (
     clip,
 )
 from aiplat.domain.ids import PeerId, short
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
 from aiplat.roles import reasons
 from aiplat.roles.base import Role
@@ -443,7 +444,7 @@ class Gateway(Role):
             return None
         try:
             told = self.explain(msgspec.msgpack.decode(call.body, type=str), channel.peer)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return Reply(failed=Failed.of(InvalidRequest("The call names no request.")))
         except AiplatError as refusal:
             return Reply(failed=Failed.of(refusal))

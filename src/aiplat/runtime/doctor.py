@@ -24,6 +24,7 @@ from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import CLOCK_TOLERANCE_SECONDS, Membership
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Call, Hello
 from aiplat.roles.dispatch import Dispatch
 from aiplat.runtime.lock import NodeLock
@@ -228,7 +229,7 @@ class Doctor:
         for channel in gateways[:1]:
             try:
                 ready = [m.name for m in await _models(channel) if m.state == "ready"]
-            except (AiplatError, msgspec.MsgspecError) as fault:
+            except (AiplatError, *UNREADABLE) as fault:
                 self._note("model", False, "the gateway did not tell its models", str(fault))
                 return
             self._note("model", bool(ready), f"ready: {_few(ready)}" if ready else "none is ready",

@@ -22,6 +22,7 @@ from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import parse_target
 from aiplat.node.membership.membership import Membership
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Finder:
             try:
                 reply = await channel.call(Call(GATEWAYS), CALL_SECONDS)
                 addresses = _TOLD.decode(reply.body) if reply.failed is None else ()
-            except (AiplatError, msgspec.MsgspecError) as fault:
+            except (AiplatError, *UNREADABLE) as fault:
                 log.debug("a peer told no gateways: %s", fault)
                 continue
             for address in addresses[:MAX_TOLD]:

@@ -25,6 +25,7 @@ from aiplat.node.membership.owner import owner_of
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.reaching import no_peer
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.membership import Certificate, SealError, unseal
 from aiplat.protocol.token import Token
 from aiplat.telemetry.metrics import Metrics
@@ -95,7 +96,7 @@ async def _ask(host: Host, target: Target, token: Token, us: PeerId) -> Record:
     try:
         await _write(pipe, msgspec.msgpack.encode(JoinAsk(token.voucher)))
         reply = _REPLY.decode(await _read(pipe))
-    except (EOFError, msgspec.MsgspecError) as fault:
+    except (EOFError, *UNREADABLE) as fault:
         raise NoPeer(f"The peer at {target.endpoint} gave no answer that can be read.") from fault
     except Exception as fault:  # of libp2p's many kinds
         raise NoPeer(f"The peer at {target.endpoint} ended the connection: try again.") from fault
@@ -182,7 +183,7 @@ class JoinDoor:
         try:
             ask = _ASK.decode(await _read(pipe))
             reply = self._decide(ask, peer)
-        except (EOFError, msgspec.MsgspecError):
+        except (EOFError, *UNREADABLE):
             await pipe.reset()
             return
         except MuxedStreamError:

@@ -19,6 +19,7 @@ from aiplat.domain.ids import PeerId, short
 from aiplat.node.membership.joining import PROTOCOL, JoinDoor
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import CERTIFICATE_SECONDS, owner_of
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.membership import Certificate, RevocationList, SealError, unseal
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
 from aiplat.telemetry.metrics import Metrics
@@ -193,7 +194,7 @@ class MembershipService:
                 if reply.failed is not None:
                     raise reply.failed.error()
                 self._adopt(_RENEWED.decode(reply.body).certificate)
-            except (AiplatError, SealError, msgspec.MsgspecError) as fault:
+            except (AiplatError, SealError, *UNREADABLE) as fault:
                 log.info("the certificate was not renewed: %s", fault)
                 continue
             return True
@@ -215,7 +216,7 @@ class MembershipService:
             raise NotAMember("The node belongs to no network.")
         try:
             peer = PeerId(_PEER.decode(call.body))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise NotAMember("The call does not say whose certificate it is about.") from None
         owner = owner_of(self.membership)
         if owner is not None:
@@ -228,7 +229,7 @@ class MembershipService:
             raise reply.failed.error()
         try:
             return _RENEWED.decode(reply.body).certificate
-        except msgspec.MsgspecError as fault:
+        except UNREADABLE as fault:
             raise NotAMember(f"The owner's node gave what cannot be read: {fault}.") from None
 
     def _write(self) -> None:
