@@ -22,6 +22,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no typ
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.channel import Channel
 from aiplat.node.identity import Identity
+from aiplat.node.membership.membership import Membership
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.messages import Hello
@@ -47,11 +48,19 @@ class Peer:
         known: Path | None = None,
         incarnation: int | None = None,
         admit: Callable[[PeerId, Hello], None] = everyone,
+        membership: Membership | None = None,
     ) -> None:
         self.identity = identity or Identity.generate()
         self.metrics = Metrics()
         self.node = Node(
-            settings, self.identity, roles, "test/1", self.metrics, known, incarnation=incarnation
+            settings,
+            self.identity,
+            roles,
+            "test/1",
+            self.metrics,
+            known,
+            incarnation=incarnation,
+            membership=membership,
         )
         self.handlers: list[tuple[Channel, Handler]] = []
         self.scope = trio.CancelScope()

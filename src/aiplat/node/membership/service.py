@@ -97,7 +97,7 @@ class MembershipService:
             if not self._is_due():
                 await trio.sleep(LOOK_SECONDS)
                 continue
-            if await self._renew():
+            if await self.renew():
                 pause = FIRST_PAUSE_SECONDS
             else:
                 await trio.sleep(pause)
@@ -177,7 +177,7 @@ class MembershipService:
             return False
         return self.membership.clock() > own.expires - CERTIFICATE_SECONDS / 2
 
-    async def _renew(self) -> bool:
+    async def renew(self) -> bool:
         """Get a new certificate, from this node's own office or by a member's help."""
         own = self.membership.own
         assert own is not None

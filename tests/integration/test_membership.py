@@ -1,0 +1,293 @@
+"""Real nodes in a private network: who gets in, who is put out, and how the others learn of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from aiplat.domain.errors import AiplatError, NoPeer, NotAMember
+from aiplat.domain.ids import Role
+from aiplat.node.identity import Identity
+from aiplat.node.membership.joining import join
+from aiplat.node.membership.membership import Membership
+from aiplat.node.membership.owner import CERTIFICATE_SECONDS
+from aiplat.node.settings import NodeSettings
+from aiplat.protocol.token import Token, decode
+from aiplat.telemetry.metrics import Metrics
+from tests.support.networks import Lab
+from tests.unit.node.nodes import Peer, running, until
+
+ON_LOOPBACK = NodeSettings(
+    listen=("/ip4/127.0.0.1/tcp/0",), reconnect_max_seconds=0.5, finding_seconds=0.2,
+    handshake_seconds=1.0, connect_seconds=3.0,
+)  # fmt: skip
+
+
+def the_owner(lab: Lab, *roles: Role) -> Peer:
+    return Peer(
+        ON_LOOPBACK, identity=lab.identity, membership=lab.membership, roles=roles or ("gateway",)
+    )
+
+
+def a_member(lab: Lab, *roles: Role) -> Peer:
+    identity, membership = lab.member(*roles)
+    return Peer(ON_LOOPBACK, identity=identity, membership=membership, roles=roles)
+
+
+async def joins(token: Token, identity: Identity | None = None) -> Membership:
+    identity = identity or Identity.generate()
+    record = await join(identity, ON_LOOPBACK, token, Metrics())
+    membership = Membership(None, identity.peer_id)
+    membership.take(record)
+    return membership
+
+
+async def refused(token: Token) -> str:
+    with pytest.raises(AiplatError) as caught:
+        await joins(token)
+    assert isinstance(caught.value, NotAMember | NoPeer)
+    return str(caught.value)
+
+
+@pytest.mark.trio
+async def test_a_newcomer_joins_with_a_token_and_is_what_it_says(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner = the_owner(lab)
+    async with running(owner):
+        lab.clock.now = 1_900_000_000
+        identity = Identity.generate()
+        membership = await joins(decode(lab.token("processor", at=owner.address)), identity)
+        assert membership.own is not None
+        assert membership.own.roles == ("processor",)
+        new = Peer(ON_LOOPBACK, identity=identity, membership=membership, roles=("processor",))
+        membership.clock = lab.clock
+        async with running(new):
+            channel = await new.node.reach(owner.address)
+            assert channel.roles == ("gateway",)
+            await until(lambda: owner.handlers)
+            assert owner.handlers[0][0].roles == ("processor",)
+
+
+@pytest.mark.trio
+async def test_each_way_not_to_get_in_has_its_own_words(tmp_path: Path) -> None:
+    lab, other = Lab(tmp_path / "a"), Lab(tmp_path / "b")
+    owner = the_owner(lab)
+    async with running(owner):
+        token = decode(lab.token(at=owner.address))
+        assert "does not have the pre-shared key" in await refused(replace(token, psk="ab" * 32))
+        assert "public network" in await refused(replace(token, psk=""))
+        foreign = decode(other.token(at=owner.address))
+        assert "not one of the network lab" in await refused(
+            replace(foreign, psk=lab.record.psk, name="b")
+        )
+        await joins(token)
+        assert "used already" in await refused(token)
+        late = decode(lab.token(at=owner.address, seconds=60))
+        lab.clock.now += 600
+        assert "expired 9 minutes ago" in await refused(late)
+        assert "Nothing listens" in await refused(
+            replace(token, addresses=(f"/ip4/127.0.0.1/tcp/1/p2p/{lab.identity.peer_id}",))
+        )
+    assert "names no address" in await refused(replace(token, addresses=()))
+
+
+@pytest.mark.trio
+async def test_only_the_owners_node_lets_in(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    member = a_member(lab, "gateway")
+    async with running(member):
+        said = await refused(decode(lab.token(at=member.address)))
+    assert "only the owner's node can let others in" in said
+
+
+@pytest.mark.trio
+async def test_without_the_key_or_the_certificate_nobody_gets_a_channel(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner = the_owner(lab)
+    outside = Peer(ON_LOOPBACK, roles=("processor",))
+    stolen = Membership(None)
+    stolen.take(replace(lab.record, certificate=b""))
+    thief = Peer(ON_LOOPBACK, membership=stolen, roles=("processor",))
+    async with running(owner, outside, thief):
+        with pytest.raises(NoPeer):
+            await outside.node.reach(owner.address)
+        with pytest.raises(NoPeer, match="shows no certificate"):
+            await thief.node.reach(owner.address)
+        assert not owner.handlers
+
+
+@pytest.mark.trio
+async def test_an_uncertified_gateway_is_refused_by_who_dials_it(tmp_path: Path) -> None:
+    """A client sends it nothing: there is no channel."""
+    lab = Lab(tmp_path)
+    pretender_is, pretends = lab.member("client")
+    pretender = Peer(ON_LOOPBACK, identity=pretender_is, membership=pretends, roles=("gateway",))
+    client = a_member(lab, "client")
+    async with running(pretender, client):
+        with pytest.raises(NoPeer, match="wants to be gateway"):
+            await client.node.reach(pretender.address)
+        assert not client.handlers
+
+
+@pytest.mark.trio
+async def test_in_a_public_network_a_stranger_is_a_client(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, public=True)
+    owner = the_owner(lab)
+    somebody, pretender = Membership(None), Membership(None)
+    for membership in (somebody, pretender):
+        membership.take(replace(lab.record, certificate=b""))
+    client = Peer(ON_LOOPBACK, membership=somebody, roles=("client",))
+    processor = Peer(ON_LOOPBACK, membership=pretender, roles=("processor",))
+    async with running(owner, client, processor):
+        assert (await client.node.reach(owner.address)).roles == ("gateway",)
+        with pytest.raises(NoPeer, match="takes only members"):
+            await processor.node.reach(owner.address)
+
+
+@pytest.mark.trio
+async def test_a_revocation_reaches_members_that_the_owner_does_not_know_of(
+    tmp_path: Path,
+) -> None:
+    """owner → gateway → processor: the list travels from one to the next."""
+    lab = Lab(tmp_path)
+    owner, gateway = the_owner(lab, "client"), a_member(lab, "gateway")
+    bad, good = a_member(lab, "processor"), a_member(lab, "processor")
+    async with running(owner, gateway, bad, good):
+        for peer in (owner, bad, good):
+            await peer.node.reach(gateway.address)
+        await until(lambda: len(gateway.node.channels) == 3)
+        lab.owner.revoke(bad.node.peer_id)
+        owner.node.members.enforce()
+        await until(lambda: bad.node.peer_id not in gateway.node.channels)
+        await until(lambda: bad.node.peer_id in good.node.membership.revoked)
+        with pytest.raises(NoPeer, match="was revoked"):
+            await bad.node.reach(gateway.address)
+        kept = Membership(gateway.node.membership.files)
+        assert bad.node.peer_id in kept.revoked, "it is on the gateway's disk"
+
+
+@pytest.mark.trio
+async def test_a_list_that_was_missed_is_told_with_the_next_channel(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner, gateway, bad = the_owner(lab), a_member(lab, "gateway"), a_member(lab, "processor")
+    async with running(owner, gateway, bad):
+        lab.owner.revoke(bad.node.peer_id)  # while nobody was connected
+        await bad.node.reach(gateway.address)  # it does not know yet
+        await gateway.node.reach(owner.address)
+        await until(lambda: bad.node.peer_id not in gateway.node.channels)
+
+
+@pytest.mark.trio
+async def test_a_forged_list_costs_its_sender_the_channel_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    from aiplat.protocol.messages import Revocations
+
+    lab, other = Lab(tmp_path / "a"), Lab(tmp_path / "b")
+    gateway, liar = a_member(lab, "gateway"), a_member(lab, "processor")
+    victim, _ = other.member("client")
+    other.owner.revoke(victim.peer_id)
+    async with running(gateway, liar):
+        channel = await liar.node.reach(gateway.address)
+        channel.say(Revocations(other.record.revocations))
+        await until(lambda: channel.is_ended)
+        assert not gateway.node.membership.revoked
+
+
+@pytest.mark.trio
+async def test_a_certificate_is_renewed_through_a_member_and_the_owner_may_be_away(
+    tmp_path: Path,
+) -> None:
+    lab = Lab(tmp_path)
+    owner, gateway, processor = (
+        the_owner(lab, "client"), a_member(lab, "gateway"), a_member(lab, "processor"),
+    )  # fmt: skip
+    own = processor.node.membership.own
+    assert own is not None
+    lab.clock.now += CERTIFICATE_SECONDS * 0.6
+    async with running(gateway, processor):
+        await processor.node.reach(gateway.address)
+        assert not await processor.node.members.renew(), "nobody there can"
+        assert processor.node.membership.own == own, "and it is a member still"
+        async with running(owner):
+            await owner.node.reach(gateway.address)
+            await until(lambda: owner.node.peer_id in gateway.node.channels)
+            assert await processor.node.members.renew()
+    new = processor.node.membership.own
+    assert new.expires > own.expires
+    assert new.roles == own.roles
+    assert Membership(processor.node.membership.files).own == new, "it is on disk"
+
+
+@pytest.mark.trio
+async def test_who_is_blocked_is_out_until_let_in_again(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    gateway, processor = a_member(lab, "gateway"), a_member(lab, "processor")
+    async with running(gateway, processor):
+        channel = await processor.node.reach(gateway.address)
+        gateway.node.members.block(processor.node.peer_id)
+        await until(lambda: channel.is_ended)
+        with pytest.raises(NoPeer, match="blocks the peer"):
+            await processor.node.reach(gateway.address)
+        assert Membership(gateway.node.membership.files).blocked == {processor.node.peer_id}
+        gateway.node.members.unblock(processor.node.peer_id)
+        await processor.node.reach(gateway.address)
+
+
+@pytest.mark.trio
+async def test_a_node_takes_up_a_network_on_the_same_port(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, later = lab.member("gateway")
+    membership = Membership(later.files, identity.peer_id, lab.clock)
+    membership.take(None)
+    node = Peer(ON_LOOPBACK, identity=identity, membership=membership, roles=("gateway",))
+    member = a_member(lab, "processor")
+    async with running(node, member):
+        address = node.address
+        with pytest.raises(NoPeer):
+            await member.node.reach(address)
+        membership.reload()
+        with trio.fail_after(10):
+            await node.node.rejoin()
+        assert node.address == address
+        assert (await member.node.reach(address)).roles == ("gateway",)
+
+
+@pytest.mark.trio
+async def test_members_find_each_others_gateways_and_one_that_moved(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    first, second = a_member(lab, "gateway"), a_member(lab, "gateway")
+    processor = a_member(lab, "processor")
+    async with running(first, processor):
+        async with running(second):
+            for node in (second, processor):  # as their tokens would say
+                node.node.keep(first.address)
+            await until(lambda: second.node.peer_id in processor.node.channels)
+            assert not processor.node.finding.searching
+        await until(lambda: second.node.peer_id not in processor.node.channels)
+        moved = Peer(
+            ON_LOOPBACK, identity=second.identity, membership=second.node.membership,
+            roles=("gateway",),
+        )  # fmt: skip
+        async with running(moved):
+            moved.node.keep(first.address)
+            await until(lambda: moved.node.peer_id in processor.node.channels)
+
+
+@pytest.mark.trio
+async def test_who_starts_first_waits_and_says_for_what(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    processor = a_member(lab, "processor")
+    gateway = a_member(lab, "gateway")
+    async with running(processor):
+        processor.node.keep(f"/ip4/127.0.0.1/tcp/1/p2p/{gateway.node.peer_id}")
+        await until(lambda: "connection refused" in processor.node.finding.searching)
+        assert processor.node.finding.searching.startswith(
+            "No gateway of the network lab is reached yet: 1 address is tried"
+        )
+        async with running(gateway):
+            await gateway.node.reach(processor.address)
+            await until(lambda: not processor.node.finding.searching)
