@@ -27,12 +27,17 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def aiplat(
-    home: Path, *arguments: str, stdin: str | bytes = "", timeout: float = 120, **extra: str
+    home: Path,
+    *arguments: str,
+    stdin: str | bytes = "",
+    timeout: float = 120,
+    prefix: tuple[str, ...] = (),
+    **extra: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end; `extra` goes into its environment."""
+    """Run one command to its end, `prefix` before it; `extra` goes into its environment."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
     done = subprocess.run(
-        [*COMMAND, "--home", str(home), *arguments],
+        [*prefix, *COMMAND, "--home", str(home), *arguments],
         input=data,
         capture_output=True,
         timeout=timeout,
@@ -46,13 +51,29 @@ def aiplat(
 class RunningNode:
     """`aiplat serve` in a process of its own; ready when the constructor returns."""
 
-    def __init__(self, home: Path, *arguments: str, environ: dict[str, str] | None = None):
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+    ):
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         self.stderr_path = home / "stderr.txt"
         self._stderr = self.stderr_path.open("ab")
         self.process = subprocess.Popen(
-            [*COMMAND, "--home", str(home), "serve", "--json", "--http", "127.0.0.1:0", *arguments],
+            [
+                *prefix,
+                *COMMAND,
+                "--home",
+                str(home),
+                "serve",
+                "--json",
+                "--http",
+                "127.0.0.1:0",
+                *arguments,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

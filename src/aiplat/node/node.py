@@ -14,6 +14,7 @@ from aiplat.domain.errors import ConfigError, NoPeer
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
+from aiplat.node.finding.dht import DhtFinder
 from aiplat.node.finding.finder import Finder
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
@@ -88,7 +89,10 @@ class Node:
             settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,
             lambda: self._own_addresses, self.set_relayed,
         )  # fmt: skip
-        self._services += [self.members, self.finding, self.nat]
+        self.dht = DhtFinder(
+            settings, self.membership, roles, lambda: self._standing.channels, self.finding.found
+        )
+        self._services += [self.members, self.finding, self.dht, self.nat]
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )
@@ -217,6 +221,7 @@ class Node:
                     self._meeting.open(host, self._nursery)
                     for keeper in self._keepers.values():
                         self._nursery.start_soon(keeper.run)
+                    host.announce(lambda: self.addresses)
                     for service in self._services:
                         self._nursery.start_soon(service.run, host)
                     log.debug("listening", extra={"addresses": self.addresses})
@@ -253,8 +258,8 @@ class Node:
                 await stop.wait()
 
     def set_relayed(self, addresses: tuple[str, ...]) -> None:
-        """Announce these besides the node's own: those of its relays, and a forwarded port's."""
-        self.addresses = (*self._own_addresses, *addresses)
+        """Announce these before the node's own: they work from everywhere."""
+        self.addresses = (*addresses, *self._own_addresses)
         self.finding.moved()
 
     # -- peers that are wanted -------------------------------------------------------------------
