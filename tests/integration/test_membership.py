@@ -291,3 +291,22 @@ async def test_who_starts_first_waits_and_says_for_what(tmp_path: Path) -> None:
         async with running(gateway):
             await gateway.node.reach(processor.address)
             await until(lambda: not processor.node.finding.searching)
+
+
+@pytest.mark.trio
+async def test_the_dht_finds_a_gateway_that_no_member_tells_of(tmp_path: Path) -> None:
+    """The processor knows one other processor only, which knows one gateway."""
+    lab = Lab(tmp_path)
+    gateway, between, lonely = (
+        a_member(lab, "gateway"), a_member(lab, "processor"), a_member(lab, "processor"),
+    )  # fmt: skip
+    lonely.node.finding._ask_around = _nobody_is_asked  # type: ignore[method-assign]
+    async with running(gateway, between, lonely):
+        await between.node.reach(gateway.address)
+        await until(lambda: between.node.dht._told.get(gateway.node.peer_id))
+        await lonely.node.reach(between.address)
+        await until(lambda: gateway.node.peer_id in lonely.node.channels, 20)
+
+
+async def _nobody_is_asked() -> None:
+    await trio.lowlevel.checkpoint()

@@ -121,6 +121,17 @@ def parse_peer(text: str) -> PeerId:
     return peer
 
 
+def direct(address: str) -> Endpoint | None:
+    """The ip and the port of a multiaddr that a peer told; None for one that cannot be dialed."""
+    parts = _parts(address)
+    if parts is None or any(name == "p2p-circuit" for name, _ in parts):
+        return None
+    endpoint = _endpoint([part for part in parts if part[0] != "p2p"])
+    if endpoint is None or not endpoint.port or ipaddress.ip_address(endpoint.ip).is_unspecified:
+        return None
+    return endpoint
+
+
 def parse_listen(address: str, *, beyond: bool = False) -> Endpoint:
     """Read an address to listen on.
 

@@ -57,6 +57,7 @@ class Host:
         self.relay_dial: RelayDial | None = None
         # Identify would run on each connection, in a task whose fault ends the whole program.
         # It is answered, and asked only where its answer is needed.
+        vars(self._host)["_schedule_identify"] = lambda peer_id, *, reason: None
         swarm.notifees = [n for n in swarm.notifees if "Identify" not in type(n).__name__]
 
     def serve(self, accept: Accept) -> None:
@@ -72,6 +73,10 @@ class Host:
     def libp2p(self) -> BasicHost:
         """The host itself, for libp2p's own services."""
         return self._host
+
+    def announce(self, addresses: Callable[[], tuple[str, ...]]) -> None:
+        """Let libp2p's own services tell these addresses: those that are bound may be wildcards."""
+        vars(self._host)["get_addrs"] = lambda: [Multiaddr(a) for a in addresses()]
 
     def handle(self, protocol: str, accept: Accept) -> None:
         """Hand each stream of another protocol that a peer opens to `accept`.

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Sequence
 
 import trio
-from libp2p.abc import IListener, INetStream, IRawConnection, ITransport
+from libp2p.abc import IListener, INetConn, INetStream, IRawConnection, ITransport
 from libp2p.crypto.x25519 import create_new_key_pair as create_x25519_key_pair
 from libp2p.custom_types import StreamHandlerFn, THandler, TProtocol
 from libp2p.io.abc import ReadWriteCloser
@@ -19,6 +19,7 @@ from libp2p.io.trio import TrioTCPStream
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.exceptions import SwarmException
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
@@ -30,12 +31,15 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
-from aiplat.node.addresses import Endpoint
+from aiplat.node.addresses import Endpoint, direct
 from aiplat.node.identity import Identity
 from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.node.swarm")
+
+MAX_DIALS = 8
+"""Addresses of one peer that are dialed at once."""
 
 
 class Listening(IListener):
@@ -244,6 +248,36 @@ class Guarded(Swarm):
             raise
         self._sockets.add(socket)
         return connection
+
+    async def dial_peer(self, peer_id: ID) -> list[INetConn]:
+        """Connect to a peer for libp2p's own services, such as the DHT, at any address known.
+
+        All direct addresses are dialed at once; no refusal is kept (guard 6).
+
+        Raises:
+            SwarmException: none of them answered in time.
+        """
+        live: list[INetConn] = [c for c in self.get_connections(peer_id) if not c.is_closed]
+        if live:
+            return live
+        endpoints = {e for a in self.peerstore.addrs(peer_id) if (e := direct(str(a))) is not None}
+        made: list[INetConn] = []
+        with trio.move_on_after(self._settings.handshake_seconds):
+            async with trio.open_nursery() as nursery:
+
+                async def one(endpoint: Endpoint) -> None:
+                    try:
+                        made.append(await self.dial(endpoint, peer_id))
+                    except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds
+                        log.debug("not dialed: %r", fault, extra={"address": str(endpoint)})
+                    else:
+                        nursery.cancel_scope.cancel()
+
+                for endpoint in sorted(endpoints, key=str)[:MAX_DIALS]:
+                    nursery.start_soon(one, endpoint)
+        if not made:
+            raise SwarmException(f"none of {len(endpoints)} addresses of {peer_id} answered")
+        return made
 
     async def dial_over(self, stream: ReadWriteCloser, peer_id: ID) -> SwarmConn:
         """Make a connection to exactly this peer over what already leads to it.
