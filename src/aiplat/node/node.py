@@ -16,6 +16,7 @@ from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
 from aiplat.node.finding.dht import DhtFinder
 from aiplat.node.finding.finder import Finder
+from aiplat.node.finding.mdns import MdnsFinder
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
 from aiplat.node.keeping import Keeper, Wanted
@@ -25,7 +26,7 @@ from aiplat.node.meeting import Admit, Meeting
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.service import MembershipService
 from aiplat.node.nat.service import NatService
-from aiplat.node.services import Service
+from aiplat.node.services import Service, run_service
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import OnChannel, Standing
 from aiplat.node.swarm import bind
@@ -92,7 +93,10 @@ class Node:
         self.dht = DhtFinder(
             settings, self.membership, roles, lambda: self._standing.channels, self.finding.found
         )
-        self._services += [self.members, self.finding, self.dht, self.nat]
+        self.mdns = MdnsFinder(
+            settings, self.membership, roles, lambda: self._own_addresses, self.finding.found
+        )
+        self._services += [self.members, self.finding, self.dht, self.mdns, self.nat]
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )
@@ -223,7 +227,7 @@ class Node:
                         self._nursery.start_soon(keeper.run)
                     host.announce(lambda: self.addresses)
                     for service in self._services:
-                        self._nursery.start_soon(service.run, host)
+                        self._nursery.start_soon(run_service, service, host)
                     log.debug("listening", extra={"addresses": self.addresses})
                     task_status.started()
                     self._listens.set()

@@ -83,3 +83,11 @@ def tell_each(services: Sequence[Service], step: Callable[[Service], None]) -> N
             step(service)
         except Exception:
             log.exception("%s failed", type(service).__name__)
+
+
+async def run_service(service: Service, host: Host) -> None:
+    """Run one service; a fault ends it alone, and never the node."""
+    try:
+        await service.run(host)
+    except Exception:
+        log.exception("%s failed, and does no more", type(service).__name__)

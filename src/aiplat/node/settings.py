@@ -84,6 +84,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_max_seconds: Annotated[Seconds, Meta(description="The longest of these pauses.")] = (
         5.0
     )
+    mdns: Annotated[
+        bool, Meta(description="Find the network's gateways on the LAN, and be found, by mDNS.")
+    ] = True
     finding_seconds: Annotated[
         Seconds, Meta(description="Between two looks for gateways of one's network.")
     ] = 10.0
