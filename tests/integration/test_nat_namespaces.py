@@ -165,7 +165,7 @@ def test_a_lossy_link_loses_no_answer(lab: Lab, members: Members) -> None:
     machine.lose(10)
     for count in range(5):
         words = " ".join(f"word{count}-{place}" for place in range(30))
-        wait(lambda words=words: members.answers("g", words), "an answer comes")  # type: ignore[misc]  # bound now
+        wait(lambda words=words: members.answers("g", words), "an answer comes")
 
 
 def test_two_lans_are_one_network(lab: Lab, members: Members) -> None:
@@ -185,9 +185,36 @@ def test_two_lans_of_which_one_is_behind_a_nat(lab: Lab, members: Members) -> No
     world = lab.lan("198.51.100")
     members.found("r", lab.host(world), "--role", "client")
     home = lab.behind_nat(world, "10.82.1", drops=False)
-    members.member("g", lab.host(home), "gateway")
+    members.member("g", lab.host(home), "gateway", "--set", "node.punch=false")
     members.member("p", lab.host(home), "processor", "--model", "echo")
     members.member("c", lab.host(world), "client")
     wait(lambda: members.answers("c", "from outside"), "an answer comes")
     assert members.peer("c", "g")["path"] == "relayed"
     assert members.peer("p", "g")["path"] == "direct"
+
+
+def test_a_direct_connection_takes_the_relays_place(lab: Lab, members: Members) -> None:
+    """Behind NATs that keep the port and drop strangers, as DCUtR needs it."""
+    world = lab.lan("198.51.100")
+    members.found("r", lab.host(world), "--role", "client")
+    a, c = (lab.host(lab.behind_nat(world, f"10.77.{n}")) for n in (1, 2))
+    members.member("a", a, "gateway processor", "--model", "echo")
+    members.member("c", c, "client")
+    wait(lambda: members.peer("c", "a").get("path") == "direct", "the relay was left")
+    wait(lambda: members.answers("c", "past the relay"), "an answer comes")
+    members.nodes["r"].kill()
+    assert members.answers("c", "without the relay")
+    assert members.peer("c", "a")["path"] == "direct"
+
+
+def test_who_is_reached_lets_the_other_come(lab: Lab, members: Members) -> None:
+    """The hidden one connects to the other; the channel is still the other's."""
+    world = lab.lan("198.51.100")
+    members.found("r", lab.host(world), "--role", "client")
+    members.member(
+        "a", lab.host(lab.behind_nat(world, "10.77.1")), "gateway processor", "--model", "echo"
+    )
+    members.member("c", lab.host(world), "client")
+    wait(lambda: members.peer("c", "a").get("path") == "direct", "the relay was left")
+    members.nodes["r"].kill()
+    assert members.answers("c", "without the relay")

@@ -55,6 +55,7 @@ class Host:
         self._settings = settings
         self._host = BasicHost(swarm)
         self.relay_dial: RelayDial | None = None
+        self.listeners: tuple[trio.SocketListener, ...] = ()
         # Identify would run on each connection, in a task whose fault ends the whole program.
         # It is answered, and asked only where its answer is needed.
         vars(self._host)["_schedule_identify"] = lambda peer_id, *, reason: None
@@ -155,6 +156,15 @@ class Host:
         """
         await _close(await self._swarm.dial(endpoint, ID.from_base58(peer)))
 
+    async def connect(self, endpoint: Endpoint, peer: PeerId) -> None:
+        """Make a connection to `peer` on which it may open streams; it ends when it does not.
+
+        Raises:
+            OSError: nobody listens there.
+            Exception: of libp2p's many kinds, when it is not that peer.
+        """
+        await self._swarm.dial(endpoint, ID.from_base58(peer))
+
     async def _open_on(self, connection: SwarmConn, protocol: str) -> StreamPipe:
         try:
             stream = await connection.new_stream()
@@ -227,6 +237,7 @@ async def open_host(
     mend_libp2p()
     swarm = Guarded(identity, settings, metrics, sockets, psk)
     host = Host(swarm, settings)
+    host.listeners = tuple(sockets.values())
     try:
         async with host.running([Multiaddr(address) for address in sockets]):
             try:

@@ -144,8 +144,22 @@ class Meeting:
         async with self._turns.setdefault(target.peer, trio.Lock()):
             return await self._agree(pipe, target, nursery)
 
-    async def _agree(self, pipe: Pipe, target: Target, nursery: trio.Nursery) -> Channel:
-        if (other := self._standing.live(target.peer)) is not None:
+    async def replace(self, target: Target, pipe: Pipe) -> Channel:
+        """Make a channel over a better connection, in place of the one that this node dialed.
+
+        Raises:
+            NoPeer, HandshakeFailed: the peer does not agree; the old one stands.
+        """
+        if self._nursery is None:
+            pipe.abort()
+            raise NoPeer("This node stops.")
+        async with self._turns.setdefault(target.peer, trio.Lock()):
+            return await self._agree(pipe, target, self._nursery, replacing=True)
+
+    async def _agree(
+        self, pipe: Pipe, target: Target, nursery: trio.Nursery, *, replacing: bool = False
+    ) -> Channel:
+        if not replacing and (other := self._standing.live(target.peer)) is not None:
             pipe.abort()  # another address of the same peer was quicker
             return other
         machine = self._machine(initiator=True)

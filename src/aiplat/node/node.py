@@ -89,6 +89,7 @@ class Node:
         self.nat = NatService(
             settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,
             lambda: self._own_addresses, self.set_relayed,
+            lambda target, pipe: self._meeting.replace(target, pipe),
         )  # fmt: skip
         self.dht = DhtFinder(
             settings, self.membership, roles, lambda: self._standing.channels, self.finding.found

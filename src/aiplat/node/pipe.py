@@ -71,6 +71,12 @@ class StreamPipe:
         """The peer that relays the connection under it; None for one that is direct."""
         return relay_of(self._connection)
 
+    @property
+    def remote(self) -> tuple[str, int] | None:
+        """The ip and port that the connection under it comes from, or leads to."""
+        found: tuple[str, int] | None = self._stream.get_remote_address()
+        return found
+
 
 class Relayed(ReadWriteCloser):
     """What a connection runs over that a third peer relays: a stream, in a socket's place.

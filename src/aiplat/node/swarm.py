@@ -285,12 +285,18 @@ class Guarded(Swarm):
         Raises:
             Exception: of libp2p's many kinds, when it is not that peer.
         """
+        self._note_socket(stream)
         raw = self._fenced(RawConnection(stream, True))
         return await self.upgrade_outbound_raw_conn(raw, peer_id)
 
     async def accept_over(self, stream: ReadWriteCloser) -> None:
         """Take a connection over what leads to whoever opens it; stays until it ends."""
+        self._note_socket(stream)
         await self._handle_inbound_connection(stream, Multiaddr("/p2p-circuit"))
+
+    def _note_socket(self, stream: ReadWriteCloser) -> None:
+        if isinstance(stream, TrioTCPStream):
+            self._sockets.add(stream.stream.socket)
 
     def _fenced(self, raw: RawConnection) -> RawConnection:
         """The connection behind the pre-shared key; libp2p does it itself for inbound ones."""

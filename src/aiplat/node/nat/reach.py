@@ -48,11 +48,13 @@ class Seen(msgspec.Struct, frozen=True):
         direct: whether every member that could tell reached this node; None when none could.
         places: ip and port of each that was reached.
         why: a sentence for a person.
+        ips: all that members see, reached or not.
     """
 
     direct: bool | None
     places: tuple[tuple[str, int], ...] = ()
     why: str = ""
+    ips: tuple[str, ...] = ()
 
 
 def judge(answers: Iterable[DialedBack], ports: Sequence[int]) -> Seen:
@@ -65,16 +67,16 @@ def judge(answers: Iterable[DialedBack], ports: Sequence[int]) -> Seen:
     if not told:
         return Seen(None, (), "No member with a direct connection could tell.")
     places = tuple(dict.fromkeys((a.ip, port) for a in told for port in a.reached if port in ports))
+    ips = tuple(dict.fromkeys(answer.ip for answer in told))
     failed = list(dict.fromkeys(a.ip for a in told if not {*a.reached} & {*ports}))
     if failed:
-        return Seen(False, places, _not_reached(failed, ports))
+        return Seen(False, places, _not_reached(failed, ports), ips)
     if all(_is_loopback(ip) for ip, _ in places):
-        return Seen(True, places, "Reached directly, by nodes on this machine.")
+        return Seen(True, places, "Reached directly, by nodes on this machine.", ips)
     where = ", ".join(dict.fromkeys(f"{ip} port {port}" for ip, port in places))
     count = len(told)
-    return Seen(
-        True, places, f"Reached directly at {where} by {count} member{'s' * (count > 1)} asked."
-    )
+    why = f"Reached directly at {where} by {count} member{'s' * (count > 1)} asked."
+    return Seen(True, places, why, ips)
 
 
 def relayed(seen: Seen, relays: Sequence[PeerId]) -> Reach:

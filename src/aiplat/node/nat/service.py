@@ -25,6 +25,7 @@ from aiplat.node.addresses import (
 )
 from aiplat.node.nat.autonat import DIAL_ME, DialBack, ask
 from aiplat.node.nat.circuits import Circuits
+from aiplat.node.nat.holepunch import PUNCH, SYNC, HolePunch, Place, Replace
 from aiplat.node.nat.reach import DialedBack, Reach, Seen, judge, relayed
 from aiplat.node.nat.relay import Relay
 from aiplat.node.pipe import StreamPipe
@@ -56,6 +57,7 @@ class NatService:
         reach: gives the live channel to the peer at an address, or a new one.
         own: gives the complete addresses that this node listens on.
         announce: takes the addresses that reach this node besides those.
+        replace: makes a channel over a better connection in place of a relayed one.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class NatService:
         reach: Callable[[str], Awaitable[Channel]],
         own: Callable[[], tuple[str, ...]],
         announce: Callable[[tuple[str, ...]], None],
+        replace: Replace,
     ) -> None:
         self.reach = Reach()
         self.relay = Relay(settings, metrics, channels)
@@ -78,6 +81,7 @@ class NatService:
         self._announce = announce
         self._announced: tuple[str, ...] = ()
         self._circuits = Circuits(settings, channels)
+        self._punch = HolePunch(settings, self._where, replace)
         self._dial_back = DialBack(settings, metrics, self._would_relay)
         self._seen = Seen(None)
         self._asked: set[PeerId] = set()
@@ -115,12 +119,19 @@ class NatService:
         """Ask it, while too few were asked; take it for a relay, while there are too few."""
         if channel.peer not in self._asked and (len(self._asked) < MAX_ASKED or self._lacks_relays):
             self._changed.set()
+        host, nursery = self._host, self._nursery
+        relayed_ = channel.dialed and not _is_direct(channel)
+        if relayed_ and self._settings.punch and host is not None and nursery is not None:
+            nursery.start_soon(self._punch.improve, host, channel)
 
     def told(self, channel: Channel, news: Revocations | Addresses) -> None:
         """Nothing: where others are is not asked here."""
 
     async def called(self, channel: Channel, call: Call) -> Reply | None:
-        """Dial a peer back that asks for it."""
+        """Dial a peer back that asks for it, or look with it for a way past a relay."""
+        host, nursery = self._host, self._nursery
+        if call.method in (PUNCH, SYNC) and host is not None and nursery is not None:
+            return await self._punch.called(host, nursery, channel, call)
         if call.method != DIAL_ME:
             return None
         try:
@@ -130,6 +141,7 @@ class NatService:
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A relay that is lost is replaced, and looked for."""
+        self._punch.ended(channel.peer)
         self._asked.discard(channel.peer)
         self._offers.pop(channel.peer, None)
         address = self._relays.pop(channel.peer, None)
@@ -253,6 +265,13 @@ class NatService:
         self._seen = Seen(None)
         self._asked, self._offers, self._relays = set(), {}, {}
         self._announced = ()
+
+    def _where(self) -> tuple[tuple[Place, ...], bool]:
+        """Where members see this node, and whether they reach it there."""
+        if self._seen.direct:
+            return self._seen.places, True
+        port = next((place.port for place in self._places()), 0)
+        return tuple((ip, port) for ip in self._seen.ips), False
 
     # -- reaching others by a relay --------------------------------------------------------------
 

@@ -1,0 +1,235 @@
+"""A direct connection in place of a relayed one, where it can be had (as libp2p's DCUtR).
+
+The two sides tell each other over the relayed channel where they are seen, agree on a moment half
+a round trip from now, and connect to each other in it. Who dialed the relayed channel leads, and
+speaks first on what comes of it. When one side is reached directly, the other just connects to it.
+
+The direct connection takes the relayed one's place while no request runs, so that none is lost.
+It is an improvement and never needed: behind symmetric NATs, and most that answer RST, it fails.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from libp2p.io.trio import TrioTCPStream
+
+from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.ids import PeerId
+from aiplat.node.addresses import Endpoint, Target, relay_in
+from aiplat.node.channel import Channel
+from aiplat.node.nat.crossing import cross
+from aiplat.node.pipe import StreamPipe
+from aiplat.node.settings import NodeSettings
+from aiplat.protocol.messages import PROTOCOL_ID, Call, Reply
+
+if TYPE_CHECKING:
+    from aiplat.node.host import Host
+
+log = logging.getLogger("aiplat.node.nat")
+
+PUNCH, SYNC = "nat.punch", "nat.sync"
+MAX_PLACES = 4
+PAUSES = (1.0, 5.0, 30.0)
+"""Seconds before each try. A new channel's first requests go first, and a node that has just
+started does not yet know where it is seen."""
+IDLE_SECONDS = 0.3
+"""A channel without a request for so long counts as idle."""
+WAIT_IDLE_SECONDS = 600.0
+KEEP_SECONDS = 8.0
+"""For a channel to fall idle again, while the direct connection waits for it."""
+
+Place = tuple[str, int]
+
+
+class Punch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the sender is seen; `come` says that it is reached there: just connect."""
+
+    places: tuple[Place, ...]
+    come: bool = False
+
+
+class Punched(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the answerer is seen, and whether it came."""
+
+    places: tuple[Place, ...] = ()
+    came: bool = False
+
+
+_PUNCH = msgspec.msgpack.Decoder(Punch)
+_PUNCHED = msgspec.msgpack.Decoder(Punched)
+
+Replace = Callable[[Target, StreamPipe], Awaitable[Channel]]
+
+
+class HolePunch:
+    """The tries of one node.
+
+    Arguments:
+        settings: deadlines.
+        places: gives where members see this node, and whether they reach it there.
+        replace: makes a channel over a better connection in place of a relayed one.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        places: Callable[[], tuple[tuple[Place, ...], bool]],
+        replace: Replace,
+    ) -> None:
+        self._settings = settings
+        self._places = places
+        self._replace = replace
+        self._agreed: dict[PeerId, list[Endpoint]] = {}
+
+    # -- who leads -------------------------------------------------------------------------------
+
+    async def improve(self, host: Host, channel: Channel) -> None:
+        """Try a few times for a direct connection in place of a relayed channel."""
+        for pause in PAUSES:
+            await trio.sleep(pause)
+            if not await _idle(channel, WAIT_IDLE_SECONDS):
+                return
+            try:
+                if await self._try(host, channel):
+                    return
+            except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: the relay stays
+                log.debug(
+                    "no way past the relay", extra={"peer": channel.peer, "fault": str(fault)}
+                )
+
+    async def _try(self, host: Host, channel: Channel) -> bool:
+        places, reached = self._places()
+        if not places:
+            return False
+        began = trio.current_time()
+        ask = Call(PUNCH, _raw(Punch(places[:MAX_PLACES], come=reached)))
+        reply = await channel.call(ask, self._settings.connect_seconds)
+        trip = trio.current_time() - began
+        if reply.failed is not None:
+            return False
+        answer = _PUNCHED.decode(reply.body)
+        if reached:
+            return answer.came and await self._over_theirs(host, channel)
+        return await self._over_ours(host, channel, _endpoints(answer.places), trip)
+
+    async def _over_theirs(self, host: Host, channel: Channel) -> bool:
+        """They came: their connection is here, and carries streams both ways."""
+        pipe = await host.stream(channel.peer, PROTOCOL_ID)
+        if pipe.via is not None:
+            await pipe.reset()
+            return False
+        ip, port = pipe.remote or ("0.0.0.0", 0)  # nothing is bound to it
+        return await self._take(channel, pipe, Endpoint(ip, port))
+
+    async def _over_ours(
+        self, host: Host, channel: Channel, places: Sequence[Endpoint], trip: float
+    ) -> bool:
+        """Both connect at the same moment."""
+        if not places:
+            return False
+        found: list[trio.SocketStream | None] = []
+        async with trio.open_nursery() as nursery:
+
+            async def go() -> None:
+                await trio.sleep(trip / 2)
+                seconds = self._settings.nat_probe_seconds
+                found.append(await cross(host.listeners, places, seconds))
+
+            nursery.start_soon(go)
+            await channel.call(Call(SYNC), self._settings.connect_seconds)
+        if not found or found[0] is None:
+            return False
+        where = found[0].socket.getpeername()
+        with trio.fail_after(self._settings.connect_seconds):
+            pipe = await host.open_over(TrioTCPStream(found[0]), channel.peer)
+        return await self._take(channel, pipe, Endpoint(where[0], where[1]))
+
+    async def _take(self, channel: Channel, pipe: StreamPipe, place: Endpoint) -> bool:
+        """Let the direct connection take the relayed one's place when no request runs."""
+        if not await _idle(channel, KEEP_SECONDS):
+            pipe.abort()
+            return False
+        await self._replace(Target(place, channel.peer), pipe)
+        log.info("a direct connection took the relay's place", extra={"peer": channel.peer})
+        return True
+
+    # -- who follows -----------------------------------------------------------------------------
+
+    async def called(
+        self, host: Host, nursery: trio.Nursery, channel: Channel, call: Call
+    ) -> Reply:
+        """Answer one who leads."""
+        if relay_in(channel.address) is None or channel.dialed or not self._settings.punch:
+            raise InvalidRequest("Only who dialed a relayed channel asks for a way past the relay.")
+        if call.method == SYNC:
+            nursery.start_soon(self._follow, host, self._agreed.pop(channel.peer, []))
+            return Reply()
+        try:
+            punch = _PUNCH.decode(call.body)
+        except msgspec.MsgspecError as fault:
+            raise InvalidRequest(f"The call {PUNCH} cannot be read: {fault}.") from None
+        theirs = _endpoints(punch.places)
+        if punch.come:
+            return Reply(_raw(Punched(came=await self._come(host, channel.peer, theirs))))
+        self._agreed[channel.peer] = theirs
+        return Reply(_raw(Punched(self._places()[0][:MAX_PLACES])))
+
+    async def _come(self, host: Host, peer: PeerId, places: Sequence[Endpoint]) -> bool:
+        for place in places:
+            try:
+                with trio.fail_after(self._settings.nat_probe_seconds):
+                    await host.connect(place, peer)
+            except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: not there
+                log.debug("not reached", extra={"peer": peer, "fault": repr(fault)})
+            else:
+                return True
+        return False
+
+    async def _follow(self, host: Host, places: Sequence[Endpoint]) -> None:
+        """Connect at once, and let the other side speak first."""
+        try:
+            stream = await cross(host.listeners, places, self._settings.nat_probe_seconds)
+            if stream is not None:
+                await host.accept_over(TrioTCPStream(stream))
+        except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: the relay stays
+            log.debug("no way past the relay", extra={"fault": repr(fault)})
+
+    def ended(self, peer: PeerId) -> None:
+        """What was agreed with a peer is void."""
+        self._agreed.pop(peer, None)
+
+
+async def _idle(channel: Channel, seconds: float) -> bool:
+    """Wait until no request runs; tells whether that came in time and the channel lives."""
+    with trio.move_on_after(seconds):
+        while not channel.is_ended:
+            if channel.active == 0:
+                await trio.sleep(IDLE_SECONDS)
+                if channel.active == 0 and not channel.is_ended:
+                    return True
+            await trio.sleep(IDLE_SECONDS)
+    return False
+
+
+def _endpoints(places: Sequence[Place]) -> list[Endpoint]:
+    """Those of a peer's places that may be connected to: none on this machine, none to many."""
+    found = []
+    for ip, port in places[:MAX_PLACES]:
+        try:
+            address = ipaddress.ip_address(ip)
+        except ValueError:
+            continue
+        harmless = not (address.is_loopback or address.is_multicast or address.is_unspecified)
+        if harmless and 0 < port < 65536:
+            found.append(Endpoint(str(address), port))
+    return found
+
+
+def _raw(what: msgspec.Struct) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.msgpack.encode(what))
