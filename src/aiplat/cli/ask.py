@@ -39,6 +39,9 @@ def ask(
     stop: options.Stops = None,
     deadline: options.Deadline = options.DEFAULT_DEADLINE,
     privacy: options.Privacy = options.PrivacyName.any,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say who answered, and the request's name.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Ask one question; the answer comes as it is made.
@@ -66,7 +69,7 @@ def ask(
     said = [Message("system", system)] if system else []
     asked = make_ask((*said, Message("user", text)), model, sampling, deadline, peer)
     asked = replace(asked, privacy=privacy.value)
-    _run(face, asked, json=json)
+    _run(face, asked, json=json, verbose=verbose)
 
 
 def make_ask(
@@ -97,7 +100,7 @@ def make_ask(
     )  # fmt: skip
 
 
-def _run(face: Face, asked: Ask, *, json: bool) -> None:
+def _run(face: Face, asked: Ask, *, json: bool, verbose: bool) -> None:
     import msgspec
 
     from aiplat.cli.ensure import default_name, ensure, named
@@ -119,10 +122,29 @@ def _run(face: Face, asked: Ask, *, json: bool) -> None:
         raise
     except Failure:
         _end_line(reply, json=json)
+        if verbose and reply.request:
+            output.say(f"`aiplat explain {reply.request}` tells where it went.")
         raise
     _end_line(reply, json=json)
+    if verbose:
+        output.say(told_of(reply))
     if json:
         output.print_json(reply.as_json())
+
+
+def told_of(reply: Reply) -> str:
+    """Say who answered, and what to type to know why."""
+    from aiplat.domain.ids import short
+
+    started, finished = reply.started, reply.finished
+    parts = []
+    if started is not None:
+        parts.append(f"{output.flat(started.manifest.name)} on {short(started.processor)}")
+        parts.append(f"by the gateway {short(started.gateway)}")
+    if finished is not None:
+        seconds = finished.timings.total_ms / 1000
+        parts.append(f"{finished.usage.completion_tokens} tokens in {seconds:.1f} s")
+    return f"{', '.join(parts)}. `aiplat explain {reply.request}` tells why there."
 
 
 def _end_line(reply: Reply, *, json: bool) -> None:

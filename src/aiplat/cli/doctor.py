@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def doctor(context: typer.Context, json: options.Json = False) -> None:
-    """Look at each step: identity, network, certificate, addresses, dial, gateway, model.
+    """Look at each step: identity, network, certificate, node, addresses, dial, gateway, model.
 
     Says which fails and what to do; works without a node too. Exit code 0 when all is well.
 
@@ -22,21 +22,14 @@ def doctor(context: typer.Context, json: options.Json = False) -> None:
     Example:
       aiplat doctor
     """
-    from aiplat.control.client import NodeLost
     from aiplat.runtime.doctor import Doctor
     from aiplat.runtime.lock import node_runs
-    from aiplat.runtime.reach import running_node
+    from aiplat.runtime.reach import connect
 
-    face = face_of(context)
-    status = None
-    if node_runs(face.places.node_lock):
-        try:
-            _, status = running_node(face.places)
-        except NodeLost as fault:
-            output.failed(str(fault))
-            raise typer.Exit(1) from None
-    looked = Doctor(face.places, face.loaded, (lambda step: None) if json else _say)
-    looked.look(status)
+    places = face_of(context).places
+    node = connect(places) if node_runs(places.node_lock) else None
+    looked = Doctor(places, face_of(context).loaded, (lambda step: None) if json else _say)
+    looked.look(node)
     if json:
         output.print_json({"ok": looked.is_well, "steps": looked.steps})
     if not looked.is_well:

@@ -23,10 +23,20 @@ network = typer.Typer(
 
 
 @network.callback()
-def show(context: typer.Context, json: options.Json = False) -> None:
+def _without_command(context: typer.Context, json: options.Json = False) -> None:
     """Show the network, when no command is given."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        show(context, json=json)
+
+
+@network.command()
+def show(context: typer.Context, json: options.Json = False) -> None:
+    """Show the network that this node belongs to.
+
+    \b
+    Example:
+      aiplat network show
+    """
     found = with_or_without_node(
         face_of(context), lambda client: client.status().network, lambda n: n.status()
     )

@@ -34,7 +34,7 @@ def peers(
       aiplat peers --watch
       aiplat peers --json | jq -r '.[] | select(.state == "connected").peer_id'
     """
-    client, _ = face_of(context).running()
+    client, status = face_of(context).running()
     if json and watch:
         raise typer.BadParameter("it prints once: leave --watch out", param_hint="--json")
     if json:
@@ -43,6 +43,8 @@ def peers(
         _watch(lambda: client.peers().peers)
     else:
         _print(client.peers().peers)
+        if status.network is not None and status.network.searching:
+            output.say(output.flat(status.network.searching))
 
 
 def drain(

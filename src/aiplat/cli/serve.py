@@ -33,7 +33,10 @@ def serve(
     ] = None,
     listen: Annotated[
         list[str] | None,
-        typer.Option(metavar="MULTIADDR", help="Where peers reach it; loopback only; repeatable."),
+        typer.Option(
+            metavar="MULTIADDR",
+            help="Where it listens for peers; loopback only, but in a network; repeatable.",
+        ),
     ] = None,
     http: Annotated[
         str | None,
@@ -64,7 +67,8 @@ def serve(
 ) -> None:
     """Run a node in this terminal; Ctrl-C ends it.
 
-    With nothing said it is client, gateway and processor at once, on this machine only.
+    With nothing said it is client, gateway and processor at once, on this machine only; in a
+    network (`aiplat join`) what its certificate says, and it finds the gateways by itself.
 
     \b
     Examples:

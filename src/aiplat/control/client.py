@@ -53,9 +53,9 @@ _SLACK = 5.0
 _SILENCE = 4.0
 """Seconds for what a node answers by itself, from memory: one that takes longer is frozen."""
 _ASKING_OTHERS = 15.0
-_CHANGING = 90.0
-"""Joining asks at up to eight addresses, each with its own deadline."""
 """Seconds for what it may ask another node for; it gives up before (`http.call_seconds`)."""
+_CHANGING = 90.0
+"""Seconds for taking up a network: joining asks at up to eight addresses, one after the other."""
 
 
 class NoNode(NotReady):

@@ -96,7 +96,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One node, now.
 
     `addresses` are complete multiaddrs, best first; `http` is the door's base URL without
-    ``/v1``; `control` the socket's path; `active` the requests under way.
+    ``/v1``; `control` the socket's path; `active` the requests under way; `drained` says that a
+    person told it to take no more, until its next start.
     """
 
     peer_id: str
@@ -114,6 +115,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float = 0.0
     network: NetworkStatus | None = None
     reach: ReachStatus | None = None
+    drained: bool = False
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

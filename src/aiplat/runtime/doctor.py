@@ -25,10 +25,12 @@ from aiplat.node.membership.membership import CLOCK_TOLERANCE_SECONDS, Membershi
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
+from aiplat.protocol.membership import SealError
 from aiplat.protocol.messages import Call, Hello
 from aiplat.roles.dispatch import Dispatch
 from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.places import Places
+from aiplat.runtime.reach import NodeClient
 from aiplat.telemetry.metrics import Metrics
 
 MAX_DIALS = 8
@@ -73,11 +75,11 @@ class Doctor:
         """Whether every step was."""
         return all(step.ok for step in self.steps)
 
-    def look(self, status: Status | None) -> None:
+    def look(self, node: NodeClient | None) -> None:
         """Take every step.
 
         Arguments:
-            status: of the node that runs here; None when none does.
+            node: asks the node that runs here; None when none does.
         """
         try:
             self._places.prepare()
@@ -88,13 +90,13 @@ class Doctor:
         self._note("identity", True, f"this node is {identity.peer_id}")
         try:
             membership = Membership(NetworkFiles(self._places.network), identity.peer_id)
-        except (AiplatError, Exception) as fault:  # noqa: BLE001  # a broken file of any kind
+        except (AiplatError, SealError) as fault:
             self._note("network", False, str(fault), "Put a copy back, or leave and join again.")
             return
         self._network(membership)
         self._certificate(membership)
-        if status is not None:
-            self._running(status)
+        if node is not None:
+            self._running(node)
         else:
             with self._alone():
                 trio.run(self._dial, membership)
@@ -146,33 +148,75 @@ class Doctor:
 
     # -- a node that runs ------------------------------------------------------------------------
 
-    def _running(self, status: Status) -> None:
-        self._note("addresses", bool(status.addresses), f"listens at {_few(status.addresses)}",
-                   "It listens nowhere: see its log.")  # fmt: skip
-        connected = [peer for peer in status.peers if peer.state in ("connected", "draining")]
-        notes = [p.note for p in status.peers if p.state == "connecting" and p.note]
-        alone = "gateway" in status.roles and not notes
-        self._note(
-            "dial", bool(connected) or alone,
-            f"{len(connected)} peers are connected" if connected else "no peer is connected",
-            notes[0] if notes else "No address of a peer is known: `aiplat join`.",
-        )  # fmt: skip
-        gateways = [peer for peer in connected if "gateway" in peer.roles]
-        here = "gateway" in status.roles
-        if here:
-            self._note("gateway", True, "this node is one itself")
+    def _running(self, node: NodeClient) -> None:
+        try:
+            status = node.status()
+        except AiplatError as fault:
+            self._note("node", False, str(fault))
+            return
+        roles = " and ".join(status.roles)
+        if status.drained or status.state == "draining":
+            self._note("node", False, f"runs (pid {status.pid}) as {roles}, and takes no requests",
+                       "It was drained, or it ends: stop it, and start it again.")  # fmt: skip
         else:
-            seeks = status.network.searching if status.network is not None else ""
-            self._note(
-                "gateway", bool(gateways), _few([f"…{p.peer_id[-8:]} ({p.agent})"
-                                                 for p in gateways]) or "none is connected",
-                seeks or "Start one, and name it with --peer or join its network.",
-            )  # fmt: skip
-        ready = [model.name for model in status.models if model.state == "ready"]
-        if here or "processor" in status.roles:
-            why = "; ".join(f"{m.name} is {m.state} {m.note}".strip() for m in status.models)
-            self._note("model", bool(ready), f"ready: {_few(ready)}" if ready else "none is ready",
-                       why or "Start a processor: `aiplat serve --role processor`.")  # fmt: skip
+            self._note("node", True, f"runs (pid {status.pid}) as {roles}")
+        self._reached(status)
+        connected = [peer for peer in status.peers if peer.state in ("connected", "draining")]
+        self._dialed(status, len(connected))
+        gateways = [f"{short(p.peer_id)} ({p.agent})" for p in connected if "gateway" in p.roles]
+        if "gateway" in status.roles:
+            self._note("gateway", True, f"this node is one itself (aiplat/{status.version})")
+        else:
+            self._gateway(gateways, status.network.searching if status.network is not None else "")
+        self._models_of(node, status, can_ask=bool(gateways))
+
+    def _reached(self, status: Status) -> None:
+        """Where it listens, and whether others reach it there."""
+        if not status.addresses:
+            self._note("addresses", False, "it listens nowhere", "Its log says why.")
+            return
+        text, reach = f"listens at {_few(status.addresses)}", status.reach
+        if reach is None or reach.state == "unknown":
+            self._note("addresses", True, text)
+            return
+        # A client needs nobody to reach it: it dials.
+        good = reach.state != "unreachable" or status.roles == ("client",)
+        self._note("addresses", good, f"{text}; {reach.state}: {reach.why}",
+                   "Forward its port, or run a member that others reach: it relays.")  # fmt: skip
+
+    def _dialed(self, status: Status, connected: int) -> None:
+        notes = [p.note for p in status.peers if p.state == "connecting" and p.note]
+        text = f"{connected or 'no'} peer{'s' * (connected > 1)} connected"
+        if connected or not notes:
+            # A gateway may be the first of all. What a client lacks is the gateway's step.
+            self._note("dial", True, text)
+        else:
+            self._note("dial", False, text, notes[0])
+
+    def _gateway(self, found: list[str], seeks: str) -> None:
+        self._note(
+            "gateway", bool(found), _few(found) or "none is connected",
+            seeks or "Start one, and join its network (`aiplat join`), or name it with --peer.",
+        )  # fmt: skip
+
+    def _models_of(self, node: NodeClient, status: Status, *, can_ask: bool) -> None:
+        if status.roles == ("processor",):
+            found = status.models
+        elif "gateway" in status.roles or can_ask:
+            try:
+                found = node.models()
+            except AiplatError as fault:
+                self._note("model", False, "the gateway did not tell its models", str(fault))
+                return
+        else:
+            return  # without a gateway nobody knows
+        self._ready(found)
+
+    def _ready(self, found: tuple[ModelStatus, ...]) -> None:
+        ready = [model.name for model in found if model.state == "ready"]
+        others = "; ".join(f"{m.name} is {m.state} {m.note}".strip() for m in found)
+        self._note("model", bool(ready), f"ready: {_few(ready)}" if ready else "none is ready",
+                   others or "Start a processor: `aiplat serve --role processor`.")  # fmt: skip
 
     # -- no node ---------------------------------------------------------------------------------
 
@@ -183,11 +227,10 @@ class Doctor:
         addresses = list(dict.fromkeys(known))[:MAX_DIALS]
         self._note("addresses", True, "no node runs here: it would listen when it starts")
         if not addresses:
-            alone = record is None or (own is not None and "gateway" in own.roles)
-            self._note("dial", alone, "no address of a peer is known",
-                       "Join a network: `aiplat join`.")  # fmt: skip
+            self._without_peers(membership)
             return
-        roles: tuple[Role, ...] = own.roles if own is not None else ("client",)
+        can_ask = own is None or membership.is_public or "client" in own.roles
+        roles: tuple[Role, ...] = ("client",) if can_ask or own is None else own.roles
         settings = msgspec.structs.replace(self._settings, listen=("/ip4/127.0.0.1/tcp/0",))
         node = Node(
             settings, load_or_create(self._places.identity), roles, "aiplat-doctor/1", Metrics(),
@@ -199,6 +242,15 @@ class Doctor:
             channels = await self._dial_each(node, addresses)
             await self._ask(channels)
             nursery.cancel_scope.cancel()
+
+    def _without_peers(self, membership: Membership) -> None:
+        own = membership.own
+        if membership.record is None or (own is not None and "gateway" in own.roles):
+            self._note("dial", True, "no address of a peer is known, and none is needed")
+            self._note("gateway", True, "this node is one itself when it runs")
+        else:
+            self._note("dial", False, "no address of a peer is known",
+                       "Leave, and join with a new token: `aiplat network leave`.")  # fmt: skip
 
     async def _dial_each(self, node: Node, addresses: list[str]) -> list[Channel]:
         channels: list[Channel] = []
@@ -228,12 +280,11 @@ class Doctor:
         )  # fmt: skip
         for channel in gateways[:1]:
             try:
-                ready = [m.name for m in await _models(channel) if m.state == "ready"]
+                found = await _models(channel)
             except (AiplatError, *UNREADABLE) as fault:
                 self._note("model", False, "the gateway did not tell its models", str(fault))
                 return
-            self._note("model", bool(ready), f"ready: {_few(ready)}" if ready else "none is ready",
-                       "Start a processor: `aiplat serve --role processor`.")  # fmt: skip
+            self._ready(found)
 
 
 async def _models(channel: Channel) -> tuple[ModelStatus, ...]:

@@ -41,6 +41,7 @@ class Networks:
         identity: the node's keys.
         settings: deadlines.
         addresses: gives where the node is reached, or will be.
+        forget_peers: forgets whom it knew in a network that it left.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Networks:
         identity: Identity,
         settings: NodeSettings,
         addresses: Callable[[], tuple[str, ...]],
+        forget_peers: Callable[[], None],
     ) -> None:
         self.membership = membership
         self._identity = identity
         self._settings = settings
         self._addresses = addresses
+        self._forget_peers = forget_peers
 
     def create(self, name: str, *, public: bool) -> Done:
         """Make one, of which this node is the owner."""
@@ -104,6 +107,7 @@ class Networks:
         owned = owner_of(self.membership) is not None
         self.membership.files.clear()
         self.membership.take(None)
+        self._forget_peers()
         kept = (
             f" Its owner's key is kept in {self.membership.files.folder}: nobody can be invited "
             "or revoked without it."
@@ -201,7 +205,10 @@ def without_node(places: Places, loaded: Loaded) -> Iterator[Networks]:
             listen = where_to_listen(settings.listen, in_network=True, port=port.port)
             return announced(listen, identity.peer_id)
 
-        yield Networks(membership, identity, settings, addresses)
+        def forget() -> None:
+            places.known_peers.unlink(missing_ok=True)
+
+        yield Networks(membership, identity, settings, addresses, forget)
 
 
 def _free_port() -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec.structs import replace
+
 import aiplat
 from aiplat.control.messages import (
     Access,
@@ -20,7 +22,7 @@ from aiplat.control.messages import (
     NetworkCreate,
     PeerList,
     PeerName,
-    PeerStatus,
+    ReachStatus,
     Status,
     Stop,
     Stopping,
@@ -29,12 +31,12 @@ from aiplat.domain.answers import Inference
 from aiplat.domain.errors import InvalidRequest, NoPeer, NotReady
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import parse_peer
-from aiplat.node.channel import Channel
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.processor import Processor
 from aiplat.runtime.networks import Networks, match_peer
+from aiplat.runtime.peers import Peers
 
 
 @dataclass
@@ -63,11 +65,14 @@ class Operations:
     networks: Networks
     http: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
+    drained: bool = False
     began: float = field(init=False)
+    seen: Peers = field(init=False)
 
     def __post_init__(self) -> None:
         """Remember when it began."""
         self.began = self.now()
+        self.seen = Peers(self.node, self.client, self.gateway, self.now)
 
     # -- what runs -------------------------------------------------------------------------
 
@@ -98,7 +103,7 @@ class Operations:
             control=self.control,
             roles=self.roles,
             models=self._own_models(),
-            peers=self._peers(),
+            peers=self.seen.all(),
             version=aiplat.__version__,
             state=self.state,
             pid=os.getpid(),
@@ -106,6 +111,8 @@ class Operations:
             active=len(self.active()),
             uptime_seconds=round(self.now() - self.began, 1),
             network=self.networks.status(self.node.finding.searching),
+            reach=self._reach(),
+            drained=self.drained,
         )
 
     async def models(self) -> tuple[ModelStatus, ...]:
@@ -160,6 +167,13 @@ class Operations:
 
     # -- inside ------------------------------------------------------------------------------
 
+    def _reach(self) -> ReachStatus | None:
+        """How others reach it; in no network nobody is asked."""
+        if self.node.membership.record is None:
+            return None
+        reach = self.node.nat.reach
+        return ReachStatus(state=reach.state, via=reach.via, why=reach.why)
+
     def _own_models(self) -> tuple[ModelStatus, ...]:
         if self.gateway is not None:
             return self.gateway.models()
@@ -186,7 +200,12 @@ class Operations:
         """Join the network of a token, and take it up."""
         done = await self.networks.join(wish.token)
         await self.node.rejoin()
-        return done
+        own = self.networks.membership.own
+        extra = [role for role in self.roles if own is not None and role not in own.roles]
+        if not extra:
+            return done
+        return replace(done, message=f"{done.message} It still runs as {' and '.join(extra)} too, "
+                       "for itself alone: `aiplat stop` and a new start end that.")  # fmt: skip
 
     async def leave_network(self) -> Done:
         """Belong to no network any more."""
@@ -211,12 +230,12 @@ class Operations:
 
     def peers(self) -> PeerList:
         """The peers that this node has, or wants, a channel to."""
-        return PeerList(peers=self._peers())
+        return PeerList(peers=self.seen.not_gone())
 
     def drain(self, peer: PeerName) -> Done:
         """Place no more on a processor, or take no more requests at all."""
         if not peer.peer:
-            self.state = "draining"
+            self.state, self.drained = "draining", True
             if self.gateway is not None:
                 self.gateway.drain()
             if self.processor is not None:
@@ -256,49 +275,6 @@ class Operations:
         if self.gateway is not None:
             return self.gateway.explain(request)
         raise NotReady("This node is a processor only, and chooses nothing.")
-
-    def _peers(self) -> tuple[PeerStatus, ...]:
-        blocked = self.node.membership.blocked
-        connected = [self._peer(channel) for channel in self.node.channels.values()]
-        here = {status.peer_id for status in connected}
-        wanted: dict[str, PeerStatus] = {}
-        for one in self.node.wanted:
-            if one.peer_id not in here and one.peer_id not in blocked:
-                wanted.setdefault(one.peer_id, PeerStatus(
-                    peer_id=one.peer_id, state="connecting", address=one.address, note=one.note
-                ))  # fmt: skip
-        shut_out = [PeerStatus(peer_id=peer, state="blocked") for peer in sorted(blocked)]
-        return (*connected, *wanted.values(), *shut_out)
-
-    def _peer(self, channel: Channel) -> PeerStatus:
-        drains = self._drains(channel.peer)
-        processor = None if self.gateway is None else self.gateway.processors.get(channel.peer)
-        offers = () if processor is None else tuple(processor.offers.values())
-        speeds = [offer.tokens_per_second for offer in offers if offer.tokens_per_second]
-        measured = {} if processor is None else processor.measured
-        return PeerStatus(
-            peer_id=channel.peer,
-            roles=channel.roles,
-            state="draining" if drains else "connected",
-            address=channel.address,
-            agent=channel.hello.agent,
-            latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
-            models=tuple(offer.name for offer in offers),
-            note="draining" if drains else "",
-            version=channel.hello.agent.partition("/")[2],
-            since_seconds=round(self.now() - channel.opened, 1),
-            slots=sum(offer.slots for offer in offers) if offers else None,
-            running=sum(offer.running for offer in offers) if offers else None,
-            waiting=sum(offer.waiting for offer in offers) if offers else None,
-            tokens_per_second=max(speeds, default=None),
-            measured_tokens_per_second=round(max(measured.values()), 1) if measured else None,
-            path="relayed" if "/p2p-circuit" in channel.address else "direct",
-        )
-
-    def _drains(self, peer: PeerId) -> bool:
-        processor = None if self.gateway is None else self.gateway.processors.get(peer)
-        gateway = None if self.client is None else self.client.gateways.get(peer)
-        return any(known is not None and known.draining for known in (processor, gateway))
 
 
 def _whole(name: str) -> set[PeerId]:

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import msgspec
 
-from aiplat.control.messages import Status
+from aiplat.control.messages import NetworkStatus, ReachStatus, Status
 from aiplat.domain.errors import ConfigError
 from aiplat.runtime.logs import one_line
 from aiplat.runtime.signs import SIGNS, wants_signs
@@ -54,7 +54,8 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
 
     On a terminal of `columns`, an identity or address that would be broken has its own line.
     """
-    head = f"aiplat {status.version} is {status.state}"
+    state = "drained until its next start" if status.drained else status.state
+    head = f"aiplat {status.version} is {state}"
     lines = [f"{SIGNS['start']} {head}" if signs else head]
     rows = [
         ("peer id", [status.peer_id]),
@@ -62,6 +63,9 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
         ("http", [f"{status.http}/v1"] if status.http else []),
         ("control", [status.control]),
         ("roles", [", ".join(status.roles)]),
+        ("network", [] if status.network is None else [_network(status.network)]),
+        ("reach", _reach(status.reach)),
+        ("seeks", _seeks(status.network)),
         ("models", [_model(model.name, model.state, model.note) for model in status.models]),
         ("peers", [f"{peer.peer_id} ({peer.state})" for peer in status.peers]),
     ]
@@ -74,6 +78,22 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
             else:
                 lines.append(f"{label} {text}")
     return lines
+
+
+def _network(network: NetworkStatus) -> str:
+    kind = "public" if network.public else "private"
+    owner = ", owned by this node" if network.owner else ""
+    return f"{network.name} ({kind}{owner}), a member as {' and '.join(network.roles) or 'nothing'}"
+
+
+def _reach(reach: ReachStatus | None) -> list[str]:
+    if reach is None:
+        return []
+    return [f"{reach.state}: {reach.why}" if reach.why else reach.state]
+
+
+def _seeks(network: NetworkStatus | None) -> list[str]:
+    return [network.searching] if network is not None and network.searching else []
 
 
 def _model(name: str, state: str, note: str) -> str:

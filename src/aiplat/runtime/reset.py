@@ -38,7 +38,7 @@ def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[
         wanted.append((places.known_peers, "known peers"))
     if everything:
         wanted += [
-            (path, "identity and network keys")
+            (path, _kept_keys(path, places))
             for path in _inside(places.data, places)
             if path != places.known_peers and path != places.state
         ]
@@ -48,6 +48,13 @@ def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[
         for path, what in wanted
         if path.is_symlink() or path.exists()
     ]
+
+
+def _kept_keys(path: Path, places: Places) -> str:
+    """Name what lies there; an owner's key cannot be made again."""
+    if path == places.network and any(path.glob("owner*.key")):
+        return "THE OWNER'S KEY of a network: without it nobody is invited, renewed or revoked"
+    return "membership of a network" if path == places.network else "identity and network keys"
 
 
 def _inside(folder: Path, places: Places) -> Iterable[Path]:

@@ -10,6 +10,7 @@ from aiplat.domain.ids import ROLES, Role
 from aiplat.engine.catalogue import ECHO
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import Membership
+from aiplat.protocol.membership import in_order
 from aiplat.runtime.options import ServeOptions, default_roles
 from aiplat.runtime.places import Places
 
@@ -27,7 +28,10 @@ def can_run_models() -> bool:
 def certified_roles(places: Places) -> tuple[Role, ...]:
     """What the certificate of this home's network allows; all roles in no network."""
     membership = Membership(NetworkFiles(places.network))
-    return membership.own.roles if membership.own is not None else ROLES
+    if membership.own is None:
+        return ROLES
+    anyone: tuple[Role, ...] = ("client",) if membership.is_public else ()
+    return in_order((*membership.own.roles, *anyone))
 
 
 def with_roles(
@@ -47,7 +51,7 @@ def with_roles(
         The options with roles, and what a person shall be told, or an empty text.
     """
     if options.roles:
-        return options, ""
+        return options, _not_certified(options.roles, certified)
     can = can_run_models() if can_run is None else can_run
     can = can or (bool(options.models) and set(options.models) == {ECHO})  # needs neither
     roles = tuple(role for role in default_roles(can) if role in certified)
@@ -55,3 +59,14 @@ def with_roles(
         raise ConfigError(NO_MODELS)
     note = "" if can or "processor" not in certified else NO_MODELS
     return replace(options, roles=roles), note
+
+
+def _not_certified(roles: tuple[Role, ...], certified: tuple[Role, ...]) -> str:
+    extra = " and ".join(role for role in roles if role not in certified)
+    if not extra:
+        return ""
+    return (
+        f"This home's certificate says {' and '.join(certified)}, so nobody in its network uses "
+        f'this node as {extra}. The owner can invite it anew ("aiplat invite"), after `aiplat '
+        "network leave` here."
+    )

@@ -21,11 +21,14 @@ from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.serving import serve_control, serve_public
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import PortInUse
+from aiplat.node.channel import Channel
+from aiplat.node.handler import RolesHandler
 from aiplat.node.identity import load_or_create
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import Membership
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
+from aiplat.node.standing import OnChannel
 from aiplat.roles.base import Role as RoleBase
 from aiplat.roles.client import Client
 from aiplat.roles.dispatch import Dispatch
@@ -103,9 +106,10 @@ class _House:
         self._front_closed = trio.Event()
         self._control_closes = trio.Event()
         self._control_closed = trio.Event()
-        if not places.identity.exists():
-            log.warning(OPEN_NOTICE)
+        is_first = not places.identity.exists()
         self._node = self._make_node()
+        if is_first and self._node.membership.record is None:
+            log.warning(OPEN_NOTICE)
         gateway = Gateway(self._node.peer_id, loaded[GatewaySettings], self._metrics)
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(loaded[ClientSettings], self._gateway)
@@ -154,9 +158,13 @@ class _House:
             now=trio.current_time,
             networks=Networks(
                 self._node.membership, self._identity, self._loaded[NodeSettings],
-                lambda: self._node.addresses,
+                lambda: self._node.addresses, self._forget_peers,
             ),
         )  # fmt: skip
+
+    def _forget_peers(self) -> None:
+        for wanted in self._node.wanted:
+            self._node.forget(wanted.address)
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -188,7 +196,7 @@ class _House:
         for role in roles.values():
             await root.start(role.run)
         dispatch = Dispatch(roles)
-        await root.start(partial(self._node.run, dispatch.on_channel, dispatch.admit))
+        await root.start(partial(self._node.run, self._on_channel(dispatch), dispatch.admit))
         for address in self._options.peers:
             self._node.keep(address)
         for address in self._node.known:
@@ -197,6 +205,13 @@ class _House:
             except NoPeer as error:  # an address of an earlier life, such as this node's own
                 log.warning("a known address was forgotten: %s", error)
                 self._node.forget(address)
+
+    def _on_channel(self, dispatch: Dispatch) -> OnChannel:
+        def on_channel(channel: Channel) -> RolesHandler:
+            self._operations.seen.opened(channel)
+            return dispatch.on_channel(channel)
+
+        return on_channel
 
     async def _open_front_door(self, root: trio.Nursery) -> str:
         settings = self._loaded[HttpSettings]
@@ -247,7 +262,7 @@ class _House:
 
     async def _drain(self) -> None:
         operations = self._operations
-        operations.state = "draining"
+        operations.state, operations.drained = "draining", False
         log.info(
             "stopping (%s), %d requests under way", self._ending.reason, len(operations.active())
         )

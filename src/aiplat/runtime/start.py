@@ -21,7 +21,7 @@ import msgspec
 
 from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
-from aiplat.domain.errors import AiplatError, ConfigError, DeadlineExceeded, from_code
+from aiplat.domain.errors import AiplatError, ConfigError, DeadlineExceeded, NotReady, from_code
 from aiplat.runtime.lock import node_runs, start_lock
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
@@ -176,6 +176,11 @@ class _Start:
             self._follow()
         if status is not None and status.state == "ready":
             return client
+        if status is not None and status.drained:
+            raise NotReady(
+                f"The node of this home (pid {status.pid}) was drained: it takes no new requests "
+                "until its next start. `aiplat stop` ends it."
+            )
         if status is not None and status.state == "draining":
             self._wait_for_end()
         if self._child is not None:
