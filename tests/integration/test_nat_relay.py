@@ -14,8 +14,9 @@ from aiplat.domain.answers import Finished
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import relay_in
+from aiplat.node.addresses import Endpoint, relay_in
 from aiplat.node.host import Host
+from aiplat.node.nat import holepunch
 from aiplat.node.nat import relay as relaying
 from aiplat.node.nat.autonat import DIAL_ME
 from aiplat.node.nat.circuit import write_whole
@@ -217,9 +218,8 @@ async def test_no_circuit_goes_through_another() -> None:
 
 @pytest.mark.trio
 async def test_a_circuit_over_which_nothing_passes_ends() -> None:
-    r = Peer(replace(QUICK, relay_idle_seconds=0.3))
-    a = Peer()
-    b = Peer()
+    r, a = Peer(replace(QUICK, relay_idle_seconds=0.3)), Peer()
+    b = Peer(replace(QUICK, handshake_seconds=60.0))  # it would end it too, for want of Noise
     async with running(a, b, r):
         await b.node.reach(r.address)
         await a.node.reach(r.address)
@@ -266,7 +266,14 @@ async def test_a_hidden_node_keeps_a_relay_and_says_its_address() -> None:
 async def test_a_relay_that_dies_is_replaced_and_taken_again_when_it_is_back() -> None:
     settings = replace(QUICK, nat_relays=1)
     a, b, r, s = Peer(), hide(Peer(settings)), Peer(), Peer()
-    async with running(a, b, r, s) as nursery:
+    gone = trio.Event()
+
+    async def live_and_tell(*, task_status: trio.TaskStatus[None]) -> None:
+        await s.run(task_status=task_status)
+        gone.set()
+
+    async with running(a, b, r) as nursery:
+        await nursery.start(live_and_tell)
         await b.node.reach(r.address)
         await until(lambda: b.node.nat.reach.via == (r.node.peer_id,))
         await b.node.reach(s.address)
@@ -285,7 +292,7 @@ async def test_a_relay_that_dies_is_replaced_and_taken_again_when_it_is_back() -
         s.scope.cancel()
         await until(lambda: b.node.nat.reach.state == "unreachable" or not b.node.nat.reach.via)
         assert through(s, b) not in b.node.addresses
-        await until(lambda: s.node._host is None)
+        await gone.wait()
         await nursery.start(again.run)
         await until(lambda: b.node.nat.reach.via == (s.node.peer_id,))
         await a.node.reach(through(again, b))
@@ -335,3 +342,48 @@ async def test_a_frozen_circuit_is_noticed_by_its_silence(monkeypatch: pytest.Mo
         await until(lambda: a.node.peer_id not in b.node.channels)
         await until(lambda: r.node.nat.relay.circuits == 0)
         assert set(r.node.channels) == {a.node.peer_id, b.node.peer_id}
+
+
+@pytest.mark.trio
+async def test_a_better_connection_waits_for_the_requests_of_the_relayed_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then it takes its place, and the relay carries nothing more."""
+    monkeypatch.setattr(holepunch, "PAUSES", (0.01,) * 300)
+    monkeypatch.setattr(holepunch, "_endpoints", lambda places: [Endpoint(*p) for p in places])
+    a, b, r = Peer(), hide(Peer()), Peer()
+    async with running(a, b, r):
+        await b.node.reach(r.address)
+        relayed = await a.node.reach(through(r, b))
+        sink = Sink()
+        relayed.submit(submission(), sink)
+        await until(lambda: handler_of(b, a).requests)
+        serving = handler_of(b, a).requests[0]
+        serving.start()
+        await until(lambda: a.node.nat.reach.state == "direct")
+        await trio.sleep(2 * holepunch.IDLE_SECONDS)
+        assert not relayed.is_ended
+        serving.say(1, text="whole")
+        serving.finish(1)
+        await until(lambda: sink.end)
+        assert sink.text == "whole"
+        await until(lambda: relayed.is_ended)
+        await until(lambda: r.node.nat.relay.circuits == 0)
+        await until(lambda: b.node.peer_id in a.node.channels)
+        channel = a.node.channels[b.node.peer_id]
+        assert channel.dialed
+        assert relay_in(channel.address) is None
+        await until(lambda: len([c for c, _ in b.handlers if c.peer == a.node.peer_id]) == 2)
+        await answer_a_request(a, b)
+
+
+@pytest.mark.trio
+async def test_only_who_dialed_a_relayed_channel_asks_for_a_way_past_it() -> None:
+    a, b = Peer(), Peer()
+    async with running(a, b):
+        channel = await a.node.reach(b.address)
+        body = msgspec.Raw(msgspec.msgpack.encode(holepunch.Punch((("198.51.100.1", 22),))))
+        for call in (Call(holepunch.PUNCH, body), Call(holepunch.SYNC)):
+            reply = await channel.call(call, 5.0)
+            assert reply.failed is not None
+            assert reply.failed.code == "invalid_request"
