@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_TOKEN = 16 * 1024
+_PIPE_SECONDS = 60.0
 
 
 def invite(
@@ -152,7 +153,32 @@ def _token(argument: str | None, file: Path | None) -> str:
             raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
     if file is None and sys.stdin is not None and sys.stdin.isatty():
         return str(typer.prompt("Token", hide_input=True, err=True, default="", show_default=False))
-    return _text(sys.stdin.buffer.read(_MAX_TOKEN + 1)) if sys.stdin is not None else ""
+    return _text(_piped()) if sys.stdin is not None else ""
+
+
+def _piped() -> bytes:
+    """Read stdin to its end, or to more than a token has.
+
+    Raises:
+        DeadlineExceeded: it did not end in time.
+    """
+    import time
+
+    from aiplat.cli.prompts import has_input
+    from aiplat.domain.errors import DeadlineExceeded
+
+    stdin, data, deadline = sys.stdin.buffer, b"", time.monotonic() + _PIPE_SECONDS
+    while len(data) <= _MAX_TOKEN:
+        if not has_input(stdin, deadline - time.monotonic()):
+            raise DeadlineExceeded(
+                f"No whole token came on stdin within {_PIPE_SECONDS:g} s. Pipe it in and close "
+                "the pipe, or use --file."
+            )
+        chunk = stdin.read1(_MAX_TOKEN)  # type: ignore[union-attr]  # what is piped is buffered
+        if not chunk:
+            break
+        data += chunk
+    return data
 
 
 def _text(data: bytes) -> str:

@@ -107,7 +107,7 @@ _COLUMNS: tuple[tuple[str, int, Callable[[PeerStatus], str]], ...] = (
     ("queue", 78, lambda p: "" if p.waiting is None else str(p.waiting)),
     ("tok/s", 86, lambda p: _speed(p)),
     ("ms", 78, lambda p: "" if p.latency_ms is None else f"{p.latency_ms:.1f}"),
-    ("path", 110, lambda p: f"{p.path} {p.via[-8:]}".strip()),
+    ("path", 110, lambda p: f"by …{p.via[-8:]}" if p.via else p.path),
     ("version", 120, lambda p: p.version),
     ("since", 94, lambda p: "" if p.since_seconds is None else _ago(p.since_seconds)),
 )

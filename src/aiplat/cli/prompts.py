@@ -122,11 +122,11 @@ def _drain(
     stdin: BinaryIO, left: int, limit: int, say: Callable[[str], None], seconds: float
 ) -> bytes:
     deadline = time.monotonic() + seconds
-    if not _has_input(stdin, min(NOTICE_SECONDS, seconds)):
+    if not has_input(stdin, min(NOTICE_SECONDS, seconds)):
         say("Reading the rest of the prompt from stdin (end it with Ctrl-D) …")
     data = bytearray()
     while True:
-        if not _has_input(stdin, deadline - time.monotonic()):
+        if not has_input(stdin, deadline - time.monotonic()):
             raise DeadlineExceeded(
                 f"stdin did not end within {seconds:g} s. Close it, as `aiplat ask … </dev/null` "
                 "does, or allow more with --deadline."
@@ -139,7 +139,7 @@ def _drain(
             raise _too_much(limit)
 
 
-def _has_input(stdin: BinaryIO, seconds: float) -> bool:
+def has_input(stdin: BinaryIO, seconds: float) -> bool:
     """Wait until there is something to read, or the end."""
     try:
         return bool(select.select([stdin], [], [], max(0.0, seconds))[0])

@@ -1,0 +1,353 @@
+"""The commands of the network: what they ask of a node, and what they say."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from aiplat.cli import invite as inviting
+from aiplat.cli import main, output
+from aiplat.cli.ask import told_of
+from aiplat.cli.explain import describe
+from aiplat.cli.peers import _table
+from aiplat.cli.reply import Reply
+from aiplat.control.messages import (
+    Accepted,
+    Choice,
+    Explanation,
+    InviteRequest,
+    JoinRequest,
+    MemberStatus,
+    NetworkCreate,
+    PeerName,
+    PeerStatus,
+    Weighed,
+)
+from aiplat.domain.errors import NotAMember
+from tests.support.fake_home import node_at
+from tests.support.fake_node import PEER, FakeNode, finished, started
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIPLAT_HOME", str(tmp_path / "h"))
+    return tmp_path / "h"
+
+
+@pytest.fixture
+def node(home: Path) -> Iterator[FakeNode]:
+    with node_at(home, FakeNode()) as node:
+        yield node
+
+
+def piped(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+# -- with a node: it is asked ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (["network", "create", "lab"], NetworkCreate(name="lab")),
+        (["network", "create", "town", "--public"], NetworkCreate(name="town", public=True)),
+        (["network", "revoke", "abcd"], PeerName(peer="abcd")),
+        (["network", "leave"], "leave"),
+        (["drain"], PeerName(peer="")),
+        (["drain", "abcd"], PeerName(peer="abcd")),
+        (["block", "abcd"], PeerName(peer="abcd")),
+        (["unblock", "abcd"], PeerName(peer="abcd")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_node_that_runs_is_told(
+    words: list[str], order: object, node: FakeNode, capsys: Capture
+) -> None:
+    assert main.run(words) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Done: ")
+    assert main.run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["peer_id"] == PEER
+    assert node.orders == [order, order]
+
+
+@pytest.mark.parametrize(
+    "words", [["network", "members"], ["invite"], ["explain", "req-1"], ["network", "leave"]]
+)
+def test_who_may_not_is_told_so_with_exit_code_3(
+    words: list[str], node: FakeNode, capsys: Capture
+) -> None:
+    node.not_there = NotAMember("Only the owner's node can do that.")
+    assert main.run([*words, "--json"]) == 3
+    said = capsys.readouterr()
+    assert said.err == "error: Only the owner's node can do that.\n"
+    assert json.loads(said.out)["error"]["code"] == "not_a_member"
+
+
+@pytest.mark.parametrize(
+    "words", [["peers"], ["drain"], ["block", "x"], ["unblock", "x"], ["explain", "x"]]
+)
+def test_what_needs_a_node_starts_none(words: list[str], home: Path, capsys: Capture) -> None:
+    assert main.run(words) == 1
+    assert "No node runs here" in capsys.readouterr().err
+
+
+# -- invitations -------------------------------------------------------------------------------
+
+
+def test_an_invitation_prints_its_token_alone(node: FakeNode, capsys: Capture) -> None:
+    words = ["invite", "--role", "processor", "--role", "client", "--expires", "90m", "--uses", "2"]
+    assert main.run(words) == 0
+    said = capsys.readouterr()
+    assert said.out == "aiplat1-abc\n"
+    assert "For 2 machines as processor and client in the network lab" in said.err
+    assert "aiplat1-" not in said.err
+    wish = InviteRequest(roles=("processor", "client"), expires_seconds=5400, uses=2)
+    assert main.run(["invite", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["token"], told["roles"], told["uses"]) == ("aiplat1-abc", ["client"], 1)
+    assert node.orders == [wish, InviteRequest(roles=("client",))]
+
+
+@pytest.mark.parametrize("span", ["", "24", "h", "1.5h", "-1h", "1w", "1h30m", "9999999999d"])
+def test_a_time_that_is_none_is_wrong_use(span: str, node: FakeNode, capsys: Capture) -> None:
+    assert main.run(["invite", "--expires", span]) == 2
+    assert "such as 24h" in capsys.readouterr().err
+    assert node.orders == []
+
+
+@pytest.mark.parametrize(("columns", "drawn"), [(200, True), (40, False)])
+def test_a_qr_code_is_drawn_where_it_fits(
+    columns: int, drawn: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(output, "width", lambda stream: columns)
+    inviting._draw("aiplat1-" + "a" * 700)
+    said = capsys.readouterr().err
+    assert ("would show it as a QR code" in " ".join(said.split())) is not drawn
+    assert ("▀" in said) is drawn
+
+
+# -- joining -----------------------------------------------------------------------------------
+
+
+def test_a_token_comes_from_stdin_or_a_file(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "t").write_text("aiplat1-file\n")
+    piped("aiplat1-stdin\n", monkeypatch)
+    assert main.run(["join"]) == 0
+    piped("aiplat1-dash", monkeypatch)
+    assert main.run(["join", "--file", "-"]) == 0
+    assert main.run(["join", "--file", str(tmp_path / "t")]) == 0
+    tokens = [order.token.strip() for order in node.orders if isinstance(order, JoinRequest)]
+    assert tokens == ["aiplat1-stdin", "aiplat1-dash", "aiplat1-file"]
+
+
+def test_only_a_single_use_token_may_be_an_argument(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert main.run(["network", "create", "lab"]) == 0
+    tokens = []
+    for uses in ("1", "3"):
+        assert main.run(["invite", "--uses", uses]) == 0
+        tokens.append(capsys.readouterr().out.strip())
+    with node_at(home.parent / "other", FakeNode()) as node:
+        monkeypatch.setenv("AIPLAT_HOME", str(home.parent / "other"))
+        assert main.run(["join", tokens[0]]) == 0
+        capsys.readouterr()
+        assert main.run(["join", tokens[1]]) == 2
+        said = capsys.readouterr().err
+        assert "for 3 machines" in said
+        assert tokens[1] not in said
+        assert node.orders == [JoinRequest(token=tokens[0])]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "No token was given"),
+        ("hello", "a token begins with aiplat1-"),
+        ("aiplat1-abcdefgh", "mistyped or cut off"),
+        ("aiplat2-abcdefgh", "of kind 2"),
+    ],
+)
+def test_a_wrong_token_is_wrong_use_and_never_shown(
+    text: str, why: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    piped(text, monkeypatch)
+    assert main.run(["join"]) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert "abcdefgh" not in said
+
+
+def test_the_token_is_given_once(home: Path, capsys: Capture) -> None:
+    assert main.run(["join", "aiplat1-a", "--file", "x"]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main.run(["join", "--file", str(home / "none")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+# -- without a node: it is done, and none is left -------------------------------------------------
+
+
+def test_a_network_is_made_shown_and_left_without_a_node(home: Path, capsys: Capture) -> None:
+    assert main.run(["network"]) == 0
+    assert "in no network" in capsys.readouterr().err
+    assert main.run(["network", "create", "lab"]) == 0
+    assert main.run(["network", "create", "more"]) == 3
+    assert "can be in one only" in " ".join(capsys.readouterr().err.split())
+    for words in (["network", "show"], ["network"]):
+        assert main.run(words) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith("network lab (private)\n")
+        assert "owner   this node" in shown
+    assert main.run(["network", "members", "--json"]) == 0
+    (me,) = json.loads(capsys.readouterr().out)["members"]
+    assert me["roles"] == ["client", "gateway", "processor"]
+    assert main.run(["network", "revoke", me["peer_id"]]) == 3
+    capsys.readouterr()
+    assert main.run(["network", "leave"]) == 0
+    assert "owner's key is kept in" in " ".join(capsys.readouterr().err.split())
+    assert list((home / "data" / "network").glob("owner-of-*.key"))
+    assert main.run(["network", "leave"]) == 3
+    assert not (home / "state" / "control.sock").exists()
+
+
+def test_two_invitations_name_the_same_port_that_the_node_will_take(
+    home: Path, capsys: Capture
+) -> None:
+    from aiplat.protocol.token import decode
+
+    assert main.run(["network", "create", "lab"]) == 0
+    ports = set()
+    for _ in range(2):
+        capsys.readouterr()
+        assert main.run(["invite"]) == 0
+        token = decode(capsys.readouterr().out)
+        ports |= {address.split("/")[4] for address in token.addresses}
+    assert ports == {(home / "data" / "port").read_text().strip()}
+
+
+# -- peers -------------------------------------------------------------------------------------
+
+PROCESSOR = PeerStatus(
+    peer_id="12D3KooWAAAAAAAAbbbbbbbb", roles=("client", "gateway", "processor"),
+    models=("smollm2-135m", "echo"), slots=8, running=3, waiting=2, tokens_per_second=40.0,
+    measured_tokens_per_second=37.6, latency_ms=1.25, version="0.1.0", since_seconds=3725,
+    path="relayed", via="12D3KooWrelayrelay",
+)  # fmt: skip
+DIALED = PeerStatus(peer_id="12D3KooWcccccccc", state="connecting", note="Nothing listens\x1b[2J")
+
+
+def drawn(columns: int, *found: PeerStatus) -> str:
+    stream = io.StringIO()
+    Console(width=columns, file=stream, highlight=False).print(_table(found, columns))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("columns", [60, 70, 80, 100, 120, 160])
+def test_a_table_of_peers_fits_its_terminal(columns: int) -> None:
+    text = drawn(columns, PROCESSOR, DIALED)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= columns
+    assert "…bbbbbbbb" in text
+    assert "connecting" in text
+
+
+def test_a_wide_table_tells_all() -> None:
+    text = drawn(160, PROCESSOR)
+    for part in ("smollm2-135m, echo", "3/8", "38", "1.2", "1 h 2 min", "0.1.0",
+                 "by …layrelay"):  # fmt: skip
+        assert part in text
+
+
+def test_peers_is_a_list_of_objects(node: FakeNode, capsys: Capture) -> None:
+    node.listed = (PROCESSOR, DIALED)
+    assert main.run(["peers", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["peer_id"], first["state"]) == (PROCESSOR.peer_id, "connected")
+    assert first["roles"] == ["client", "gateway", "processor"]
+    assert second["state"] == "connecting"
+    assert main.run(["peers"]) == 0
+    said = capsys.readouterr()
+    assert "…bbbbbbbb" in said.out
+    assert "…cccccccc: Nothing listens·[2J" in said.err
+    node.listed = ()
+    assert main.run(["peers"]) == 0
+    assert "No peers." in capsys.readouterr().err
+
+
+def test_a_watch_needs_a_terminal(node: FakeNode, capsys: Capture) -> None:
+    assert main.run(["peers", "--watch"]) == 2
+    assert main.run(["peers", "--watch", "--json"]) == 2
+
+
+def test_members_are_a_line_each(node: FakeNode, capsys: Capture) -> None:
+    node.membership = (
+        MemberStatus(peer_id="12D3A", roles=("client",), joined=1, expires=2, revoked=True),
+        MemberStatus(peer_id="12D3B", roles=("gateway",), joined=1, expires=2, connected=True),
+    )
+    assert main.run(["network", "members"]) == 0
+    one, two = capsys.readouterr().out.splitlines()
+    assert one.split() == ["12D3A", "revoked", "until", "1970-01-01", "client"]
+    assert two.split()[:2] == ["12D3B", "connected"]
+
+
+# -- why this peer -------------------------------------------------------------------------------
+
+
+def test_an_explanation_in_words(node: FakeNode, capsys: Capture) -> None:
+    assert main.run(["explain", "req-1"]) == 0
+    assert capsys.readouterr().out.startswith("req-1: finished\n")
+    weighed = (
+        Weighed(processor="12D3KooWaaaaaaaa", chosen=True, expected_wait=0.5, load=1, slots=4,
+                tokens_per_second=40.0, latency=0.0012),
+        Weighed(processor="12D3KooWbbbbbbbb", refused="it rests"),
+    )  # fmt: skip
+    choice = Choice(after=0.1, processor="12D3KooWaaaaaaaa", reason="the least wait",
+                    weighed=weighed, outcome="it was lost")  # fmt: skip
+    lines = describe(
+        Explanation(request="req-2", model="", gateway=PEER, privacy="network", choices=(choice,),
+                    state="failed", outcome="no\x1b[2J")
+    )  # fmt: skip
+    assert lines[0] == "req-2: failed (no·[2J)"
+    assert "  privacy  network" in lines
+    assert "  1. after 0.100 s placed on …aaaaaaaa: the least wait" in lines
+    assert any(
+        line.startswith("     * …aaaaaaaa  wait 0.5 s, load 1/4, 40 tok/s") for line in lines
+    )
+    assert lines[-2].endswith("– it rests")
+    assert lines[-1] == "     → it was lost"
+
+
+def test_who_answered_is_told_with_the_name_of_the_request() -> None:
+    reply = Reply(lambda text: None, lambda text: None)
+    for event in (Accepted(request="req-7"), started(), finished(3)):
+        reply._take(event)
+    assert told_of(reply) == (
+        "echo on …FakeFake, by the gateway …FakeFake, 3 tokens in 0.0 s. `aiplat explain req-7` "
+        "tells why there."
+    )
+
+
+def test_a_pipe_that_says_nothing_is_not_waited_for_without_end(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    import os
+
+    reading, writing = os.pipe()
+    monkeypatch.setattr(inviting, "_PIPE_SECONDS", 0.05)
+    with os.fdopen(reading) as stdin, os.fdopen(writing, "w"):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main.run(["join"]) == 5
+    assert "No whole token came on stdin" in capsys.readouterr().err

@@ -1,0 +1,340 @@
+"""A home's network without a node, and what status, doctor, reset and the lists say of it."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from aiplat.control.messages import (
+    InviteRequest,
+    ModelStatus,
+    NetworkStatus,
+    PeerStatus,
+    ReachStatus,
+    Status,
+)
+from aiplat.domain.errors import (
+    AiplatError,
+    ConfigError,
+    InvalidRequest,
+    NoPeer,
+    NotAMember,
+    NotReady,
+)
+from aiplat.domain.ids import PeerId, Role
+from aiplat.node.known import KnownPeers
+from aiplat.node.membership.files import NetworkFiles
+from aiplat.protocol.token import decode
+from aiplat.runtime.doctor import Doctor, Step
+from aiplat.runtime.lock import NodeLock, NodeRuns
+from aiplat.runtime.networks import match_peer, read_token, without_node
+from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.peers import Peers
+from aiplat.runtime.places import Places, find_places
+from aiplat.runtime.reach import NodeClient
+from aiplat.runtime.report import describe
+from aiplat.runtime.reset import plan
+from aiplat.runtime.roles import certified_roles, with_roles
+from aiplat.runtime.settings import load_settings
+from aiplat.runtime.start import ensure_node
+
+DAY = 86_400
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    made = find_places(str(tmp_path / "h"), {"AIPLAT_CACHE": str(tmp_path / "c")})
+    made.prepare()
+    return made
+
+
+def create(places: Places, *, public: bool = False) -> None:
+    with without_node(places, load_settings(places, {})) as networks:
+        networks.create("lab", public=public)
+
+
+# -- names of peers ------------------------------------------------------------------------------
+
+PEERS = [PeerId("12D3KooWaaaa1111"), PeerId("12D3KooWbbbb1111"), PeerId("12D3KooWcccc2222")]
+
+
+def test_a_peer_is_named_whole_or_by_an_end_that_only_it_has() -> None:
+    assert match_peer(PEERS[0], PEERS, "peer") == PEERS[0]
+    assert match_peer(" …2222 ", PEERS, "peer") == PEERS[2]
+    for name, why in (("1111", "2 peers have"), ("222", "last four"), ("", "No peer"),
+                      ("12D3", "No peer")):  # fmt: skip
+        with pytest.raises(InvalidRequest, match=why):
+            match_peer(name, PEERS, "peer")
+
+
+# -- without a node -------------------------------------------------------------------------------
+
+
+def test_nothing_is_done_beside_a_node_that_runs(places: Places) -> None:
+    with NodeLock(places.node_lock, background=False), pytest.raises(NodeRuns):
+        create(places)
+    create(places)
+    with NodeLock(places.node_lock, background=False):
+        pass  # the lock was given back
+
+
+def test_who_is_in_no_network_is_told_what_to_do(places: Places) -> None:
+    with without_node(places, load_settings(places, {})) as networks:
+        assert networks.status() is None
+        wants: list[Callable[[], object]] = [
+            lambda: networks.invite(InviteRequest(roles=("client",))),
+            networks.members, networks.leave, lambda: networks.revoke("1111"),
+        ]  # fmt: skip
+        for want in wants:
+            with pytest.raises(NotAMember, match="in no network"):
+                want()
+
+
+def test_a_token_names_where_the_node_will_be(places: Places) -> None:
+    create(places)
+    with without_node(places, load_settings(places, {})) as networks:
+        made = networks.invite(InviteRequest(roles=("processor",), uses=3))
+    token = decode(made.token)
+    assert token.addresses
+    assert all(f"/tcp/{places.port.read_text().strip()}/" in a for a in token.addresses)
+    assert (made.network, made.roles, made.uses) == ("lab", ("processor",), 3)
+    with pytest.raises(InvalidRequest, match="mistyped"):
+        read_token(made.token[:-3])
+
+
+def test_who_leaves_keeps_the_owners_key_and_forgets_the_peers(places: Places) -> None:
+    create(places)
+    key = (places.network / "owner.key").read_bytes()
+    places.known_peers.write_text("[]")
+    with without_node(places, load_settings(places, {})) as networks:
+        assert str(places.network) in networks.leave().message
+    (kept,) = places.network.glob("owner-of-*.key")
+    assert kept.read_bytes() == key
+    assert not places.known_peers.exists()
+    create(places)  # another one
+
+
+# -- roles ---------------------------------------------------------------------------------------
+
+
+def test_a_node_takes_the_roles_of_its_certificate(places: Places) -> None:
+    assert certified_roles(places) == ("client", "gateway", "processor")
+    create(places)
+    assert certified_roles(places) == ("client", "gateway", "processor")
+    only: tuple[Role, ...] = ("client", "processor")
+    filled, note = with_roles(ServeOptions(), can_run=True, certified=only)
+    assert (filled.roles, note) == (only, "")
+    filled, note = with_roles(ServeOptions(), can_run=False, certified=only)
+    assert filled.roles == ("client",)
+    filled, note = with_roles(ServeOptions(), can_run=False, certified=("client",))
+    assert (filled.roles, note) == (("client",), "")  # torch was never asked for
+    with pytest.raises(ConfigError, match="torch"):
+        with_roles(ServeOptions(), can_run=False, certified=("processor",))
+
+
+def test_a_role_that_the_certificate_lacks_is_told(places: Places) -> None:
+    said = ServeOptions(roles=("gateway", "client"))
+    filled, note = with_roles(said, certified=("client",))
+    assert filled == said
+    assert "says client, so nobody in its network uses this node as gateway" in note
+
+
+# -- what is said of it ----------------------------------------------------------------------------
+
+STATUS = Status(
+    peer_id="12D3KooWme", addresses=("/ip4/10.0.0.1/tcp/1/p2p/12D3KooWme",), http="http://h",
+    control="/c", roles=("client", "gateway"), peers=(), version="1",
+    models=(ModelStatus(name="echo", state="ready"),),
+)  # fmt: skip
+LAB = NetworkStatus(name="lab\x1b[2J", key="00", roles=("client",), owner=True)
+WELL = ReachStatus(state="direct", why="Two members dialed it.")
+
+
+def test_a_node_tells_its_network_how_it_is_reached_and_what_it_seeks() -> None:
+    assert not any("network" in line or "reach" in line for line in describe(STATUS, signs=False))
+    told = replace(
+        STATUS, network=replace(LAB, searching="No gateway yet."), reach=WELL, drained=True
+    )
+    lines = describe(told, signs=False)
+    assert lines[0] == "aiplat 1 is drained until its next start"
+    assert "  network    lab·[2J (private, owned by this node), a member as client" in lines
+    assert "  reach      direct: Two members dialed it." in lines
+    assert "  seeks      No gateway yet." in lines
+    found = describe(replace(told, network=LAB), signs=False)
+    assert not any("seeks" in line for line in found)
+
+
+def test_a_drained_node_is_not_waited_for(places: Places) -> None:
+    client = SimpleNamespace(status=lambda: replace(STATUS, state="draining", drained=True, pid=7))
+    with pytest.raises(NotReady, match=r"pid 7\) was drained"):
+        ensure_node(
+            places, ServeOptions(), 5, lambda text: None, connect=lambda places: cast(Any, client)
+        )
+
+
+def test_who_was_lost_is_gone_and_who_is_tried_for_the_first_time_is_not() -> None:
+    def tried(peer: str, note: str = "") -> Any:
+        return SimpleNamespace(
+            peer_id=peer, address=f"/{peer}{note}", note=note, state="connecting"
+        )
+
+    wanted = [tried("lost"), tried("new"), tried("new", "refused"), tried("shut")]
+    node = SimpleNamespace(
+        channels={}, wanted=wanted, membership=SimpleNamespace(blocked=frozenset({"shut"}))
+    )
+    peers = Peers(cast(Any, node), None, None, lambda: 0.0)
+    peers.opened(cast(Any, SimpleNamespace(peer="lost")))
+    assert [(p.peer_id, p.state) for p in peers.all()] == [
+        ("lost", "connecting"), ("new", "connecting"), ("shut", "blocked"),
+    ]  # fmt: skip
+    left = peers.not_gone()
+    assert [(p.peer_id, p.state, p.note) for p in left] == [
+        ("new", "connecting", "refused"), ("shut", "blocked", ""),
+    ]  # fmt: skip
+
+
+def test_reset_names_an_owners_key(places: Places) -> None:
+    def kept() -> list[str]:
+        removals = plan(places, models=False, data=False, everything=True)
+        return [removal.what for removal in removals if removal.path == places.network]
+
+    create(places)
+    assert "OWNER'S KEY" in kept()[0]
+    assert not any(
+        removal.path == places.network
+        for removal in plan(places, models=True, data=True, everything=False)
+    )
+    (places.network / "owner.key").unlink()
+    assert kept() == ["membership of a network"]
+
+
+# -- doctor --------------------------------------------------------------------------------------
+
+
+def look(
+    places: Places, node: object | None = None, clock: Callable[[], float] = time.time
+) -> dict[str, Step]:
+    heard: list[Step] = []
+    doctor = Doctor(places, load_settings(places, {}), heard.append, clock)
+    doctor.look(cast(NodeClient | None, node))
+    assert heard == doctor.steps
+    assert doctor.is_well == all(step.ok for step in heard)
+    assert all(step.ok or step.text for step in heard)
+    return {step.name: step for step in heard}
+
+
+def running(status: Status, models: tuple[ModelStatus, ...] | AiplatError = ()) -> object:
+    def tell() -> tuple[ModelStatus, ...]:
+        if isinstance(models, AiplatError):
+            raise models
+        return models
+
+    return SimpleNamespace(status=lambda: status, models=tell)
+
+
+def bad(steps: dict[str, Step]) -> list[str]:
+    return [name for name, step in steps.items() if not step.ok]
+
+
+def test_a_home_without_a_network_is_well(places: Places) -> None:
+    steps = look(places)
+    assert bad(steps) == []
+    assert "this machine only" in steps["network"].text
+
+
+def test_an_owner_is_well_alone(places: Places) -> None:
+    create(places)
+    steps = look(places)
+    assert bad(steps) == []
+    assert "for 30 more days" in steps["certificate"].text
+
+
+@pytest.mark.parametrize(
+    ("days", "text", "advice"),
+    [(-3, "begins in the future", "clock"), (31, "ended 1.0 days ago", "clock")],
+)
+def test_a_certificate_that_does_not_hold_and_a_wrong_clock(
+    places: Places, days: int, text: str, advice: str
+) -> None:
+    create(places)
+    now = datetime.datetime.now(datetime.UTC).timestamp()
+    steps = look(places, clock=lambda: now + days * DAY)
+    assert bad(steps) == ["certificate"]
+    assert text in steps["certificate"].text
+    assert advice in steps["certificate"].advice
+
+
+def test_broken_files_are_named(places: Places) -> None:
+    create(places)
+    (places.network / "network.json").write_text("{")
+    steps = look(places)
+    assert list(steps) == ["identity", "network"]
+    assert str(places.network / "network.json") in steps["network"].text
+    places.identity.write_bytes(b"short")
+    assert list(look(places)) == ["identity"]
+
+
+def test_an_address_that_nobody_answers_at(places: Places) -> None:
+    KnownPeers(places.known_peers, 8)
+    address = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWH2yUxyuj7rv2jL7fjBfhc84JaiMXjrUT6mXQvyQDhC56"
+    create(places)
+    files = NetworkFiles(places.network)
+    record = files.record()
+    assert record is not None
+    files.keep_record(replace(record, addresses=(address,)))
+    steps = look(places)
+    assert bad(steps) == ["dial", "gateway"]
+    assert "connection refused" in steps["dial"].advice
+
+
+def test_a_running_node_is_asked(places: Places) -> None:
+    echo = (ModelStatus(name="echo", state="ready"),)
+    steps = look(places, running(replace(STATUS, reach=WELL), echo))
+    assert bad(steps) == []
+    assert "direct: Two members dialed it." in steps["addresses"].text
+    assert steps["model"].text == "ready: echo"
+
+
+def test_what_a_running_node_lacks(places: Places) -> None:
+    cut = ReachStatus(state="unreachable", why="A NAT is between.")
+    tried = PeerStatus(peer_id="x", state="connecting", note="Nothing listens there.")
+    alone = replace(
+        STATUS, roles=("client",), reach=cut, peers=(tried,),
+        network=replace(LAB, searching="No gateway is reached yet."),
+    )  # fmt: skip
+    steps = look(places, running(alone))
+    assert bad(steps) == ["dial", "gateway"]  # nobody needs to reach a client
+    assert steps["dial"].advice == "Nothing listens there."
+    assert steps["gateway"].advice == "No gateway is reached yet."
+    steps = look(places, running(replace(STATUS, reach=cut)))
+    assert bad(steps) == ["addresses", "model"]
+    assert "relays" in steps["addresses"].advice
+    loading = (ModelStatus(name="m", state="failed", note="its file is cut off"),)
+    steps = look(places, running(replace(STATUS, drained=True), loading))
+    assert bad(steps) == ["node", "model"]
+    assert steps["model"].advice == "m is failed its file is cut off"
+
+
+def test_a_client_asks_its_gateway_for_the_models(places: Places) -> None:
+    gateway = PeerStatus(peer_id="12D3KooWgateway1", roles=("gateway",), agent="aiplat/1")
+    client = replace(STATUS, roles=("client",), peers=(gateway,), models=())
+    assert bad(look(places, running(client, STATUS.models))) == []
+    steps = look(places, running(client, NoPeer("It went.")))
+    assert bad(steps) == ["model"]
+    assert "It went." in steps["model"].advice
+
+
+def test_a_node_that_says_nothing(places: Places) -> None:
+    def silent() -> Status:
+        raise NotReady("It is frozen.")
+
+    steps = look(places, SimpleNamespace(status=silent))
+    assert bad(steps) == ["node"]
+    assert steps["node"].text == "It is frozen."
