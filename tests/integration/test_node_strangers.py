@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ import msgspec
 import pytest
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.custom_types import TProtocol
 from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
 from libp2p.security.secio import transport as secio
+from libp2p.stream_muxer.yamux.yamux import TYPE_DATA, YAMUX_HEADER_FORMAT
 
 from aiplat.node.addresses import Endpoint, parse_target
 from aiplat.node.host import bind_all, open_host
@@ -283,3 +286,29 @@ async def test_no_handler_is_added_to_the_root_logger() -> None:
         assert logging.getLogger("libp2p").handlers == []
     finally:
         root.handlers = kept
+
+
+async def _reads_nothing(*_: object) -> None:
+    await trio.sleep_forever()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("frames", [[64 * 1024] * 6, [2 * 1024 * 1024]], ids=["window", "frame"])
+async def test_who_sends_more_than_its_window_loses_its_connection(frames: list[int]) -> None:
+    """Without the guard all of it is kept, for a stream that nobody reads."""
+    a, b, host = Peer(), Peer(), stranger()
+    async with running(a, b), listening(host):
+        await b.node.reach(a.address)
+        node_id = await connect(host, a.address)
+        [connection] = host.get_network().get_connections(node_id)
+        assert a.node._host is not None
+        swarm = a.node._host._swarm
+        a.node._host.handle("/unread/1", _reads_nothing)
+        stream = (await host.new_stream(node_id, [TProtocol("/unread/1")])).muxed_stream
+        with contextlib.suppress(Exception):  # it is cut off on the way
+            for size in frames:
+                header = struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_DATA, 0, stream.stream_id, size)
+                await connection.muxed_conn._write_frame(header + bytes(size))
+        await until(lambda: a.count("aiplat_bound_hits_total", bound="yamux_window") == 1)
+        await until(lambda: len(swarm.get_connections()) == 1)
+        await check_well(a, b)

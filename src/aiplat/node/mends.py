@@ -11,6 +11,8 @@ from libp2p.network.connection import swarm_connection
 from libp2p.protocol_muxer import multiselect_communicator
 from libp2p.utils.varint import decode_uvarint_from_stream
 
+from aiplat.node.muxing import hold_to_windows
+
 MAX_LINE = 64 * 1024
 """Bytes of one line of a negotiation, as go-libp2p has it."""
 
@@ -18,6 +20,7 @@ MAX_LINE = 64 * 1024
 def mend_libp2p() -> None:
     """Put them right; again is no harm."""
     _route_loggers()
+    hold_to_windows()
     vars(multiselect_communicator)["read_delim"] = _read_line
 
 

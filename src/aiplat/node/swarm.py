@@ -33,6 +33,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no typ
 
 from aiplat.node.addresses import Endpoint, direct
 from aiplat.node.identity import Identity
+from aiplat.node.muxing import count_overruns
 from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
 
@@ -217,11 +218,15 @@ class Guarded(Swarm):
         finally:
             self._half_open -= 1
         assert isinstance(muxed, Yamux)
+        self._watch(muxed)
         while not muxed.event_closed.is_set():
             with trio.move_on_after(self._settings.idle_seconds) as idle:
                 await muxed.event_closed.wait()
             if idle.cancelled_caught and not self._streams_of(muxed):
                 await muxed.close()
+
+    def _watch(self, muxed: object) -> None:
+        count_overruns(muxed, self._metrics.bound_hits.labels(bound="yamux_window").inc)
 
     def _streams_of(self, muxed: Yamux) -> int:
         mine = (c for c in self.get_connections(muxed.peer_id) if c.muxed_conn is muxed)
@@ -243,6 +248,7 @@ class Guarded(Swarm):
             await socket.connect((endpoint.ip, endpoint.port))
             raw = self._fenced(RawConnection(TrioTCPStream(trio.SocketStream(socket)), True))
             connection = await self.upgrade_outbound_raw_conn(raw, peer_id)
+            self._watch(connection.muxed_conn)
         except BaseException:
             socket.close()
             raise
