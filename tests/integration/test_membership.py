@@ -57,7 +57,6 @@ async def test_a_newcomer_joins_with_a_token_and_is_what_it_says(tmp_path: Path)
     lab = Lab(tmp_path)
     owner = the_owner(lab)
     async with running(owner):
-        lab.clock.now = 1_900_000_000
         identity = Identity.generate()
         membership = await joins(decode(lab.token("processor", at=owner.address)), identity)
         assert membership.own is not None
