@@ -5,7 +5,7 @@ Both ends run the same machine: the one checks what it is about to say, the othe
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 import msgspec
 
@@ -16,7 +16,7 @@ from aiplat.protocol.messages import Ack, Answer, Cancel
 MAX_CREDIT = 16 * 1024 * 1024
 
 
-class State(Enum):
+class State(IntEnum):  # an Enum's hash is Python, and asked for with each token
     """Where a request stands."""
 
     SUBMITTED = auto()
