@@ -131,7 +131,7 @@ def test_serve_that_cannot_start_leaves_the_node_that_runs(home: Path, wrong: st
             "http": (("--http", "foo"), 1, "must be HOST:PORT"),
             "taken": (("--http", f"127.0.0.1:{other.getsockname()[1]}"), 1, "is in use already"),
             "listen": (("--listen", "/ip4/10.0.0.1/tcp/0"), 1, "Cannot listen on"),
-            "peer": (("--peer", "foo"), 4, "is no multiaddr"),
+            "peer": (("--peer", "foo"), 2, "is no multiaddr"),
             "model": (("--model", "smolm2"), 1, "There is no model 'smolm2'"),
         }[wrong]
         one_sentence(aiplat(home, "serve", *words), code, text)

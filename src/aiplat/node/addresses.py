@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
-from aiplat.domain.errors import ConfigError, NoPeer, clip
+from aiplat.domain.errors import ConfigError, InvalidRequest, NoPeer, clip
 from aiplat.domain.ids import PeerId
 
 _EXAMPLE = "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW…"
+
+
+class NoAddress(InvalidRequest, NoPeer):
+    """A text that is no address of a peer: who typed it used it wrongly, and nobody is there."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +68,26 @@ def parse_target(address: str, *, beyond: bool = False) -> Target:
         beyond: whether it may be beyond this machine: only a network's members may.
 
     Raises:
-        NoPeer: it is no multiaddr, names no peer, or is one that cannot be dialed yet.
+        NoAddress: it is no multiaddr, names no peer, or is one that cannot be dialed.
+        NoPeer: it may not be dialed.
     """
     address = address.strip()
     parts = _parts(address)
     if parts is None:
-        raise NoPeer(
+        raise NoAddress(
             f"{clip(address)!r} is no multiaddr. An address looks like {_EXAMPLE}; "
             '"aiplat status" on the other node prints it.'
         )
     peer = _peer(parts)
     if peer is None:
-        raise NoPeer(
+        raise NoAddress(
             f"The address {clip(address)} does not say which peer it is: it must end in "
             '/p2p/PEER-ID. "aiplat status" on the other node prints it whole.'
         )
     relay, where = _split_relay(parts[:-1])
     endpoint = _endpoint(where)
     if endpoint is None:
-        raise NoPeer(
+        raise NoAddress(
             f"The address {clip(address)} cannot be dialed: only an ip with a TCP port can, "
             f"such as {_EXAMPLE}."
         )
@@ -113,11 +118,12 @@ def parse_peer(text: str) -> PeerId:
     """Read a whole peer id.
 
     Raises:
-        NoPeer: it is none.
+        NoAddress: it is none.
     """
-    peer = _peer([("p2p", text.strip())])
+    parts = _parts(f"/p2p/{text.strip()}")  # it looks at the id's form: the end of one has none
+    peer = _peer(parts) if parts is not None and len(parts) == 1 else None
     if peer is None:
-        raise NoPeer(f"{clip(text)!r} is no peer id. One looks like 12D3KooW…")
+        raise NoAddress(f"{clip(text)!r} is no peer id. One looks like 12D3KooW…")
     return peer
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aiplat.domain.errors import ConfigError, NoPeer
-from aiplat.node.addresses import parse_listen, parse_target
+from aiplat.domain.errors import ConfigError, InvalidRequest, NoPeer
+from aiplat.node.addresses import parse_listen, parse_peer, parse_target
 from aiplat.node.identity import Identity
 
 PEER = Identity(b"\x07" * 32).peer_id
@@ -44,6 +44,16 @@ def test_a_bad_address_is_refused_in_words(address: str, says: str) -> None:
     assert says in str(refusal.value)
     assert "\x1b" not in str(refusal.value)
     assert len(str(refusal.value)) < 400
+    mistyped = "in no network" not in says
+    assert isinstance(refusal.value, InvalidRequest) is mistyped
+    assert refusal.value.code == ("invalid_request" if mistyped else "no_peer")
+
+
+def test_a_peer_id_is_read_whole_or_not_at_all() -> None:
+    assert parse_peer(f" {PEER}\n") == PEER
+    for text in ("", PEER[-8:], PEER[:20], f"{PEER}/p2p/{PEER}", f"x/{PEER}", "../" + PEER):
+        with pytest.raises(InvalidRequest, match="is no peer id"):
+            parse_peer(text)
 
 
 @pytest.mark.parametrize(
