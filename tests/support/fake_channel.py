@@ -46,9 +46,9 @@ class FakeChannel:
 class FakeIncoming(SimpleNamespace):
     """A request that came over a channel."""
 
-    def __init__(self, submission: Submission) -> None:
-        super().__init__(submission=submission, events=[], asking=None,
-                         channel=SimpleNamespace(peer=PeerId("asker")))  # fmt: skip
+    def __init__(self, submission: Submission, *roles: str) -> None:
+        asker = SimpleNamespace(peer=PeerId("asker"), roles=roles or ("client", "gateway"))
+        super().__init__(submission=submission, events=[], asking=None, channel=asker)
 
     def deliver(self, event: object) -> None:
         self.events.append(event)

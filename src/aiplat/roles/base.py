@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from aiplat.domain.errors import PermissionDenied
+from aiplat.domain.ids import Role as RoleName
+from aiplat.domain.ids import short
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
 
 if TYPE_CHECKING:
@@ -31,6 +33,21 @@ class Role:
     def submitted(self, incoming: Incoming) -> None:
         """A peer asks this role for an answer."""
         raise PermissionDenied(f"This node does not serve as {incoming.submission.to}.")
+
+    @staticmethod
+    def refuse_all_but(roles: tuple[RoleName, ...], incoming: Incoming) -> None:
+        """See that a peer may ask: what counts is what it was granted, not what it says.
+
+        Raises:
+            PermissionDenied: it was granted none of `roles`.
+        """
+        channel = incoming.channel
+        if not set(roles) & set(channel.roles):
+            raise PermissionDenied(
+                f"A {incoming.submission.to} takes requests of {' and '.join(roles)}s only, and "
+                f"the peer {short(channel.peer)} is here as {' and '.join(channel.roles)}. It "
+                "needs an invitation for that role."
+            )
 
     def announced(self, channel: Channel, announce: Announce) -> None:
         """A processor said what it offers now."""

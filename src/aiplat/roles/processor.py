@@ -10,7 +10,12 @@ import trio
 from msgspec.structs import replace
 
 from aiplat.domain.answers import AnswerSink, Asking, Submission, check_submission
-from aiplat.domain.errors import AiplatError, ModelNotFound, ShuttingDown, clip
+from aiplat.domain.errors import (
+    AiplatError,
+    ModelNotFound,
+    ShuttingDown,
+    clip,
+)
 from aiplat.domain.ids import PeerId
 from aiplat.engine.interface import Engine
 from aiplat.protocol.messages import Announce
@@ -132,7 +137,8 @@ class Processor(Role):
             channel.say(self.announcement)
 
     def submitted(self, incoming: Incoming) -> None:
-        """A gateway asks."""
+        """A gateway asks; nobody else may."""
+        self.refuse_all_but(("gateway",), incoming)
         incoming.attach(self.submit(incoming.submission, incoming))
 
     def ended(self, channel: Channel, reason: str) -> None:
