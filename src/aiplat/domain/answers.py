@@ -20,6 +20,9 @@ from aiplat.domain.usage import Timings, Usage
 DEFAULT_CREDIT = 16 * 1024
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 
+Privacy = Literal["any", "network", "machine"]
+"""Who may read a prompt: anyone, certified members of the network alone, this machine alone."""
+
 
 class Resume(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens already said elsewhere: the answer goes on after them."""
@@ -39,7 +42,7 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         credit: how much the asker will take before it says more, in units of `Delta.cost`.
         credential: an API key; never logged.
         resume: tokens already said, when an answer moves to another processor.
-        privacy: who may read the prompt: this machine, this network, any.
+        privacy: who may read the prompt (`Privacy`).
         fairness: from a gateway to a processor: an HMAC of the user, in hexadecimal.
     """
 
@@ -51,7 +54,7 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     credit: int = DEFAULT_CREDIT
     credential: str = ""
     resume: Resume | None = None
-    privacy: Literal["any", "network", "machine"] = "any"
+    privacy: Privacy = "any"
     fairness: str = ""
 
     def __repr__(self) -> str:
@@ -210,6 +213,6 @@ class Inference(Protocol):
 
 __all__ = [
     "DEFAULT_CREDIT", "MAX_DEADLINE_MS", "AnswerEvent", "AnswerSink", "Asking", "Delta", "Failed",
-    "Finished", "Inference", "Logprobs", "Queued", "Resume", "Started", "Submission",
+    "Finished", "Inference", "Logprobs", "Privacy", "Queued", "Resume", "Started", "Submission",
     "TokenLogprob", "check_submission",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ from aiplat.domain.answers import (
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, ProcessorLost
 from aiplat.domain.ids import PeerId, short
 from aiplat.domain.usage import Timings, Usage
-from aiplat.roles.breaker import Breaker
+from aiplat.roles.breaker import Turn
 from aiplat.roles.reasons import Kept
 from aiplat.roles.settings import GatewaySettings
 
@@ -90,7 +90,7 @@ class Forwarding:
         self.kept: Kept | None = None
         self._attempt = Attempt(self)
         self._held: Started | None = None
-        self._breaker: Breaker | None = None
+        self._turn: Turn | None = None
         self._on_failed = on_failed
         self._sink = sink
         self._upstream: Asking | None = None
@@ -122,12 +122,18 @@ class Forwarding:
         model: str,
         asking: Asking,
         release: Callable[[], None],
-        breaker: Breaker | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        """A processor took it, for that model; `release` gives its place there back at the end."""
+        """A processor took it, for that model.
+
+        Arguments:
+            asking: the request there.
+            release: gives its place there back, at the end.
+            turn: hears how it went.
+        """
         self.processor = processor
         self.tried.append(processor)
-        self._breaker = breaker
+        self._turn = turn
         self._release = release
         self.model = model
         self.placed_at = self._now()
@@ -160,12 +166,13 @@ class Forwarding:
 
     def _blame(self, failed: Failed) -> None:
         """The processor rests, unless it only had no room."""
-        if self._breaker is not None:
-            if failed.recoverable and failed.code not in ("overloaded", "shutting_down"):
-                self._breaker.failed(self._now())
-            else:
-                self._breaker.gave_up(self._now())
-            self._breaker = None
+        turn, self._turn = self._turn, None
+        if turn is None:
+            return
+        if failed.recoverable and failed.code not in ("overloaded", "shutting_down"):
+            turn.failed(self._now())
+        else:
+            turn.gave_up(self._now())
 
     def milliseconds_left(self) -> int:
         """Of the whole deadline, from now."""
@@ -212,9 +219,8 @@ class Forwarding:
         if self.first_token_at is None:
             self.first_token_at = now
             self._say_started()
-            if self._breaker is not None:
-                self._breaker.succeeded()
-                self._breaker = None
+            if self._turn is not None:
+                self._turn.succeeded()
         self._last_token_at = self._progress_at = now
         self._owed_credit += delta.cost
         self.ids.extend(delta.ids)
@@ -253,11 +259,11 @@ class Forwarding:
 
     def _end(self, end: Finished | Failed) -> None:
         self.ended = True
-        if self._breaker is not None:
+        if self._turn is not None:
             if isinstance(end, Finished) and end.reason != "cancelled":
-                self._breaker.succeeded()
+                self._turn.succeeded()
             else:
-                self._breaker.gave_up(self._now())
+                self._turn.gave_up(self._now())
         self._release()
         try:
             self._sink.deliver(end)
@@ -285,10 +291,17 @@ class Forwarding:
 
     # -- deadlines ---------------------------------------------------------------------------
 
-    def fail(self, error: AiplatError) -> None:
-        """End it with an error; a processor that has it is told to stop."""
+    def fail(self, error: AiplatError, *, by_processor: bool = False) -> None:
+        """End it with an error; a processor that has it is told to stop.
+
+        Arguments:
+            by_processor: whether that one is to blame, and rests.
+        """
         if self.ended:
             return
+        if by_processor and self._turn is not None:
+            self._turn.failed(self._now())
+            self._turn = None
         upstream = self._upstream
         self._end(Failed.of(error, self._usage()))
         if upstream is not None and self._cancelled_at is None:

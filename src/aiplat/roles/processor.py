@@ -13,10 +13,11 @@ from aiplat.domain.answers import AnswerSink, Asking, Submission, check_submissi
 from aiplat.domain.errors import (
     AiplatError,
     ModelNotFound,
+    PermissionDenied,
     ShuttingDown,
     clip,
 )
-from aiplat.domain.ids import PeerId
+from aiplat.domain.ids import PeerId, short
 from aiplat.engine.interface import Engine
 from aiplat.protocol.messages import Announce
 from aiplat.protocol.offers import MAX_NOTE
@@ -137,8 +138,13 @@ class Processor(Role):
             channel.say(self.announcement)
 
     def submitted(self, incoming: Incoming) -> None:
-        """A gateway asks; nobody else may."""
+        """A gateway asks; nobody else may. What is private to its machine comes over no channel."""
         self.refuse_all_but(("gateway",), incoming)
+        if incoming.submission.privacy == "machine":
+            raise PermissionDenied(
+                f"The gateway {short(incoming.channel.peer)} sent a request that is private to its "
+                "own machine: no processor elsewhere may work on it."
+            )
         incoming.attach(self.submit(incoming.submission, incoming))
 
     def ended(self, channel: Channel, reason: str) -> None:

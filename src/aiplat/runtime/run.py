@@ -110,7 +110,10 @@ class _House:
         self._node = self._make_node()
         if is_first and self._node.membership.record is None:
             log.warning(OPEN_NOTICE)
-        gateway = Gateway(self._node.peer_id, loaded[GatewaySettings], self._metrics)
+        gateway = Gateway(
+            self._node.peer_id, loaded[GatewaySettings], self._metrics,
+            in_network=lambda: self._node.membership.record is not None,
+        )  # fmt: skip
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(loaded[ClientSettings], self._gateway)
         self._client = client if "client" in options.roles else None

@@ -424,7 +424,7 @@ async def test_a_processor_that_drains_is_not_called_busy(autojump_clock: MockCl
     house.processor("p")
     processor = house.gateway.processors.get(PeerId("p"))
     assert processor is not None
-    processor.draining = True
+    processor.drains = True
     async with running(house):
         sink = house.asks()
         await trio.sleep(1)

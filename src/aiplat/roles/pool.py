@@ -1,0 +1,194 @@
+"""Processors, and what a gateway reckons with when it looks at several of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from aiplat.domain.answers import Inference, Privacy
+from aiplat.domain.ids import PeerId
+from aiplat.domain.models import ModelOffer
+from aiplat.roles.breaker import Breaker
+from aiplat.roles.placement import Candidate, expected_wait
+
+_BEST_FIRST = ("ready", "loading", "failed")
+
+
+@dataclass
+class Processor:
+    """A processor that can be placed on: behind a channel, or in the same node.
+
+    `latency` gives the round trip in seconds; `in_flight` counts by model what was placed here.
+    `measured` are tokens a second of one answer, by model, as this gateway saw them: a mean in
+    which each answer counts for a fifth; what the processor says of itself stays in `offers`.
+    `is_here` says that it is in the gateway's own node, `is_member` that its certificate of the
+    gateway's network was checked. `drains` is its own word, `held_back` that of a person here.
+    """
+
+    peer: PeerId
+    inference: Inference
+    latency: Callable[[], float]
+    offers: dict[str, ModelOffer] = field(default_factory=dict)
+    revision: int = 0
+    drains: bool = False
+    held_back: bool = False
+    in_flight: Counter[str] = field(default_factory=Counter)
+    measured: dict[str, float] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    is_here: bool = False
+    is_member: bool = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is placed on it."""
+        return self.drains or self.held_back
+
+    def may_read(self, privacy: Privacy) -> bool:
+        """Whether a request of that class may be shown to it. A hard rule: nothing widens it."""
+        if privacy == "machine":
+            return self.is_here
+        return privacy == "any" or self.is_here or self.is_member
+
+    def released(self, model: str) -> None:
+        """A request that was placed here ended. A later life of the same peer counts its own."""
+        self.in_flight[model] -= 1
+
+    def saw(self, model: str, tokens_per_second: float) -> None:
+        """An answer came at that speed."""
+        old = self.measured.get(model)
+        self.measured[model] = (
+            tokens_per_second if old is None else old + (tokens_per_second - old) / 5
+        )
+
+    def rests(self, model: str, now: float) -> bool:
+        """Whether it failed at a model lately and is not to have more of it yet."""
+        breaker = self.breakers.get(model)
+        return breaker is not None and not breaker.allows(now)
+
+    def rests_for(self, model: str, now: float) -> float:
+        """Seconds of its rest that are left."""
+        breaker = self.breakers.get(model)
+        return 0.0 if breaker is None else breaker.rests_for(now)
+
+
+class Pool:
+    """Live processors. `model` may be empty everywhere: it stands for any.
+
+    Arguments:
+        processors: by peer; it may change meanwhile.
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, processors: Mapping[PeerId, Processor], now: Callable[[], float]) -> None:
+        self._processors = processors
+        self._now = now
+
+    def __len__(self) -> int:
+        return len(self._processors)
+
+    def __iter__(self) -> Iterator[Processor]:
+        return iter(self._processors.values())
+
+    def get(self, peer: PeerId | None) -> Processor | None:
+        """The processor with that peer id, if it is live."""
+        return None if peer is None else self._processors.get(peer)
+
+    def within(self, privacy: Privacy) -> Pool:
+        """Those that a request of that class may be shown to."""
+        if privacy == "any":
+            return self
+        return Pool({p.peer: p for p in self if p.may_read(privacy)}, self._now)
+
+    # -- what they offer -----------------------------------------------------------------------
+
+    def offers(self, model: str = "") -> list[ModelOffer]:
+        """All offers of `model`."""
+        return [o for p in self for o in p.offers.values() if model in ("", o.name)]
+
+    def taking(self, model: str = "") -> list[ModelOffer]:
+        """The offers of `model` by those that do not drain."""
+        return [
+            o for p in self if not p.draining for o in p.offers.values() if model in ("", o.name)
+        ]
+
+    def names(self) -> list[str]:
+        """The models that are offered, each once."""
+        return list(dict.fromkeys(offer.name for offer in self.offers()))
+
+    def default_model(self) -> str:
+        """The first model that is ready, or else that loads; empty for none."""
+        offers = self.taking() or self.offers()
+        best = min(offers, key=lambda o: _BEST_FIRST.index(o.state), default=None)
+        return "" if best is None else best.name
+
+    def may_come(self, model: str, tried: Collection[PeerId] = ()) -> bool:
+        """Whether a processor that takes requests offers it, be it busy or still loading.
+
+        Arguments:
+            model: which.
+            tried: who does not count.
+        """
+        return any(
+            offer.state != "failed"
+            for processor in self
+            if not processor.draining and processor.peer not in tried
+            for offer in processor.offers.values()
+            if model in ("", offer.name)
+        )
+
+    # -- how they stand ------------------------------------------------------------------------
+
+    def candidates(self, model: str) -> list[Candidate]:
+        """Who could run `model`, whether or not there is room now."""
+        return [
+            Candidate(
+                p.peer, p.offers[model], p.in_flight[model], p.latency(), p.measured.get(model, 0.0)
+            )
+            for p in self
+            if model in p.offers and not p.draining
+        ]
+
+    def ready(self, model: str) -> list[Processor]:
+        """Who takes requests for `model` and has it ready, busy or not."""
+        return [
+            p for p in self
+            if not p.draining and model in p.offers and p.offers[model].state == "ready"
+        ]  # fmt: skip
+
+    def expected_wait(self, model: str) -> float:
+        """Seconds until a new request for `model` would start; 0 while nothing is known."""
+        now, name = self._now(), model or self.default_model()
+        waits = [
+            max(expected_wait(candidate), processor.rests_for(name, now))
+            for candidate in self.candidates(name)
+            if candidate.offer.state == "ready"
+            and (processor := self.get(candidate.peer)) is not None
+        ]
+        return min(waits, default=0.0)
+
+    def why_wait(self, model: str) -> str:
+        """In words, what a request for `model` waits for."""
+        now, name = self._now(), model or self.default_model()
+        ready = self.ready(name)
+        resting = [p for p in ready if p.rests(name, now)]
+        if ready:
+            return _why_not_ready_ones(len(ready), len(resting))
+        if not self.taking(name) and self.offers(name):
+            return "the processor is shutting down"
+        notes = [offer.note or "the model is loading" for offer in self.taking(name)]
+        return notes[0] if notes else "no processor is connected yet"
+
+
+def _why_not_ready_ones(ready: int, resting: int) -> str:
+    """Why none of those that are ready takes a request."""
+    if not resting:
+        return "all processors are busy"
+    if resting < ready:
+        return (
+            f"{ready - resting} of {ready} processors are busy, and the rest failed lately and "
+            "pause before they are tried again"
+        )
+    if ready == 1:
+        return "the only processor failed lately, and pauses before it is tried again"
+    return f"all {ready} processors failed lately, and pause before they are tried again"
