@@ -1,4 +1,4 @@
-"""The commands of the network, with real processes: with a node that runs and without one."""
+"""The network as a person makes it: commands against real nodes, and homes without one."""
 
 from __future__ import annotations
 
@@ -9,166 +9,265 @@ from typing import Any
 
 import pytest
 
+from tests.support.fleet import LOOPBACK, Fleet
 from tests.support.nodes import RunningNode, aiplat
 from tests.support.waiting import eventually
 
-LOOPBACK = ("--listen", "/ip4/127.0.0.1/tcp/0")
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """An owner that is a gateway, a processor, and a client's home without a node."""
+    with Fleet(tmp_path_factory.mktemp("lab")) as fleet:
+        fleet.found("g", "--role", "gateway")
+        fleet.member("p", "processor", "--model", "echo")
+        fleet.join("c", fleet.invite("client"))
+        fleet.wait_until_sees("g", "p")
+        yield fleet
+        aiplat(fleet.home("c"), "stop", "--now")
 
 
-def ok(home: Path, *arguments: str, stdin: str = "") -> str:
-    done = aiplat(home, *arguments, stdin=stdin)
+def told(home: Path, *words: str) -> Any:
+    done = aiplat(home, *words, "--json")
     assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def failed(home: Path, *words: str, code: int, stdin: str = "") -> str:
+    """What a command says that ends with `code`, in one line."""
+    done = aiplat(home, *words, stdin=stdin)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+# -- being in one ----------------------------------------------------------------------------------
+
+
+def test_a_processor_finds_the_gateway_by_its_token_and_says_where_it_is(lab: Fleet) -> None:
+    eventually(lambda: lab.sees("p", "g"), 20)
+    now = lab["p"].now()
+    assert now["network"]["name"] == "lab"
+    assert now["network"]["searching"] == ""
+    assert now["roles"] == ["processor"]
+    (me,) = (p for p in lab.peers("g") if p["peer_id"] == lab["p"].peer_id)
+    assert (me["roles"], me["state"], me["path"], me["via"]) == (
+        ["processor"], "connected", "direct", "",
+    )  # fmt: skip
+    assert me["models"] == ["echo"]
+    assert me["slots"] > 0 and me["since_seconds"] > 0 and me["version"]
+
+
+def test_a_client_that_only_joined_asks_and_is_told_why_there(lab: Fleet) -> None:
+    home = lab.home("c")
+    asked = told(home, "ask", "hello lab")
+    assert asked["text"].strip() == "hello lab"
+    assert asked["processor"] == lab["p"].peer_id
+    assert asked["gateway"] == lab["g"].peer_id
+    status = told(home, "status")
+    assert (status["roles"], status["background"]) == (["client"], True)
+    for place in (home, lab.home("g")):
+        why = told(place, "explain", asked["request"])
+        assert why["state"] == "finished"
+        assert [c["processor"] for c in why["choices"]] == [lab["p"].peer_id]
+    words = aiplat(home, "explain", asked["request"])
+    assert f"placed on …{lab['p'].peer_id[-8:]}" in words.stdout
+    said = aiplat(home, "ask", "-v", "again")
+    assert said.stdout == "again\n"
+    assert "explain req-" in said.stderr
+    assert "req-000000000000000000000000" in failed(
+        home, "explain", "req-000000000000000000000000", code=2
+    )
+
+
+def test_privacy_is_no_wish(lab: Fleet) -> None:
+    assert told(lab.home("c"), "ask", "--privacy", "network", "hi")["text"].strip() == "hi"
+    done = aiplat(lab.home("c"), "ask", "--privacy", "machine", "hi")
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert aiplat(lab.home("c"), "ask", "--privacy", "nobody", "hi").returncode == 2
+
+
+def test_doctor_finds_a_healthy_member_healthy(lab: Fleet, tmp_path: Path) -> None:
+    told(lab.home("c"), "ask", "hi")  # its node runs
+    lab.join("d", lab.invite("client"))  # and here none does
+    for name in ("g", "p", "c", "d"):
+        found = told(lab.home(name), "doctor")
+        assert found["ok"], (name, found)
+        steps = [step["name"] for step in found["steps"]]
+        assert steps[:3] == ["identity", "network", "certificate"]
+        assert steps[-4:] == ["addresses", "dial", "gateway", "model"]
+    assert not (lab.home("d") / "state" / "control.sock").exists()
+    assert told(tmp_path / "alone", "doctor")["ok"]
+
+
+def test_doctor_names_what_is_broken(lab: Fleet, tmp_path: Path) -> None:
+    with Fleet(tmp_path) as other:
+        other.found("g", *LOOPBACK)
+        other.join("c", other.invite("client"))
+        other["g"].stop()
+        done = aiplat(other.home("c"), "doctor", "--json")
+        assert done.returncode == 1
+        bad = {s["name"]: s for s in json.loads(done.stdout)["steps"] if not s["ok"]}
+        assert list(bad) == ["dial", "gateway"]
+        assert "connection refused" in bad["dial"]["advice"]
+        lines = aiplat(other.home("c"), "doctor")
+        assert lines.returncode == 1
+        assert "FAIL  dial" in lines.stdout
+
+
+# -- each way not to get in ------------------------------------------------------------------------
+
+
+def test_each_wrong_token_has_its_words_and_its_exit_code(lab: Fleet, tmp_path: Path) -> None:
+    home = tmp_path / "n"
+    good = lab.invite("client")
+    assert "mistyped or cut off" in failed(home, "join", stdin=good[:-4], code=2)
+    flipped = good[:100] + ("a" if good[100] != "a" else "b") + good[101:]
+    assert "mistyped or cut off" in failed(home, "join", stdin=flipped, code=2)
+    assert "No token was given" in failed(home, "join", code=2)
+    many = lab.invite("client", "--uses", "2")
+    assert "for 2 machines" in failed(home, "join", many, code=2)
+    assert aiplat(home, "join", good).returncode == 0  # of one use: also as an argument
+    assert "already" in failed(home, "join", stdin=lab.invite("client"), code=3)
+    assert "was used already" in failed(tmp_path / "m", "join", stdin=good, code=3)
+    assert "by its owner" in _revoked(lab, home)
+
+
+def _revoked(lab: Fleet, home: Path) -> str:
+    """Revoke the member at `home`; gives what it hears when it comes again."""
+    peer = next(
+        member["peer_id"]
+        for member in told(lab.home("g"), "network", "members")["members"]
+        if member["peer_id"] == _peer_of(home)
+    )
+    gone = told(lab.home("g"), "network", "revoke", peer[-8:])
+    assert gone["peer_id"] == peer
+    assert aiplat(home, "network", "leave").returncode == 0
+    return failed(home, "join", stdin=lab.invite("client"), code=3)
+
+
+def _peer_of(home: Path) -> str:
+    steps = json.loads(aiplat(home, "doctor", "--json").stdout)["steps"]
+    return str(steps[0]["text"].split()[-1])
+
+
+def test_only_the_owner_invites_and_revokes(lab: Fleet) -> None:
+    for words in (("invite",), ("network", "members"), ("network", "revoke", "abcd")):
+        assert "Only the owner's node" in failed(lab.home("p"), *words, code=3)
+
+
+def test_nobody_is_there_to_let_it_in(lab: Fleet, tmp_path: Path) -> None:
+    with Fleet(tmp_path) as other:
+        other.found("g", *LOOPBACK)
+        token = other.invite("client")
+        other["g"].stop()
+        said = failed(tmp_path / "n", "join", stdin=token, code=4)
+        assert "connection refused" in said
+        assert token not in said
+
+
+def invited(home: Path) -> str:
+    """Make a network without a node; gives a token, and leaves no node behind."""
+    assert aiplat(home, "network", "create", "lab").returncode == 0
+    done = aiplat(home, "invite")
+    assert done.returncode == 0
+    assert not (home / "state" / "control.sock").exists()
     return done.stdout
 
 
-def told(home: Path, *arguments: str, stdin: str = "") -> tuple[int, str]:
-    """How a command fails: its exit code and its one error."""
-    done = aiplat(home, *arguments, "--json", stdin=stdin)
-    return done.returncode, str(json.loads(done.stdout)["error"]["message"])
-
-
-def status(home: Path) -> dict[str, Any]:
-    return json.loads(ok(home, "status", "--json"))  # type: ignore[no-any-return]  # an object
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[RunningNode]:
-    """A gateway of no network."""
-    node = RunningNode(tmp_path / "g", *LOOPBACK, "--role", "gateway")
-    yield node
-    node.close()
-
-
-def test_a_network_is_made_and_joined_with_nodes_that_run(
-    running: RunningNode, tmp_path: Path
-) -> None:
-    """They take it up in place, on the same port, and lose nothing else."""
-    before = status(running.home)["addresses"]
-    ok(running.home, "network", "create", "lab")
-    after = status(running.home)
-    assert after["addresses"] == before
-    assert (after["network"]["name"], after["network"]["owner"]) == ("lab", True)
-    assert after["pid"] == running.status["pid"]
-    invited = json.loads(ok(running.home, "invite", "--role", "processor", "--json"))
-    assert invited["roles"] == ["processor"]
-    assert before[0] not in running.stderr
-    processor = RunningNode(tmp_path / "p", *LOOPBACK, "--role", "processor", "--model", "echo")
+def test_a_token_that_was_made_without_a_node_leads_to_it_later(tmp_path: Path) -> None:
+    """What it promises is the port that the owner's node takes at its start."""
+    token = invited(tmp_path / "o")
+    assert "connection refused" in failed(tmp_path / "m", "join", stdin=token, code=4)
+    node = RunningNode(tmp_path / "o", "--role", "gateway")
     try:
-        ok(processor.home, "join", stdin=invited["token"])
-        eventually(lambda: len(_connected(running.home)) == 1, 20)
-        [peer] = _connected(running.home)
-        assert peer["peer_id"] == processor.peer_id
-        assert peer["roles"] == ["processor"]
-        assert invited["token"] not in running.stderr + processor.stderr
-        _leaves(processor, running)
-    finally:
-        processor.close()
-
-
-def _connected(home: Path) -> list[dict[str, Any]]:
-    return [p for p in json.loads(ok(home, "peers", "--json")) if p["state"] == "connected"]
-
-
-def _leaves(processor: RunningNode, gateway: RunningNode) -> None:
-    ok(processor.home, "network", "leave")
-    assert status(processor.home)["network"] is None
-    eventually(lambda: not _connected(gateway.home), 20)
-
-
-def test_without_nodes_nothing_is_left_behind(tmp_path: Path) -> None:
-    owner, member = tmp_path / "o", tmp_path / "m"
-    ok(owner, "network", "create", "lab")
-    token = ok(owner, "invite", "--role", "client").strip()
-    assert told(member, "join", stdin=token)[0] == 4, "nobody answers"
-    for home in (owner, member):
-        assert aiplat(home, "status").returncode == 1, "no node was started"
-    shown = json.loads(ok(owner, "network", "--json"))
-    assert (shown["name"], shown["roles"]) == ("lab", ["client", "gateway", "processor"])
-    node = RunningNode(owner, *LOOPBACK, "--role", "gateway")
-    try:
-        ok(member, "join", stdin=token)  # the port that the token promised is the node's
-        members = json.loads(ok(owner, "network", "members", "--json"))["members"]
-        assert [m["connected"] for m in members] == [True, False]
-        gone = json.loads(ok(owner, "network", "revoke", members[1]["peer_id"][-8:], "--json"))
-        assert gone["peer_id"] == members[1]["peer_id"]
+        assert aiplat(tmp_path / "m", "join", stdin=token).returncode == 0
+        members = told(node.home, "network", "members")["members"]
+        assert [member["connected"] for member in members] == [True, False]
     finally:
         node.close()
-    ok(owner, "network", "leave")
-    assert json.loads(ok(owner, "network", "--json")) is None
-    assert list((owner / "data" / "network").glob("owner-of-*.key")), "the key is kept aside"
 
 
-@pytest.mark.parametrize(
-    ("token", "words"),
-    [("", "No token was given"), ("hello", "This is no token"), ("aiplat1-abc", "mistyped")],
-)
-def test_a_wrong_token_has_its_own_words(tmp_path: Path, token: str, words: str) -> None:
-    code, message = told(tmp_path / "m", "join", stdin=token)
-    assert code == 2
-    assert words in message
+# -- drain, block ----------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    home, other = tmp_path / "o", tmp_path / "x"
-    assert told(home, "invite")[0] == 3
-    assert told(home, "network", "leave") == (3, "This node is in no network.")
-    code, message = told(home, "network", "create", "x" * 41)
-    assert (code, "1 to 40 printable characters" in message) == (2, True)
-    ok(home, "network", "create", "lab")
-    code, message = told(home, "network", "create", "again")
-    assert (code, "in the network lab already" in message) == (3, True)
-    code, message = told(home, "join", stdin=ok(home, "invite"))
-    assert (code, "can be in one only" in message) == (3, True)
-    assert told(home, "invite", "--expires", "soon")[0] == 2
-    assert told(home, "invite", "--uses", "0")[0] == 2
-    assert told(home, "network", "revoke", "nobody")[0] == 2
-    many = ok(home, "invite", "--uses", "3").strip()
-    code, message = told(other, "join", many)
-    assert (code, "for 3 machines" in message) == (2, True), "not on a command line"
-    assert told(home, "peers")[0] == 1
-    assert told(home, "drain")[0] == 1
+def test_a_processor_is_drained_and_blocked_by_the_end_of_its_name(lab: Fleet) -> None:
+    lab.member("q", "processor", "--model", "echo")
+    lab.wait_until_sees("g", "q")
+    g, q = lab.home("g"), lab["q"].peer_id
+    assert told(g, "drain", q[-8:])["peer_id"] == q
+    assert lab.sees("g", "q", "draining")
+    for _ in range(4):
+        assert told(lab.home("c"), "ask", "hi")["processor"] == lab["p"].peer_id
+    told(g, "block", q[-8:])
+    assert lab.sees("g", "q", "blocked")
+    told(g, "unblock", q[-8:])
+    lab.wait_until_sees("g", "q")
+    assert "No blocked peer" in failed(g, "unblock", q[-8:], code=2)
+    assert "last four" in failed(g, "block", "zzzzzzzz", code=2)
+    lab["q"].kill()
+    eventually(lambda: not lab.lists("g", "q"), 10)
 
 
-def test_why_and_who_are_told(running: RunningNode, tmp_path: Path) -> None:
-    """explain, drain, block and doctor, on a network of three."""
-    ok(running.home, "network", "create", "lab")
-    for name, role in (("p", "processor"), ("c", "client")):
-        token = ok(running.home, "invite", "--role", role)
-        ok(tmp_path / name, "join", "--file", "-", stdin=token)
-    processor = RunningNode(tmp_path / "p", *LOOPBACK, "--model", "echo")
-    client = RunningNode(tmp_path / "c", *LOOPBACK)
+def test_a_drained_node_takes_nothing_until_its_next_start(tmp_path: Path) -> None:
+    node = RunningNode(tmp_path / "h", "--model", "echo")
     try:
-        assert processor.status["roles"] == ["processor"], "what its certificate says"
-        assert client.status["roles"] == ["client"]
-        eventually(lambda: len(_connected(running.home)) == 2, 20)
-        answer = json.loads(ok(client.home, "ask", "--json", "hello you"))
-        assert answer["text"] == "hello you"
-        why = json.loads(ok(client.home, "explain", answer["request"], "--json"))
-        assert why["choices"][0]["processor"] == processor.peer_id
-        assert "the only one" in ok(running.home, "explain", answer["request"])
-        assert told(client.home, "explain", "req-" + "0" * 24)[0] == 2
-        code, message = told(client.home, "ask", "--privacy", "machine", "secret")
-        assert (code, "private to this machine" in message) == (4, True)
-        for home in (running.home, processor.home, client.home):
-            assert "FAIL" not in ok(home, "doctor")
-        _drained_and_blocked(running, processor, client)
+        done = aiplat(node.home, "drain")
+        assert done.returncode == 0
+        assert "new start" in done.stderr
+        assert node.now()["drained"] is True
+        assert "was drained" in failed(node.home, "ask", "--model", "echo", "hi", code=1)
+        assert "FAIL  node" in aiplat(node.home, "doctor").stdout
+        assert aiplat(node.home, "stop").returncode == 0
     finally:
-        processor.close()
-        client.close()
-    assert aiplat(client.home, "doctor").returncode == 1, "it waits for a model in vain"
+        node.close()
 
 
-def _drained_and_blocked(gateway: RunningNode, processor: RunningNode, client: RunningNode) -> None:
-    ok(gateway.home, "drain", processor.peer_id[-8:])
-    states = {p["peer_id"]: p["state"] for p in json.loads(ok(gateway.home, "peers", "--json"))}
-    assert states[processor.peer_id] == "draining"
-    assert told(client.home, "ask", "hello")[0] == 4
-    ok(gateway.home, "block", processor.peer_id)
-    eventually(lambda: "blocked" in ok(gateway.home, "peers", "--json"), 10)
-    eventually(lambda: processor.peer_id not in {p["peer_id"] for p in _connected(gateway.home)})
-    ok(gateway.home, "unblock", processor.peer_id[-8:])
-    eventually(lambda: len(_connected(gateway.home)) == 2, 20)
-    eventually(lambda: aiplat(client.home, "ask", "hello").returncode == 0, 20)
-    ok(gateway.home, "drain")
-    code, message = told(client.home, "ask", "hello")
-    assert code in (1, 4), message
+# -- with a running node ---------------------------------------------------------------------------
+
+
+def test_running_nodes_take_up_a_network_on_their_ports_and_leave_it(tmp_path: Path) -> None:
+    with Fleet(tmp_path) as fleet:
+        owner = fleet.start("o", "--role", "gateway")
+        other = fleet.start("n", "--role", "processor", "--model", "echo")
+        ports = [port(node) for node in (owner, other)]
+        told(owner.home, "network", "create", "lab")
+        assert port(owner) == ports[0]
+        fleet.join("n", fleet.invite("processor"))
+        assert port(other) == ports[1]
+        fleet.wait_until_sees("o", "n")
+        assert told(other.home, "network")["name"] == "lab"
+        told(other.home, "network", "leave")
+        assert port(other) == ports[1]
+        assert told(other.home, "network") is None
+        assert told(other.home, "peers") == []
+        eventually(lambda: not fleet.lists("o", "n"), 10)
+
+
+def port(node: RunningNode) -> str:
+    return str(node.now()["addresses"][0].split("/")[4])
+
+
+def test_no_token_is_in_a_log(lab: Fleet) -> None:
+    token = lab.invite("client")
+    lab.join("e", token)
+    for name in ("g", "e"):
+        logs = lab.home(name) / "state" / "logs"
+        for path in logs.rglob("*") if logs.is_dir() else ():
+            assert token[8:60] not in path.read_text()
+    assert token[8:60] not in lab["g"].stderr
+
+
+def test_a_public_network_needs_no_key(tmp_path: Path) -> None:
+    with Fleet(tmp_path) as fleet:
+        assert aiplat(fleet.home("g"), "network", "create", "town", "--public").returncode == 0
+        fleet.start("g", "--role", "gateway", "--role", "processor", "--model", "echo")
+        assert told(fleet.home("g"), "network")["public"] is True
+        done = aiplat(
+            tmp_path / "s", "ask", "--model", "echo", "--peer", fleet["g"].address, "hello town"
+        )
+        try:
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.strip() == "hello town"
+        finally:
+            aiplat(tmp_path / "s", "stop", "--now")

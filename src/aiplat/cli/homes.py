@@ -25,10 +25,11 @@ def with_or_without_node(
         offline: does it on the home's files, while no node can start.
     """
     from aiplat.runtime.lock import NodeRuns, node_runs
-    from aiplat.runtime.networks import without_node
     from aiplat.runtime.reach import running_node
 
     if not node_runs(face.places.node_lock):
+        from aiplat.runtime.networks import without_node  # a second's work, and for this alone
+
         try:
             with without_node(face.places, face.loaded) as networks:
                 return offline(networks)

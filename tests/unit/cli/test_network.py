@@ -224,6 +224,31 @@ def test_a_network_is_made_shown_and_left_without_a_node(home: Path, capsys: Cap
     assert not (home / "state" / "control.sock").exists()
 
 
+def test_what_cannot_be_is_refused_in_a_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Wrong use ends with 2, what this home may not with 3."""
+
+    def refused(code: int, says: str, *words: str) -> None:
+        assert main.run(list(words)) == code
+        said = " ".join(capsys.readouterr().err.split())
+        assert said.startswith("error: ")
+        assert says in said
+
+    refused(3, "in no network", "invite")
+    refused(3, "in no network", "network", "leave")
+    refused(2, "1 to 40 printable", "network", "create", "x" * 41)
+    refused(2, "1 to 40 printable", "network", "create", "red\x1b[31m")
+    assert main.run(["network", "create", "lab"]) == 0
+    assert main.run(["invite"]) == 0
+    piped(capsys.readouterr().out, monkeypatch)
+    refused(3, "can be in one only", "join")
+    refused(3, "in the network lab already", "network", "create", "b")
+    refused(2, "1 to 10000 uses", "invite", "--uses", "0")
+    refused(2, "last four", "network", "revoke", "nobody")
+    assert not (home / "state" / "control.sock").exists()
+
+
 def test_two_invitations_name_the_same_port_that_the_node_will_take(
     home: Path, capsys: Capture
 ) -> None:
