@@ -25,7 +25,6 @@ from aiplat.protocol.messages import (
     MAJOR,
     MINOR,
     Ack,
-    Announce,
     Answer,
     Call,
     Cancel,
@@ -34,7 +33,7 @@ from aiplat.protocol.messages import (
     Message,
     Reply,
 )
-from aiplat.protocol.offers import check_announce
+from aiplat.protocol.news import check_news
 
 MAX_CALLS = 64
 _ANSWERS = (Queued, Started, Delta, Finished, Failed)
@@ -206,8 +205,8 @@ class ChannelMachine:
             note(message, number)
         elif number != 0:
             raise Violation(f"a {type(message).__name__} with a request's number")
-        elif isinstance(message, Announce):
-            check_announce(message)
+        else:
+            check_news(message)
 
     def _say_answer(self, message: Answer, number: int) -> None:
         _converse(self._serving, number).answer(message)
@@ -234,8 +233,8 @@ class ChannelMachine:
         note = self._hearing.get(kind)
         if note is not None:
             note(message, number)
-        elif isinstance(message, Announce):
-            check_announce(message)
+        else:
+            check_news(message)
 
     def _hear_answer(self, message: Answer, number: int) -> None:
         _converse(self._asked, number).answer(message)
@@ -269,6 +268,7 @@ class ChannelMachine:
             raise VersionMismatch(MAJOR, message.major)
         if not 1 <= message.max_requests <= 1_000_000:
             raise Violation(f"a Hello that takes {message.max_requests} requests at once")
+        check_news(message)
         self.remote = message
 
     def _conversation(self, message: Ack | Cancel, number: int) -> Conversation | None:

@@ -24,6 +24,7 @@ from aiplat.node.membership.membership import Membership
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
+from aiplat.protocol.news import MAX_ADDRESSES
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -103,13 +104,13 @@ class Finder:
     def opened(self, channel: Channel) -> None:
         """Say where this node is reached; the peer does the same."""
         if self._membership.record is not None:
-            channel.say(Addresses(self._own()))
+            channel.say(Addresses(self._own()[:MAX_ADDRESSES]))
             self._news.set()
 
     def moved(self) -> None:
         """Say it again: the addresses changed."""
         for channel in self._channels().values():
-            channel.say(Addresses(self._own()))
+            channel.say(Addresses(self._own()[:MAX_ADDRESSES]))
 
     def told(self, channel: Channel, news: Revocations | Addresses) -> None:
         """Remember where a peer says that it is; of itself only."""
