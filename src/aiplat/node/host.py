@@ -9,13 +9,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 from libp2p.abc import INetConn, INetStream
-from libp2p.custom_types import TProtocol
+from libp2p.custom_types import StreamHandlerFn, TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.identity.identify_push.identify_push import ID_PUSH as IDENTIFY_PUSH
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
+from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.utils.varint import read_length_prefixed_protobuf
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
@@ -26,6 +28,7 @@ from aiplat.node.addresses import Endpoint, Target
 from aiplat.node.identity import Identity
 from aiplat.node.mends import mend_libp2p
 from aiplat.node.pipe import StreamPipe, relay_of
+from aiplat.node.places import Places
 from aiplat.node.settings import NodeSettings
 from aiplat.node.swarm import Guarded, bind
 from aiplat.protocol.messages import PROTOCOL_ID
@@ -47,13 +50,72 @@ class NotOurs(Exception):
         self.protocols = protocols
 
 
+class BoundedHost(BasicHost):
+    """libp2p's host, where each peer has so many streams of each protocol and no more.
+
+    Arguments:
+        swarm: under it.
+        settings: bounds and deadlines.
+        metrics: where hits of bounds are counted.
+    """
+
+    def __init__(self, swarm: Guarded, settings: NodeSettings, metrics: Metrics) -> None:
+        super().__init__(swarm)
+        self._settings = settings
+        self._metrics = metrics
+        theirs = dict(self.multiselect.handlers)
+        # A push of anybody's would be written to the peerstore; nobody here asks for any.
+        theirs.pop(IDENTIFY_PUSH, None)
+        self.multiselect = Multiselect()
+        for protocol, handler in theirs.items():
+            if protocol is not None and handler is not None:
+                self.set_stream_handler(protocol, handler)
+
+    def set_stream_handler(self, protocol_id: TProtocol, stream_handler: StreamHandlerFn) -> None:
+        """Take a handler of libp2p's own services. Theirs may wait for ever for a peer's word."""
+        seconds = self._settings.libp2p_stream_seconds
+
+        async def with_deadline(stream: INetStream) -> None:
+            with trio.move_on_after(seconds) as scope:
+                await stream_handler(stream)
+            if scope.cancelled_caught:
+                self._hit("libp2p_stream_seconds")
+                await stream.reset()
+
+        self._handle(
+            protocol_id, with_deadline, "libp2p_streams", self._settings.max_libp2p_streams
+        )
+
+    def handle_ours(self, protocol: TProtocol, handler: StreamHandlerFn) -> None:
+        """Take a handler of this node's; it has its own deadlines."""
+        self._handle(
+            protocol, handler, "streams_per_protocol", self._settings.max_streams_per_protocol
+        )
+
+    def _handle(self, protocol: TProtocol, handler: StreamHandlerFn, bound: str, most: int) -> None:
+        places = Places(most)
+
+        async def bounded(stream: INetStream) -> None:
+            with places.place(stream.muxed_conn.peer_id) as may:
+                if may:
+                    await handler(stream)
+                else:
+                    self._hit(bound)
+                    await stream.reset()
+
+        super().set_stream_handler(protocol, bounded)
+
+    def _hit(self, bound: str) -> None:
+        self._metrics.bound_hits.labels(bound=bound).inc()
+
+
 class Host:
     """A running host. Open it with `open_host`."""
 
-    def __init__(self, swarm: Guarded, settings: NodeSettings) -> None:
+    def __init__(self, swarm: Guarded, settings: NodeSettings, metrics: Metrics) -> None:
+        self.settings = settings
         self._swarm = swarm
-        self._settings = settings
-        self._host = BasicHost(swarm)
+        self._host = BoundedHost(swarm, settings, metrics)
         self.relay_dial: RelayDial | None = None
         self.listeners: tuple[trio.SocketListener, ...] = ()
         # Identify would run on each connection, in a task whose fault ends the whole program.
@@ -63,12 +125,15 @@ class Host:
 
     def serve(self, accept: Accept) -> None:
         """Hand each stream of our protocol that a peer opens to `accept`."""
+        self.handle(OURS, accept)
 
-        async def opened(stream: INetStream) -> None:
-            peer = PeerId(stream.muxed_conn.peer_id.to_base58())
-            await accept(StreamPipe(stream), peer, _came_from(stream))
+    def trust(self, has_channel: Callable[[PeerId], bool]) -> None:
+        """Let connections stay for which this says that their peer has a channel."""
+        self._swarm.inbound.has_channel = has_channel
 
-        self._host.set_stream_handler(OURS, opened)
+    def prove(self, peer: PeerId) -> None:
+        """A peer has a channel now."""
+        self._swarm.inbound.prove(peer)
 
     @property
     def libp2p(self) -> BasicHost:
@@ -90,7 +155,7 @@ class Host:
             peer = PeerId(stream.muxed_conn.peer_id.to_base58())
             await accept(StreamPipe(stream), peer, _came_from(stream))
 
-        self._host.set_stream_handler(TProtocol(protocol), opened)
+        self._host.handle_ours(TProtocol(protocol), opened)
 
     async def stream(self, peer: PeerId, protocol: str) -> StreamPipe:
         """Open a stream of another protocol on a live connection to `peer`, a direct one first.
@@ -102,9 +167,7 @@ class Host:
         connections = self._swarm.get_connections(ID.from_base58(peer))
         for connection in sorted(connections, key=lambda c: relay_of(c.muxed_conn) is not None):
             if not connection.is_closed:
-                stream = await connection.new_stream()
-                await self._select(stream, TProtocol(protocol))
-                return StreamPipe(stream)
+                return StreamPipe(await self._new_stream(connection, TProtocol(protocol)))
         raise OSError(errno.ENOTCONN, "there is no connection to it")
 
     async def reach(self, target: Target) -> StreamPipe:
@@ -167,8 +230,7 @@ class Host:
 
     async def _open_on(self, connection: SwarmConn, protocol: str) -> StreamPipe:
         try:
-            stream = await connection.new_stream()
-            await self._select(stream, TProtocol(protocol))
+            stream = await self._new_stream(connection, TProtocol(protocol))
         except Exception as fault:
             protocols = await self._protocols_of(connection)
             await _close(connection)
@@ -188,15 +250,33 @@ class Host:
         """Wait until libp2p's host ended by itself, which it never should."""
         await self._swarm.get_manager().wait_finished()
 
+    async def _new_stream(self, connection: INetConn, protocol: TProtocol) -> INetStream:
+        """Open a stream within a deadline: with 256 of ours on it, libp2p waits (guard 5).
+
+        Raises:
+            TooSlowError: it has all the streams that it may, or the peer does not answer.
+        """
+        stream: INetStream | None = None
+        try:
+            with trio.fail_after(self.settings.handshake_seconds):
+                stream = await connection.new_stream()
+                await self._select(stream, protocol)
+                return stream
+        except BaseException:
+            if stream is not None:
+                with trio.move_on_after(1.0, shield=True):
+                    await stream.reset()
+            raise
+
     async def _select(self, stream: INetStream, protocol: TProtocol) -> None:
         await self._host.multiselect_client.select_one_of(
-            [protocol], MultiselectCommunicator(stream), round(self._settings.handshake_seconds)
+            [protocol], MultiselectCommunicator(stream), round(self.settings.handshake_seconds)
         )
 
     async def _protocols_of(self, connection: SwarmConn) -> tuple[str, ...] | None:
         """What a peer says that it speaks; None when it says nothing that can be read."""
         try:
-            with trio.fail_after(self._settings.handshake_seconds):
+            with trio.fail_after(self.settings.handshake_seconds):
                 stream = await connection.new_stream()
                 await self._select(stream, IDENTIFY)
                 data = await read_length_prefixed_protobuf(stream)
@@ -236,7 +316,7 @@ async def open_host(
     """
     mend_libp2p()
     swarm = Guarded(identity, settings, metrics, sockets, psk)
-    host = Host(swarm, settings)
+    host = Host(swarm, settings, metrics)
     host.listeners = tuple(sockets.values())
     try:
         async with host.running([Multiaddr(address) for address in sockets]):

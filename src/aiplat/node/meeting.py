@@ -83,6 +83,8 @@ class Meeting:
     def open(self, host: Host, nursery: trio.Nursery) -> None:
         """Dial over this host, and run channels in this nursery, from now on."""
         self._host, self._nursery = host, nursery
+        host.trust(lambda peer: self._standing.live(peer) is not None)
+        self._standing.proved = host.prove
 
     def close(self) -> None:
         """Make no more channels."""

@@ -2,7 +2,9 @@
 
 That of py-libp2p 0.8.1 writes a warning when a peer sends more than it was granted, and keeps it
 all: a stream that nobody reads could be grown without end. It also reads a frame of 16 MiB before
-it looks at the window. Here both cost the peer its connection.
+it looks at the window. And it keeps for a minute what came on a stream that was reset. Here more
+than the window, or too much that nobody has read on all streams together, costs the peer its
+connection; what came on a stream that is reset is dropped.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from libp2p.stream_muxer.yamux import yamux
 
 MAX_BODY = 1024 * 1024
 """Bytes of one DATA frame. Ours have 60 KB; a window is 256 KiB."""
+
+FEW_STREAMS = 3
+"""Up to so many, the windows alone are bound enough; most connections have one stream."""
 
 
 class Overrun(trio.TooSlowError):
@@ -38,19 +43,36 @@ class HeldStream(yamux.YamuxStream):
     @recv_window.setter
     def recv_window(self, value: int) -> None:
         if value < 0:
-            _overran(self.conn)
+            _overran(self.conn, "yamux_window")
+        if value < self._granted and len(self.conn.streams) > FEW_STREAMS:
+            _look_at_all(self.conn)
         self._granted = value
+
+    async def reset(self) -> None:
+        """End it both ways, and drop what nobody will read any more."""
+        buffer = self.conn.stream_buffers.get(self.stream_id)
+        if buffer:
+            buffer.clear()
+        if self.closed:  # by the peer: then the original does nothing
+            await self.conn._finalize_stream(self, fully_closed=True)
+        await super().reset()
 
 
 async def _read_body(self: Any, length: int) -> bytes:
     if length > MAX_BODY:
-        _overran(self)
+        _overran(self, "yamux_window")
     return await _read_whole_body(self, length)
 
 
-def _overran(connection: Any) -> None:
-    tell: Callable[[], None] = getattr(connection, "on_overrun", lambda: None)
-    tell()
+def _look_at_all(connection: Any) -> None:
+    bound: Callable[[], int] | None = getattr(connection, "unread_bound", None)
+    if bound is not None and sum(map(len, connection.stream_buffers.values())) > bound():
+        _overran(connection, "unread_bytes")
+
+
+def _overran(connection: Any, bound: str) -> None:
+    tell: Callable[[str], None] = getattr(connection, "on_overrun", lambda bound: None)
+    tell(bound)
     raise Overrun
 
 
@@ -63,6 +85,13 @@ def hold_to_windows() -> None:
     yamux.Yamux._read_data_body = _read_body  # type: ignore[method-assign]  # that is the mend
 
 
-def count_overruns(connection: Any, tell: Callable[[], None]) -> None:
-    """Be told when the peer of this connection sends more than it may."""
+def watch(connection: Any, tell: Callable[[str], None], unread_bound: Callable[[], int]) -> None:
+    """Bound what waits unread on all streams of a connection.
+
+    Arguments:
+        connection: of yamux.
+        tell: called with the name of the bound that its peer ran over.
+        unread_bound: gives the bytes that may wait now.
+    """
     connection.on_overrun = tell
+    connection.unread_bound = unread_bound

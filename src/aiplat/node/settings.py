@@ -69,12 +69,74 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 256
     max_channels: Annotated[Count, Meta(description="Peers with a channel at once.")] = 256
     max_connections: Annotated[Count, Meta(description="libp2p connections at once.")] = 300
+    max_connections_per_peer: Annotated[
+        Count, Meta(description="Connections at once that one peer may open to this node.")
+    ] = 16
+    max_unproven_per_source: Annotated[
+        Count,
+        Meta(
+            description="Inbound connections at once from one IPv4 address, or one IPv6 network "
+            "of 64 bits, whose peers have no channel here."
+        ),
+    ] = 64
+    connects_per_minute: Annotated[
+        Count,
+        Meta(
+            description="Connections that come from one such source in a minute and lead to no "
+            "channel; more are turned away."
+        ),
+    ] = 3000
+    unproven_seconds: Annotated[
+        Seconds, Meta(description="An inbound connection whose peer has no channel ends after it.")
+    ] = 60.0
     max_half_open: Annotated[
-        Count, Meta(description="Inbound connections whose handshakes are not done.")
+        Count,
+        Meta(
+            description="Inbound connections whose handshakes are not done. Over it, the oldest "
+            "of the source that has most gives way to another source."
+        ),
     ] = 32
     max_streams_per_connection: Annotated[
         Count, Meta(description="libp2p streams that a peer may hold open on one connection.")
     ] = 80
+    opens_per_minute: Annotated[
+        Count,
+        Meta(description="Streams opened on one connection in a minute; more cost the peer it."),
+    ] = 1200
+    max_streams_per_protocol: Annotated[
+        Count,
+        Meta(
+            description="Streams of one protocol (joining, relaying, channels) that a peer may "
+            "have at once, all its connections together."
+        ),
+    ] = 80
+    max_unread_bytes: Annotated[
+        int,
+        Meta(
+            ge=MIB,
+            le=1024 * MIB,
+            description="What may wait unread on all streams of one connection together.",
+        ),
+    ] = 32 * MIB
+    max_unread_bytes_unproven: Annotated[
+        int,
+        Meta(ge=MIB, le=1024 * MIB, description="The same while its peer has no channel here."),
+    ] = 2 * MIB
+    max_libp2p_streams: Annotated[
+        Count,
+        Meta(description="The same for each of libp2p's own protocols, such as the DHT's."),
+    ] = 8
+    libp2p_stream_seconds: Annotated[
+        Seconds, Meta(description="A stream of libp2p's own protocols ends after it.")
+    ] = 30.0
+    max_peerstore: Annotated[
+        Count, Meta(description="Peers that libp2p's own services remember.")
+    ] = 1000
+    joins_at_once: Annotated[Count, Meta(description="Newcomers that are answered at once.")] = 8
+    joins_per_minute: Annotated[
+        Count, Meta(description="Tries to join from one source in a minute.")
+    ] = 60
+    join_seconds: Annotated[Seconds, Meta(description="For answering a newcomer.")] = 10.0
     idle_seconds: Annotated[
         Seconds, Meta(description="An inbound connection without a channel ends after so long.")
     ] = 15.0
@@ -84,6 +146,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_max_seconds: Annotated[Seconds, Meta(description="The longest of these pauses.")] = (
         5.0
     )
+    reconnect_away_seconds: Annotated[
+        Seconds, Meta(description="The longest pause for a peer that was away for minutes.")
+    ] = 30.0
     mdns: Annotated[
         bool, Meta(description="Find the network's gateways on the LAN, and be found, by mDNS.")
     ] = True
@@ -93,9 +158,37 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_gateways: Annotated[
         Count, Meta(description="Gateways of its network that a node stays connected to.")
     ] = 8
+    min_members: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Members of its network that a node stays connected to when there are so "
+            "many, whatever their roles: when one goes, the others still find each other.",
+        ),
+    ] = 3
+    dht_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=600,
+            description="Between two rounds in the DHT, in each of which a node tells its roles "
+            "and looks for gateways; finding_seconds while it has none.",
+        ),
+    ] = 60.0
+    hearsay_seconds: Annotated[
+        Seconds,
+        Meta(description="For trying an address that was only heard of; then it rests."),
+    ] = 60.0
+    hearsay_rest_seconds: Annotated[
+        Seconds, Meta(description="The longest rest of such an address; it doubles each time.")
+    ] = 1800.0
     max_known_peers: Annotated[
         Count, Meta(description="Peers to stay connected to, and addresses kept for next time.")
     ] = 64
+    max_addresses_per_peer: Annotated[
+        int, Meta(ge=1, le=64, description="Addresses of one peer that are tried at once.")
+    ] = 8
     relay: Annotated[bool, Meta(description="Relay for members that nobody reaches directly.")] = (
         True
     )

@@ -38,6 +38,7 @@ class Standing:
     def __init__(self, us: PeerId, services: Sequence[Service] = ()) -> None:
         self.channels: dict[PeerId, Channel] = {}
         self.on_channel: OnChannel | None = None
+        self.proved: Callable[[PeerId], None] = lambda peer: None
         self._us = us
         self._services = services
         self._appeared = trio.lowlevel.ParkingLot()
@@ -68,6 +69,7 @@ class Standing:
             nursery.start_soon(channel.run, _Nobody())
             return old
         self.channels[peer] = channel
+        self.proved(peer)
         self._appeared.unpark_all()
         if old is None:
             # At once: who reached the peer finds that the roles know of it already.

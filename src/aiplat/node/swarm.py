@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Sequence
 
 import trio
-from libp2p.abc import IListener, INetConn, INetStream, IRawConnection, ITransport
+from libp2p.abc import IListener, IMuxedConn, INetConn, INetStream, IRawConnection, ITransport
 from libp2p.crypto.x25519 import create_new_key_pair as create_x25519_key_pair
 from libp2p.custom_types import StreamHandlerFn, THandler, TProtocol
 from libp2p.io.abc import ReadWriteCloser
@@ -22,7 +22,6 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
-from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.security.pnet.protector import new_protected_conn
@@ -31,9 +30,14 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
+from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import Endpoint, direct
 from aiplat.node.identity import Identity
-from aiplat.node.muxing import count_overruns
+from aiplat.node.inbound import CLOSE_SECONDS, Inbound
+from aiplat.node.muxing import watch
+from aiplat.node.peerstore import BoundedPeerStore
+from aiplat.node.pipe import Relayed, StreamPipe
+from aiplat.node.places import Recent, source_of
 from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
 
@@ -141,8 +145,9 @@ class Guarded(Swarm):
     ) -> None:
         keys = identity.key_pair
         own_id = ID.from_pubkey(keys.public_key)
-        peerstore = PeerStore()
-        peerstore.add_key_pair(own_id, keys)
+        peerstore = BoundedPeerStore(
+            own_id, keys, settings.max_peerstore, metrics.bound_hits.labels(bound="peerstore").inc
+        )
         # By default SECIO, TLS and plain text would be offered beside Noise, and mplex.
         noise = NoiseTransport(keys, noise_privkey=create_x25519_key_pair().private_key)
         upgrader = TransportUpgrader({NOISE: noise}, {TProtocol(YAMUX): Yamux})
@@ -165,7 +170,8 @@ class Guarded(Swarm):
         self.auto_connector = _NoAutoConnect()  # type: ignore[assignment]  # what is called of it
         self._settings = settings
         self._metrics = metrics
-        self._half_open = 0
+        self.inbound = Inbound(settings, metrics, lambda: len(self.get_connections()))
+        self._opens: weakref.WeakKeyDictionary[object, Recent] = weakref.WeakKeyDictionary()
         self._sockets: weakref.WeakSet[trio.socket.SocketType] = weakref.WeakSet()
 
     def _schedule_auto_connect(self) -> None:
@@ -179,7 +185,10 @@ class Guarded(Swarm):
 
         async def guarded(stream: INetStream) -> None:
             try:
-                if self._has_too_many_streams(stream):
+                if not self._may_open(stream):
+                    self._metrics.bound_hits.labels(bound="opens_per_minute").inc()
+                    await self._cut_off(stream)
+                elif self._has_too_many_streams(stream):
                     self._metrics.bound_hits.labels(bound="streams").inc()
                     await stream.reset()
                 else:
@@ -190,6 +199,21 @@ class Guarded(Swarm):
                 await stream.reset()  # it raises nothing: the peer must not wait for more
 
         super().set_stream_handler(guarded)
+
+    def _may_open(self, stream: INetStream) -> bool:
+        connection = stream.muxed_conn
+        recent = self._opens.get(connection)
+        if recent is None:
+            recent = Recent(self._settings.opens_per_minute, trio.current_time)
+            self._opens[connection] = recent
+        return recent.may("")
+
+    @staticmethod
+    async def _cut_off(stream: INetStream) -> None:
+        """End the connection of a stream. A peer that reads nothing cannot hold it up."""
+        with trio.move_on_after(CLOSE_SECONDS):
+            await stream.muxed_conn.close()
+        StreamPipe(stream).abort()
 
     def _has_too_many_streams(self, stream: INetStream) -> bool:
         connection = getattr(stream, "swarm_conn", None)
@@ -206,27 +230,28 @@ class Guarded(Swarm):
         libp2p's own holds a place among the inbound connections until the host stops: after
         as many connections as it allows at once, it would never take another.
         """
-        full = len(self.get_connections()) + self._half_open >= self._settings.max_connections
-        if full or self._half_open >= self._settings.max_half_open:
-            bound = "connections" if full else "half_open"
-            self._metrics.bound_hits.labels(bound=bound).inc()
-            return
-        self._half_open += 1
-        try:
-            raw = RawConnection(read_write_closer, False)
-            muxed = await self.upgrade_inbound_raw_conn(raw, maddr)
-        finally:
-            self._half_open -= 1
-        assert isinstance(muxed, Yamux)
-        self._watch(muxed)
-        while not muxed.event_closed.is_set():
-            with trio.move_on_after(self._settings.idle_seconds) as idle:
-                await muxed.event_closed.wait()
-            if idle.cancelled_caught and not self._streams_of(muxed):
-                await muxed.close()
+        source = _source_of(read_write_closer)
+        muxed = None
+        with self.inbound.arriving(source) as may:
+            if may:
+                raw = RawConnection(read_write_closer, False)
+                muxed = await self.upgrade_inbound_raw_conn(raw, maddr)
+        if isinstance(muxed, Yamux):
+            self._watch(muxed)
+            await self.inbound.live(muxed, source, lambda: self._streams_of(muxed))
 
-    def _watch(self, muxed: object) -> None:
-        count_overruns(muxed, self._metrics.bound_hits.labels(bound="yamux_window").inc)
+    def _watch(self, muxed: IMuxedConn) -> None:
+        peer = PeerId(muxed.peer_id.to_base58())
+
+        def tell(bound: str) -> None:
+            self._metrics.bound_hits.labels(bound=bound).inc()
+
+        def unread_bound() -> int:
+            proven = self.inbound.has_channel(peer)
+            settings = self._settings
+            return settings.max_unread_bytes if proven else settings.max_unread_bytes_unproven
+
+        watch(muxed, tell, unread_bound)
 
     def _streams_of(self, muxed: Yamux) -> int:
         mine = (c for c in self.get_connections(muxed.peer_id) if c.muxed_conn is muxed)
@@ -312,6 +337,14 @@ class Guarded(Swarm):
         """Close what libp2p, when it is cancelled, leaves open."""
         for socket in self._sockets:
             socket.close()
+
+
+def _source_of(stream: ReadWriteCloser) -> str:
+    """Where a connection comes from: an address, or the relay between."""
+    if isinstance(stream, Relayed):
+        return stream.via
+    remote = stream.get_remote_address()
+    return source_of(remote[0]) if remote else ""
 
 
 async def bind(endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:

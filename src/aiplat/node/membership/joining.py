@@ -14,15 +14,16 @@ import trio
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from aiplat.domain.answers import Failed
-from aiplat.domain.errors import AiplatError, NoPeer, NotAMember
+from aiplat.domain.errors import AiplatError, NoPeer, NotAMember, Overloaded
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import Target, parse_target
+from aiplat.node.addresses import Target, parse_target, seen_from
 from aiplat.node.host import Host, NotOurs, open_host
 from aiplat.node.identity import Identity
 from aiplat.node.membership.files import Record
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import owner_of
 from aiplat.node.pipe import StreamPipe
+from aiplat.node.places import Recent, source_of
 from aiplat.node.reaching import no_peer
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
@@ -32,8 +33,6 @@ from aiplat.telemetry.metrics import Metrics
 
 PROTOCOL = "/aiplat/join/1"
 MAX_FRAME = 2 * 1024 * 1024
-MAX_AT_ONCE = 8
-SECONDS = 10.0
 
 
 class JoinAsk(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,6 +152,7 @@ class JoinDoor:
         membership: this node's.
         metrics: where hits of bounds are counted.
         addresses: gives where members are reached, complete multiaddrs, best first.
+        clock: gives seconds that only grow.
     """
 
     def __init__(
@@ -160,28 +160,46 @@ class JoinDoor:
         membership: Membership,
         metrics: Metrics,
         addresses: Callable[[], tuple[str, ...]] = lambda: (),
+        clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._addresses = addresses
         self._membership = membership
         self._metrics = metrics
+        self._clock = clock
         self._under_way = 0
+        self._settings = NodeSettings()
+        self._recent = self._counted()
+
+    def open(self, host: Host) -> None:
+        """Answer newcomers over this host, within the bounds of its settings."""
+        if host.settings != self._settings:
+            self._settings = host.settings
+            self._recent = self._counted()
+        host.handle(PROTOCOL, self.accept)
+
+    def _counted(self) -> Recent:
+        return Recent(self._settings.joins_per_minute, self._clock)
 
     async def accept(self, pipe: StreamPipe, peer: PeerId, address: str) -> None:
         """Take a stream that a newcomer opened; stays until it is answered."""
-        if self._under_way >= MAX_AT_ONCE:
-            self._metrics.bound_hits.labels(bound="joins").inc()
+        if self._under_way >= self._settings.joins_at_once:
+            self._hit("joins_at_once")
             await pipe.reset()
             return
         self._under_way += 1
         try:
-            with trio.move_on_after(SECONDS):
-                await self._answer(pipe, peer)
+            with trio.move_on_after(self._settings.join_seconds) as scope:
+                await self._answer(pipe, peer, address)
+            if scope.cancelled_caught:
+                self._hit("join_seconds")
+                await pipe.reset()
         finally:
             self._under_way -= 1
 
-    async def _answer(self, pipe: StreamPipe, peer: PeerId) -> None:
+    async def _answer(self, pipe: StreamPipe, peer: PeerId, address: str) -> None:
         try:
             ask = _ASK.decode(await _read(pipe))
+            self._check_rate(address)
             reply = self._decide(ask, peer)
         except (EOFError, *UNREADABLE):
             await pipe.reset()
@@ -195,6 +213,21 @@ class JoinDoor:
             await pipe.finish()
             while await pipe.read():  # until it has it, and closes
                 pass
+
+    def _check_rate(self, address: str) -> None:
+        """Let one source try so often: each try costs a signature."""
+        ip = seen_from(address)
+        if not self._recent.may(source_of(ip) if ip else address):
+            self._hit("joins_per_minute")
+            raise Overloaded(
+                f"Over {self._settings.joins_per_minute} tries to join came from "
+                f"{ip or 'this relay'} within a minute, the bound of the owner's node "
+                "(joins_per_minute). Try again in a minute.",
+                retry_after=60.0,
+            )
+
+    def _hit(self, bound: str) -> None:
+        self._metrics.bound_hits.labels(bound=bound).inc()
 
     def _decide(self, ask: JoinAsk, peer: PeerId) -> JoinReply:
         record = self._membership.record

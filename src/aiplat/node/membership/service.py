@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from aiplat.domain.answers import Failed
 from aiplat.domain.errors import AiplatError, NotAMember
 from aiplat.domain.ids import PeerId, short
-from aiplat.node.membership.joining import PROTOCOL, JoinDoor
+from aiplat.node.membership.joining import JoinDoor
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import CERTIFICATE_SECONDS, owner_of
 from aiplat.protocol.framing import UNREADABLE
@@ -91,7 +91,7 @@ class MembershipService:
 
     async def run(self, host: Host) -> None:
         """Open the door for newcomers, and renew the certificate when it is time."""
-        host.handle(PROTOCOL, self._door.accept)
+        self._door.open(host)
         pause = FIRST_PAUSE_SECONDS
         while True:
             if not self._is_due():

@@ -20,6 +20,7 @@ from aiplat.node.channel import Channel
 from aiplat.node.host import Host
 from aiplat.node.nat.reach import DialedBack, DialMe
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Call, Reply
 from aiplat.telemetry.metrics import Metrics
 
@@ -76,7 +77,7 @@ async def ask(channel: Channel, ports: tuple[int, ...], seconds: float) -> Diale
     try:
         reply = await channel.call(call, seconds)
         return None if reply.failed is not None else _DIALED.decode(reply.body)
-    except (AiplatError, msgspec.MsgspecError) as fault:
+    except (AiplatError, *UNREADABLE) as fault:
         log.debug("a member did not dial back: %s", fault, extra={"peer": channel.peer})
         return None
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from aiplat.domain.errors import NoPeer, clip
@@ -16,6 +15,7 @@ from aiplat.node.nat.circuit import Circuit, end
 from aiplat.node.nat.words import HOP, STOP, Answer, Ask, hear_answer, hear_ask, refuse, say
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -129,6 +129,6 @@ class Circuits:
 def _why(fault: Exception) -> str:
     if isinstance(fault, trio.TooSlowError):
         return "it did not answer in time"
-    if isinstance(fault, msgspec.MsgspecError | EOFError):
+    if isinstance(fault, (EOFError, *UNREADABLE)):
         return "what it said cannot be read"
     return str(fault) or type(fault).__name__

@@ -26,6 +26,7 @@ from aiplat.node.channel import Channel
 from aiplat.node.nat.crossing import cross
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import PROTOCOL_ID, Call, Reply
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class HolePunch:
             return Reply()
         try:
             punch = _PUNCH.decode(call.body)
-        except msgspec.MsgspecError as fault:
+        except UNREADABLE as fault:
             raise InvalidRequest(f"The call {PUNCH} cannot be read: {fault}.") from None
         theirs = _endpoints(punch.places)
         if punch.come:
@@ -196,7 +197,10 @@ class HolePunch:
         try:
             stream = await cross(host.listeners, places, self._settings.nat_probe_seconds)
             if stream is not None:
-                await host.accept_over(TrioTCPStream(stream))
+                try:
+                    await host.accept_over(TrioTCPStream(stream))
+                finally:
+                    stream.socket.close()
         except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: the relay stays
             log.debug("no way past the relay", extra={"fault": repr(fault)})
 

@@ -11,7 +11,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, NotReady
@@ -30,6 +29,7 @@ from aiplat.node.nat.reach import DialedBack, Reach, Seen, judge, relayed
 from aiplat.node.nat.relay import Relay
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
 from aiplat.telemetry.metrics import Metrics
 
@@ -136,7 +136,7 @@ class NatService:
             return None
         try:
             return await self._dial_back.answer(self._host, channel, call)
-        except msgspec.MsgspecError as fault:
+        except UNREADABLE as fault:
             raise InvalidRequest(f"The call {DIAL_ME} cannot be read: {fault}.") from None
 
     def ended(self, channel: Channel, reason: str) -> None:

@@ -63,7 +63,7 @@ async def hear_ask(pipe: StreamPipe) -> tuple[PeerId, bytes]:
     """Whom an ask names, and the bytes that came behind it.
 
     Raises:
-        EOFError, msgspec.MsgspecError: there is no ask.
+        EOFError, UNREADABLE: there is no ask.
     """
     body, rest = await _hear(pipe)
     return PeerId(_ASK.decode(body).peer), rest
@@ -73,7 +73,7 @@ async def hear_answer(pipe: StreamPipe) -> tuple[str, bytes]:
     """The word of a refusal, empty when there is none, and the bytes that came behind it.
 
     Raises:
-        EOFError, msgspec.MsgspecError: there is no answer.
+        EOFError, UNREADABLE: there is no answer.
     """
     body, rest = await _hear(pipe)
     return _ANSWER.decode(body).refused, rest
