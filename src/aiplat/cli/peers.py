@@ -12,11 +12,8 @@ from aiplat.cli.face import face_of
 from aiplat.cli.network import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.table import Table
-
     from aiplat.control.messages import PeerStatus
+    from aiplat.runtime.reach import NodeClient
 
 Peer = Annotated[str, typer.Argument(metavar="PEER", help="Its peer id, or the end of it.")]
 
@@ -27,6 +24,9 @@ def peers(
     json: options.Json = False,
 ) -> None:
     """Show the peers of this node.
+
+    A speed (tok/s) in brackets is what a processor says of itself, without them what was measured
+    here; ms is the round trip; path says whether the peer is reached directly, or through whom.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def peers(
     if json:
         output.print_json(list(client.peers().peers))
     elif watch:
-        _watch(lambda: client.peers().peers)
+        _watch(client)
     else:
         _print(client.peers().peers)
         if status.network is not None and status.network.searching:
@@ -96,79 +96,41 @@ def unblock(context: typer.Context, peer: Peer, json: options.Json = False) -> N
     tell(client.unblock(PeerName(peer=peer)), json=json)
 
 
-# -- the table -----------------------------------------------------------------------------------
-
-_COLUMNS: tuple[tuple[str, int, Callable[[PeerStatus], str]], ...] = (
-    ("peer", 0, lambda p: f"…{p.peer_id[-8:]}"),
-    ("role", 0, lambda p: ", ".join(p.roles)),
-    ("state", 0, lambda p: p.state),
-    ("models", 60, lambda p: ", ".join(p.models)),
-    ("slots", 70, lambda p: "" if p.slots is None else f"{p.running or 0}/{p.slots}"),
-    ("queue", 78, lambda p: "" if p.waiting is None else str(p.waiting)),
-    ("tok/s", 86, lambda p: _speed(p)),
-    ("ms", 78, lambda p: "" if p.latency_ms is None else f"{p.latency_ms:.1f}"),
-    ("path", 110, lambda p: f"by …{p.via[-8:]}" if p.via else p.path),
-    ("version", 120, lambda p: p.version),
-    ("since", 94, lambda p: "" if p.since_seconds is None else _ago(p.since_seconds)),
-)
-"""Name, the columns of a terminal from which on it is shown, and what stands in it."""
-
-
-def _speed(peer: PeerStatus) -> str:
-    shown = peer.measured_tokens_per_second or peer.tokens_per_second
-    if not shown:
-        return ""
-    return f"{shown:.0f}" if peer.measured_tokens_per_second else f"({shown:.0f})"
-
-
-def _ago(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
-
-
-def _table(found: tuple[PeerStatus, ...], columns: int) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = [(name, cell) for name, least, cell in _COLUMNS if columns >= least]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, _ in shown:
-        table.add_column(name, overflow="fold")
-    for peer in found:
-        table.add_row(*(Text(output.flat(cell(peer))) for _, cell in shown))
-    return table
-
-
 def _print(found: tuple[PeerStatus, ...]) -> None:
-    from rich.console import Console
+    from aiplat.cli import peers_table
 
     if not found:
         output.say("No peers. A node finds those of its network by itself, and those that "
                    "`aiplat serve --peer ADDRESS` names.")  # fmt: skip
         return
-    columns = output.width(sys.stdout) or _PIPED
-    console = Console(width=columns, file=sys.stdout, highlight=False)
-    console.print(_table(found, columns))
-    for peer in found:
-        if peer.note and peer.state == "connecting":
-            output.say(f"…{peer.peer_id[-8:]}: {output.flat(peer.note)}")
+    columns = output.width(sys.stdout)
+    output.data("\n".join(peers_table.lines(found, columns)) + "\n")
+    shown = peers_table.fitting(found, columns)
+    hidden = [column.name for column in peers_table.COLUMNS if column not in shown]
+    if hidden:
+        output.say(f"(A wider terminal shows {', '.join(hidden)} too; --json has all.)")
+    for note in peers_table.notes(found):
+        output.say(note)
 
 
-_PIPED = 160
-
-
-def _watch(look: Callable[[], tuple[PeerStatus, ...]]) -> None:
+def _watch(client: NodeClient) -> None:
     import time
 
     from rich.console import Console
     from rich.live import Live
 
-    if not sys.stdout.isatty():
-        raise typer.BadParameter("it needs a terminal", param_hint="--watch")
+    from aiplat.cli import peers_table
+
     console = Console(highlight=False)
+    if not sys.stdout.isatty() or console.is_dumb_terminal:
+        raise typer.BadParameter("it needs a terminal that can be drawn on anew",
+                                 param_hint="--watch")  # fmt: skip
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_table(look(), console.width), refresh=True)
+            network = client.status().network
+            searching = network.searching if network is not None else ""
+            found = client.peers().peers
+            live.update(
+                peers_table.screen(found, searching, console.width, console.height), refresh=True
+            )
             time.sleep(1)

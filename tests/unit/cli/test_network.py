@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from aiplat.cli import invite as inviting
 from aiplat.cli import main, output
 from aiplat.cli.ask import told_of
 from aiplat.cli.explain import describe
-from aiplat.cli.peers import _table
+from aiplat.cli.peers_table import COLUMNS, fitting, lines, screen
 from aiplat.cli.reply import Reply
 from aiplat.control.messages import (
     Accepted,
@@ -276,24 +277,73 @@ DIALED = PeerStatus(peer_id="12D3KooWcccccccc", state="connecting", note="Nothin
 
 
 def drawn(columns: int, *found: PeerStatus) -> str:
-    stream = io.StringIO()
-    Console(width=columns, file=stream, highlight=False).print(_table(found, columns))
-    return stream.getvalue()
+    return "\n".join(lines(found, columns))
 
 
-@pytest.mark.parametrize("columns", [60, 70, 80, 100, 120, 160])
+@pytest.mark.parametrize("columns", [40, 60, 70, 80, 100, 120, 160])
 def test_a_table_of_peers_fits_its_terminal(columns: int) -> None:
     text = drawn(columns, PROCESSOR, DIALED)
-    assert max(len(line.rstrip()) for line in text.splitlines()) <= columns
+    assert max(map(len, text.splitlines())) <= columns
     assert "…bbbbbbbb" in text
     assert "connecting" in text
+    shown = [column.name for column in fitting((PROCESSOR, DIALED), columns)]
+    assert {"peer", "role", "state"} <= set(shown)
+    assert all(name in text for name in shown)
 
 
-def test_a_wide_table_tells_all() -> None:
-    text = drawn(160, PROCESSOR)
-    for part in ("smollm2-135m, echo", "3/8", "38", "1.2", "1 h 2 min", "0.1.0",
-                 "by …layrelay"):  # fmt: skip
+def test_what_matters_least_is_left_out_first() -> None:
+    counts = [len(fitting((PROCESSOR,), columns)) for columns in range(40, 160)]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (3, len(COLUMNS))
+    names = [column.name for column in fitting((PROCESSOR,), 80)]
+    assert "path" in names
+    assert "version" not in names
+
+
+@pytest.mark.parametrize("columns", [160, 0])
+def test_a_wide_table_and_a_piped_one_tell_all(columns: int) -> None:
+    text = drawn(columns, PROCESSOR)
+    for part in ("client, gateway, processor", "smollm2-135m, echo", "3/8", "38", "1.2",
+                 "1 h 2 min", "0.1.0", "by …layrelay"):  # fmt: skip
         assert part in text
+    assert "(40)" in drawn(columns, replace(PROCESSOR, measured_tokens_per_second=None))
+    assert "2 d 3 h" in drawn(columns, replace(PROCESSOR, since_seconds=51 * 3600 + 59.0))
+
+
+HOSTILE = PeerStatus(
+    peer_id="12D3KooW[red]x", roles=("processor",), version="[blink]9\x1b[2J" + "9" * 500,
+    models=("[red]evil[/red]", "a\nb", "\x1b]0;title\x07", "long" * 300),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [60, 100, 160, 0])
+def test_what_peers_name_themselves_is_text(columns: int) -> None:
+    text = drawn(columns, PROCESSOR, HOSTILE)
+    assert all(c.isprintable() for c in text.replace("\n", ""))
+    assert "oW[red]x" in text
+    assert ("[red]evil[/red]" in text) is (columns != 60)  # where there is no room for models
+    assert not columns or max(map(len, text.splitlines())) <= columns
+    assert len(text.splitlines()) < 20
+    many = replace(PROCESSOR, models=tuple(f"m{n}" for n in range(100)))
+    assert "m7, 92 more" in drawn(0, many)
+
+
+def shown_on(columns: int, rows: int, *found: PeerStatus, searching: str = "") -> list[str]:
+    stream = io.StringIO()
+    console = Console(width=columns, height=rows, file=stream)
+    console.print(screen(found, searching, columns, rows))
+    return stream.getvalue().splitlines()
+
+
+def test_a_screen_holds_the_peers_and_why_some_are_not_reached() -> None:
+    assert shown_on(80, 24)[-1] == "No peers yet."
+    told = shown_on(80, 24, PROCESSOR, DIALED, searching="No gateway\x1b[2J of lab.")
+    assert told[-2:] == ["…cccccccc: Nothing listens·[2J", "No gateway·[2J of lab."]
+    many = [replace(DIALED, peer_id=f"12D3KooW{n:08}") for n in range(50)]
+    for rows in (5, 12, 24):
+        told = shown_on(40, rows, *many)
+        assert len(told) <= rows
+        assert any("and more" in line for line in told)
 
 
 def test_peers_is_a_list_of_objects(node: FakeNode, capsys: Capture) -> None:
