@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import trio
 
@@ -37,7 +37,7 @@ from aiplat.node.calls import Calls, answer
 from aiplat.node.handler import ChannelHandler
 from aiplat.node.incoming import INTERNAL, Incoming
 from aiplat.node.link import Ending, Link, Pipe
-from aiplat.node.outgoing import Outgoing
+from aiplat.node.requests import Requests
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.channel import MAX_CALLS, ChannelMachine, Received
 from aiplat.protocol.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
@@ -105,11 +105,19 @@ class Channel:
         self._metrics = metrics
         self._early = list(early)
         self._link = Link(
-            pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)), self._farewell
-        )
-        self._asked: dict[int, Outgoing] = {}
-        self._serving: dict[int, Incoming] = {}
+            pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)), self._farewell,
+            self._fill,
+        )  # fmt: skip
+        self._requests = Requests(self, machine, self._send, self._link.wake)
         self._calls = Calls()
+        self._hears: dict[type, Callable[[Any, int], None]] = {
+            **dict.fromkeys((Delta, Finished, Failed, Started, Queued), self._requests.answered),
+            Submission: self._submitted,
+            Ack: self._requests.acked,
+            Cancel: self._requests.cancelled,
+            Call: self._called,
+            Reply: self._replied,
+        }
         self._handler: ChannelHandler | None = None
         self._answering: trio.Nursery | None = None
         self._ended = trio.Event()
@@ -136,7 +144,7 @@ class Channel:
     @property
     def active(self) -> int:
         """Requests under way, both ways."""
-        return len(self._asked) + len(self._serving)
+        return len(self._requests)
 
     async def wait_ended(self) -> str:
         """Wait for its end; gives the reason, a clause."""
@@ -156,18 +164,16 @@ class Channel:
         if self.is_ended:
             raise self._lost(submission.to)
         limit = min(self.hello.max_requests, self._settings.max_requests_per_channel)
-        if len(self._asked) >= limit:
+        if self._requests.asked >= limit:
             self._full("channel_requests", f"has {limit} requests of this node's, all it takes")
         # Half of the outbox is for answers: a pile of prompts must not end the channel.
         if not self._link.has_room(self._settings.outbox_bytes // 2):
             self._full("outbox", "takes prompts more slowly than they come")
         try:
-            number, frame = self._machine.submit(submission)
+            asking, frame = self._requests.ask(submission, sink)
         except LocalProtocolError as fault:
             raise self._refusal(fault) from None
-        asking = Outgoing(number, submission, sink, self._send)
-        self._asked[number] = asking
-        self._link.put(frame, number, opens=True)
+        self._link.put(frame, asking.number, opens=True)
         return asking
 
     def say(self, message: Announce | Drain | Revocations | Addresses) -> None:
@@ -205,6 +211,7 @@ class Channel:
 
     def close(self, code: str, message: str) -> None:
         """Say goodbye, and end. Sinks and handler are told from the channel's own task."""
+        self._requests.flush()
         clause = f"this node closed it: {message or code}"
         self._end(Ending("closed", clause), Goodbye(code, message))
 
@@ -239,12 +246,7 @@ class Channel:
         log.info("a channel ended: %s", ending.clause, extra={"peer": self.peer})
         if ending.kind in _LOST:
             self._metrics.channels_lost.labels(reason=ending.kind).inc()
-        for outgoing in list(self._asked.values()):
-            outgoing.lose(self._lost(outgoing.submission.to))
-        for incoming in list(self._serving.values()):
-            incoming.cancel()
-        self._asked.clear()
-        self._serving.clear()
+        self._requests.lose(lambda submission: self._lost(submission.to))
         self._calls.end()
         self._ended.set()
         self._guarded("ended", lambda handler: handler.ended(ending.clause))
@@ -256,21 +258,27 @@ class Channel:
         self._link.end(ending, last)
 
     def _farewell(self) -> bytes:
+        self._requests.flush()
         return self._machine.send(Goodbye("bye", "The node stops."))
 
     # -- out -------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        if not self.is_ended:
+            self._requests.flush(self._link.wants_more)
 
     def _send(self, message: Message, number: int = 0) -> None:
         """Send anything that opens no request; over the outbox's bound the channel ends."""
         if self.is_ended:
             return
         frame = self._machine.send(message, number)
-        if number and isinstance(message, Finished | Failed):
-            self._serving.pop(number, None)
+        kind = type(message)
+        if kind is Finished or kind is Failed:
+            self._requests.ended(number)
         if not self._link.has_room(len(frame)):
             self._overflow()
             return
-        self._link.put(frame, None if isinstance(message, Ping | Pong) else number)
+        self._link.put(frame, None if kind is Ping or kind is Pong else number)
 
     def _overflow(self) -> None:
         bound = self._settings.outbox_bytes
@@ -326,26 +334,22 @@ class Channel:
 
     def _dispatch(self, received: Received) -> None:
         number, message = received
-        if isinstance(message, Delta | Finished | Failed | Started | Queued):
-            outgoing = self._asked.get(number)
-            if outgoing is None:
-                return
-            if isinstance(message, Finished | Failed):
-                del self._asked[number]
-            outgoing.hear(message)
-        elif isinstance(message, Submission):
-            self._submitted(number, message)
-        elif isinstance(message, Ack | Cancel):
-            incoming = self._serving.get(number)
-            if incoming is not None:
-                incoming.acked(message) if isinstance(message, Ack) else incoming.cancel()
-        elif isinstance(message, Call):
-            assert self._answering is not None
-            self._answering.start_soon(self._answer, number, message)
-        elif isinstance(message, Reply):
-            self._calls.replied(number, message)
+        hear = self._hears.get(type(message))
+        if hear is not None:
+            hear(message, number)
         else:
             self._about_the_channel(message)
+
+    def _submitted(self, submission: Submission, number: int) -> None:
+        assert self._handler is not None
+        self._requests.submitted(submission, number, self._handler)
+
+    def _called(self, call: Call, number: int) -> None:
+        assert self._answering is not None
+        self._answering.start_soon(self._answer, number, call)
+
+    def _replied(self, reply: Reply, number: int) -> None:
+        self._calls.replied(number, reply)
 
     def _about_the_channel(self, message: Message) -> None:
         if isinstance(message, Ping):
@@ -360,18 +364,6 @@ class Channel:
             self._guarded("told", lambda handler: handler.told(message))
         elif isinstance(message, Goodbye):
             self._end(Ending("goodbye", said_goodbye(message)))
-
-    def _submitted(self, number: int, submission: Submission) -> None:
-        incoming = Incoming(number, submission, self, self._send, self._machine.credit)
-        self._serving[number] = incoming
-        assert self._handler is not None
-        try:
-            self._handler.submitted(incoming)
-        except AiplatError as refusal:
-            incoming.refuse(refusal)
-        except Exception:
-            log.exception("a handler failed", extra={"peer": self.peer, "request": submission.id})
-            incoming.fail("its handler failed")
 
     async def _answer(self, number: int, call: Call) -> None:
         assert self._handler is not None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 from aiplat.domain.answers import Delta, Logprobs
 
 
-def join(first: Delta, second: Delta) -> Delta:
-    """One delta that says what two said; it costs what they did."""
+def join(*deltas: Delta) -> Delta:
+    """One delta that says what several said, one after the other; it costs what they did."""
+    if len(deltas) == 1:
+        return deltas[0]
+    said = [delta.logprobs for delta in deltas if delta.logprobs is not None]
     return Delta(
-        first.ids + second.ids,
-        first.text + second.text,
-        _join_logprobs(first.logprobs, second.logprobs),
+        tuple(chain.from_iterable(delta.ids for delta in deltas)),
+        "".join([delta.text for delta in deltas]),
+        _join_logprobs(said) if said else None,
     )
 
 
@@ -44,7 +50,8 @@ def _cut(logprobs: Logprobs | None, start: int, end: int | None) -> Logprobs | N
     return Logprobs(logprobs.tokens[start:end], logprobs.top[start:end])
 
 
-def _join_logprobs(first: Logprobs | None, second: Logprobs | None) -> Logprobs | None:
-    if first is None or second is None:
-        return first or second
-    return Logprobs(first.tokens + second.tokens, first.top + second.top)
+def _join_logprobs(said: Sequence[Logprobs]) -> Logprobs:
+    return Logprobs(
+        tuple(chain.from_iterable(one.tokens for one in said)),
+        tuple(chain.from_iterable(one.top for one in said)),
+    )

@@ -11,7 +11,7 @@ import msgspec
 
 from aiplat.domain.answers import AnswerEvent, Asking, Delta, Failed, Finished, Submission
 from aiplat.domain.errors import AiplatError
-from aiplat.domain.ids import PeerId
+from aiplat.domain.ids import PeerId, Role
 from aiplat.node.deltas import join, split
 from aiplat.protocol.errors import LocalProtocolError
 from aiplat.protocol.messages import Ack, Hello
@@ -33,6 +33,7 @@ class Carrier(Protocol):
 
     peer: PeerId
     hello: Hello
+    roles: tuple[Role, ...]
 
     @property
     def is_ended(self) -> bool:
@@ -42,7 +43,8 @@ class Carrier(Protocol):
 class Incoming:
     """One request under way, asked by the peer (`AnswerSink`).
 
-    What is delivered beyond the peer's credit waits here, in order.
+    What is delivered waits here, in order, until the channel says it, and until the peer has
+    credit for it.
 
     Arguments:
         number: its number on the channel.
@@ -50,7 +52,12 @@ class Incoming:
         channel: over which.
         send: says an event of the answer; raises LocalProtocolError for one out of turn.
         credit: what the peer will take now.
+        changed: told when there is something to `flush`.
     """
+
+    __slots__ = ("_asking", "_cancelled", "_changed", "_credit_of", "_dropped", "_early",
+                 "_is_noted", "_number", "_over", "_send", "_tokens", "_waiting",
+                 "_waiting_cost", "channel", "submission")  # fmt: skip
 
     def __init__(
         self,
@@ -59,9 +66,12 @@ class Incoming:
         channel: Carrier,
         send: Send,
         credit: Callable[[int], int],
+        changed: Callable[[Incoming], None],
     ) -> None:
         self.submission = submission
         self.channel = channel
+        self._changed = changed
+        self._is_noted = False
         self._number = number
         self._send = send
         self._credit_of = credit
@@ -84,25 +94,34 @@ class Incoming:
             self._tell(lambda: asking.accept(early.tokens, early.credit))
 
     def deliver(self, event: AnswerEvent) -> None:
-        """Send an event of the answer, at once or when the peer has credit for it."""
+        """Keep an event of the answer until `flush`, and until the peer has credit for it."""
         if self._over or self.channel.is_ended:
             return
-        if isinstance(event, Delta):
-            if event.cost == 0:
+        kind = type(event)
+        if kind is Delta:
+            cost = event.cost  # type: ignore[union-attr]  # mypy does not narrow by `kind`
+            if cost == 0:
                 return
-            self._waiting_cost += event.cost
-        if isinstance(event, Finished | Failed):
+            self._waiting_cost += cost
+        elif kind is Finished or kind is Failed:
             self._over = True
         self._waiting.append(event)
-        self._flush()
+        self._note()
         if self._waiting_cost > MAX_WAITING:
             self.fail("it delivered more than it had credit for")
+
+    def _note(self) -> None:
+        """Ask for a `flush`, once."""
+        if not self._is_noted:
+            self._is_noted = True
+            self._changed(self)
 
     # -- from the channel ----------------------------------------------------------------------
 
     def acked(self, ack: Ack) -> None:
         """The peer took some, and will take more."""
-        self._flush()
+        if self._waiting:
+            self._note()
         asking = self._asking
         if asking is None:
             self._early = Ack(ack.tokens, self._early.credit + ack.credit)
@@ -116,7 +135,8 @@ class Incoming:
         self._cancelled = True
         if self._asking is not None and not self._over:
             self._tell(self._asking.cancel)
-        self._flush()
+        if self._waiting:
+            self._note()
 
     def refuse(self, error: AiplatError) -> None:
         """Nobody serves it."""
@@ -133,13 +153,12 @@ class Incoming:
             self._cancelled = True
             self._tell(self._asking.cancel)
 
-    # -- inside --------------------------------------------------------------------------------
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Send what waits, as far as the credit reaches; deltas that wait together are joined.
 
         After a cancel no delta is sent: the peer grants no credit for it any more.
         """
+        self._is_noted = False
         while self._waiting and not self.channel.is_ended:
             event = self._waiting.popleft()
             if not isinstance(event, Delta):
@@ -150,8 +169,8 @@ class Incoming:
                 self._waiting_cost -= event.cost
                 self._dropped = True
                 continue
-            event = self._joined(event)
             credit = self._credit_of(self._number)
+            event = self._joined(event, credit)
             if event.cost > credit:
                 head, rest = self._part(event, credit)
                 if rest is not None:
@@ -163,6 +182,8 @@ class Incoming:
             if not self._say(event):
                 return
             self._tokens += len(event.ids)
+
+    # -- inside --------------------------------------------------------------------------------
 
     def _as_said(self, event: AnswerEvent) -> AnswerEvent:
         """An end that counts what was said on this hop, when a cancel dropped the rest."""
@@ -177,18 +198,20 @@ class Incoming:
             return None, delta
         return split(delta, credit)
 
-    def _joined(self, delta: Delta) -> Delta:
+    def _joined(self, delta: Delta, credit: int) -> Delta:
+        """It and those behind it, as many as the credit pays for at once."""
+        most = min(MAX_JOINED, self.submission.credit // 2, credit)
+        together, cost = [delta], delta.cost
         while self._waiting:
             after = self._waiting[0]
-            if (
-                not isinstance(after, Delta)
-                or (after.logprobs is None) != (delta.logprobs is None)
-                or delta.cost + after.cost > min(MAX_JOINED, self.submission.credit // 2)
-            ):
+            if not isinstance(after, Delta) or (after.logprobs is None) != (delta.logprobs is None):
                 break
-            delta = join(delta, after)
+            cost += after.cost
+            if cost > most:
+                break
+            together.append(after)
             self._waiting.popleft()
-        return delta
+        return join(*together)
 
     def _say(self, event: AnswerEvent) -> bool:
         try:

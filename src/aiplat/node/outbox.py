@@ -13,6 +13,8 @@ from collections import Counter, deque
 class Outbox:
     """Frames in the order in which they may leave.
 
+    `size` is the bytes that wait, `small` those of the frames in the lane of the small ones.
+
     Kept in order are the frames of one request, the frames that open one (their numbers may
     only grow), and those that share the number 0. Everything else may overtake.
 
@@ -23,6 +25,7 @@ class Outbox:
 
     def __init__(self, write_bytes: int, bulk_bytes: int) -> None:
         self.size = 0
+        self.small = 0
         self._write_bytes = write_bytes
         self._bulk_bytes = bulk_bytes
         self._small: deque[bytes] = deque()
@@ -52,6 +55,7 @@ class Outbox:
             self._openings += opens
         else:
             self._small.append(frame)
+            self.small += len(frame)
 
     def put_last(self, frame: bytes) -> None:
         """Add a frame behind everything else."""
@@ -60,6 +64,7 @@ class Outbox:
             self._bulk.append((frame, None, False))
         else:
             self._small.append(frame)
+            self.small += len(frame)
 
     def take(self) -> bytes:
         """The bytes of the next write; empty when nothing waits."""
@@ -69,6 +74,7 @@ class Outbox:
             piece = self._small.popleft()
             pieces.append(piece)
             length += len(piece)
+            self.small -= len(piece)
         if not self._rest and length < self._write_bytes and not self._small and self._bulk:
             room = self._write_bytes - length
             frame = self._next_bulk()
@@ -83,7 +89,7 @@ class Outbox:
         self._small.clear()
         self._bulk.clear()
         self._behind.clear()
-        self._openings = 0
+        self._openings = self.small = 0
         self.size = len(self._rest)
 
     def _next_bulk(self) -> bytes:
