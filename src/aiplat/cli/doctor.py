@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +11,7 @@ from aiplat.cli import options, output
 from aiplat.cli.face import face_of
 
 if TYPE_CHECKING:
-    from aiplat.runtime.doctor import Step
+    from aiplat.runtime.steps import Step
 
 
 def doctor(context: typer.Context, json: options.Json = False) -> None:
@@ -38,6 +39,24 @@ def doctor(context: typer.Context, json: options.Json = False) -> None:
 
 def _say(step: Step) -> None:
     mark = "ok  " if step.ok else "FAIL"
-    output.data(f"{mark}  {step.name:<12}{output.flat(step.text)}\n")
+    columns = output.width(sys.stdout)
+    output.data(_beside(f"{mark}  {step.name:<12}", output.flat(step.text), columns))
     if step.advice:
-        output.data(f"      {'':<12}{output.with_home(output.flat(step.advice))}\n")
+        advice = output.with_home(output.flat(step.advice))
+        output.data(_beside(" " * _MARGIN, advice, columns))
+
+
+_MARGIN = len("FAIL  ") + 12
+_NARROWEST = 2 * _MARGIN
+
+
+def _beside(label: str, text: str, columns: int) -> str:
+    """Write a text beside its label, broken between words on a terminal of `columns`."""
+    import textwrap
+
+    if columns <= _NARROWEST:
+        return f"{label}{text}\n"
+    return textwrap.fill(
+        text, columns, initial_indent=label, subsequent_indent=" " * _MARGIN,
+        break_long_words=False, break_on_hyphens=False,
+    ) + "\n"  # fmt: skip

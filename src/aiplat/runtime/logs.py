@@ -12,7 +12,8 @@ import datetime
 import logging
 import logging.handlers
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -143,6 +144,28 @@ def configure(
     quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
     for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
         logging.getLogger(name).setLevel(quiet)
+
+
+@contextmanager
+def into_file(file: Path) -> Iterator[None]:
+    """Send warnings to `file` alone meanwhile: for a command that does a node's work without one.
+
+    Raises:
+        ConfigError: `file` cannot be written.
+    """
+    try:
+        handler = logging.FileHandler(file, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"The log {file} cannot be written: {error.strerror}.") from None
+    handler.setFormatter(JsonFormatter())
+    handler.setLevel(logging.WARNING)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def leave_terminal() -> None:

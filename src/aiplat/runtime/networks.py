@@ -29,6 +29,7 @@ from aiplat.node.membership.owner import create, need_owner, owner_of, refuse_if
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.token import Token, TokenError, decode
 from aiplat.runtime.lock import NodeLock
+from aiplat.runtime.logs import into_file
 from aiplat.runtime.places import Places
 from aiplat.telemetry.metrics import Metrics
 
@@ -186,14 +187,25 @@ def match_peer(name: str, known: Iterable[PeerId], what: str) -> PeerId:
 
 
 @contextmanager
+def held(places: Places) -> Iterator[None]:
+    """Hold a home as its node would: none starts meanwhile, and what is logged is in its log.
+
+    Raises:
+        NodeRuns: one runs.
+    """
+    places.prepare()
+    with NodeLock(places.node_lock, background=False), into_file(places.log):
+        yield
+
+
+@contextmanager
 def without_node(places: Places, loaded: Loaded) -> Iterator[Networks]:
     """The network of a home in which no node runs; none can start meanwhile.
 
     Raises:
         NodeRuns: one runs.
     """
-    places.prepare()
-    with NodeLock(places.node_lock, background=False):
+    with held(places):
         identity = load_or_create(places.identity)
         membership = Membership(NetworkFiles(places.network), identity.peer_id)
         settings = loaded[NodeSettings]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,29 +14,22 @@ from aiplat.control.messages import (
     InviteRequest,
     ModelStatus,
     NetworkStatus,
-    PeerStatus,
     ReachStatus,
     Status,
 )
 from aiplat.domain.errors import (
-    AiplatError,
     ConfigError,
     InvalidRequest,
-    NoPeer,
     NotAMember,
     NotReady,
 )
 from aiplat.domain.ids import PeerId, Role
-from aiplat.node.known import KnownPeers
-from aiplat.node.membership.files import NetworkFiles
 from aiplat.protocol.token import decode
-from aiplat.runtime.doctor import Doctor, Step
 from aiplat.runtime.lock import NodeLock, NodeRuns
 from aiplat.runtime.networks import match_peer, read_token, without_node
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.peers import Peers
 from aiplat.runtime.places import Places, find_places
-from aiplat.runtime.reach import NodeClient
 from aiplat.runtime.report import describe
 from aiplat.runtime.reset import plan
 from aiplat.runtime.roles import certified_roles, with_roles
@@ -213,128 +204,3 @@ def test_reset_names_an_owners_key(places: Places) -> None:
     )
     (places.network / "owner.key").unlink()
     assert kept() == ["membership of a network"]
-
-
-# -- doctor --------------------------------------------------------------------------------------
-
-
-def look(
-    places: Places, node: object | None = None, clock: Callable[[], float] = time.time
-) -> dict[str, Step]:
-    heard: list[Step] = []
-    doctor = Doctor(places, load_settings(places, {}), heard.append, clock)
-    doctor.look(cast(NodeClient | None, node))
-    assert heard == doctor.steps
-    assert doctor.is_well == all(step.ok for step in heard)
-    assert all(step.ok or step.text for step in heard)
-    return {step.name: step for step in heard}
-
-
-def running(status: Status, models: tuple[ModelStatus, ...] | AiplatError = ()) -> object:
-    def tell() -> tuple[ModelStatus, ...]:
-        if isinstance(models, AiplatError):
-            raise models
-        return models
-
-    return SimpleNamespace(status=lambda: status, models=tell)
-
-
-def bad(steps: dict[str, Step]) -> list[str]:
-    return [name for name, step in steps.items() if not step.ok]
-
-
-def test_a_home_without_a_network_is_well(places: Places) -> None:
-    steps = look(places)
-    assert bad(steps) == []
-    assert "this machine only" in steps["network"].text
-
-
-def test_an_owner_is_well_alone(places: Places) -> None:
-    create(places)
-    steps = look(places)
-    assert bad(steps) == []
-    assert "for 30 more days" in steps["certificate"].text
-
-
-@pytest.mark.parametrize(
-    ("days", "text", "advice"),
-    [(-3, "begins in the future", "clock"), (31, "ended 1.0 days ago", "clock")],
-)
-def test_a_certificate_that_does_not_hold_and_a_wrong_clock(
-    places: Places, days: int, text: str, advice: str
-) -> None:
-    create(places)
-    now = datetime.datetime.now(datetime.UTC).timestamp()
-    steps = look(places, clock=lambda: now + days * DAY)
-    assert bad(steps) == ["certificate"]
-    assert text in steps["certificate"].text
-    assert advice in steps["certificate"].advice
-
-
-def test_broken_files_are_named(places: Places) -> None:
-    create(places)
-    (places.network / "network.json").write_text("{")
-    steps = look(places)
-    assert list(steps) == ["identity", "network"]
-    assert str(places.network / "network.json") in steps["network"].text
-    places.identity.write_bytes(b"short")
-    assert list(look(places)) == ["identity"]
-
-
-def test_an_address_that_nobody_answers_at(places: Places) -> None:
-    KnownPeers(places.known_peers, 8)
-    address = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWH2yUxyuj7rv2jL7fjBfhc84JaiMXjrUT6mXQvyQDhC56"
-    create(places)
-    files = NetworkFiles(places.network)
-    record = files.record()
-    assert record is not None
-    files.keep_record(replace(record, addresses=(address,)))
-    steps = look(places)
-    assert bad(steps) == ["dial", "gateway"]
-    assert "connection refused" in steps["dial"].advice
-
-
-def test_a_running_node_is_asked(places: Places) -> None:
-    echo = (ModelStatus(name="echo", state="ready"),)
-    steps = look(places, running(replace(STATUS, reach=WELL), echo))
-    assert bad(steps) == []
-    assert "direct: Two members dialed it." in steps["addresses"].text
-    assert steps["model"].text == "ready: echo"
-
-
-def test_what_a_running_node_lacks(places: Places) -> None:
-    cut = ReachStatus(state="unreachable", why="A NAT is between.")
-    tried = PeerStatus(peer_id="x", state="connecting", note="Nothing listens there.")
-    alone = replace(
-        STATUS, roles=("client",), reach=cut, peers=(tried,),
-        network=replace(LAB, searching="No gateway is reached yet."),
-    )  # fmt: skip
-    steps = look(places, running(alone))
-    assert bad(steps) == ["dial", "gateway"]  # nobody needs to reach a client
-    assert steps["dial"].advice == "Nothing listens there."
-    assert steps["gateway"].advice == "No gateway is reached yet."
-    steps = look(places, running(replace(STATUS, reach=cut)))
-    assert bad(steps) == ["addresses", "model"]
-    assert "relays" in steps["addresses"].advice
-    loading = (ModelStatus(name="m", state="failed", note="its file is cut off"),)
-    steps = look(places, running(replace(STATUS, drained=True), loading))
-    assert bad(steps) == ["node", "model"]
-    assert steps["model"].advice == "m is failed its file is cut off"
-
-
-def test_a_client_asks_its_gateway_for_the_models(places: Places) -> None:
-    gateway = PeerStatus(peer_id="12D3KooWgateway1", roles=("gateway",), agent="aiplat/1")
-    client = replace(STATUS, roles=("client",), peers=(gateway,), models=())
-    assert bad(look(places, running(client, STATUS.models))) == []
-    steps = look(places, running(client, NoPeer("It went.")))
-    assert bad(steps) == ["model"]
-    assert "It went." in steps["model"].advice
-
-
-def test_a_node_that_says_nothing(places: Places) -> None:
-    def silent() -> Status:
-        raise NotReady("It is frozen.")
-
-    steps = look(places, SimpleNamespace(status=silent))
-    assert bad(steps) == ["node"]
-    assert steps["node"].text == "It is frozen."

@@ -1,0 +1,96 @@
+"""A doctor's look at a node that runs: its own view, in steps."""
+
+from __future__ import annotations
+
+from aiplat.control.messages import Status
+from aiplat.domain.errors import AiplatError
+from aiplat.domain.ids import short
+from aiplat.node.addresses import relay_in
+from aiplat.runtime.reach import NodeClient
+from aiplat.runtime.steps import Steps, few
+
+
+class Checkup:
+    """Asks a node.
+
+    Arguments:
+        steps: hears what was found.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def look(self, node: NodeClient) -> None:
+        """Take the steps from the node on."""
+        try:
+            status = node.status()
+        except AiplatError as fault:
+            self._steps.note("node", False, str(fault))
+            return
+        roles = " and ".join(status.roles)
+        if status.drained or status.state == "draining":
+            self._steps.note(
+                "node", False, f"runs (pid {status.pid}) as {roles}, and takes no requests",
+                "It was drained, or it ends: stop it, and start it again.",
+            )  # fmt: skip
+        else:
+            self._steps.note("node", True, f"runs (pid {status.pid}) as {roles}")
+        self._reached(status)
+        connected = [peer for peer in status.peers if peer.state in ("connected", "draining")]
+        self._dialed(status, len(connected))
+        gateways = [f"{short(p.peer_id)} ({p.agent})" for p in connected if "gateway" in p.roles]
+        if "gateway" in status.roles:
+            self._steps.note("gateway", True, f"this node is one itself (aiplat/{status.version})")
+        else:
+            self._gateway(gateways, status.network.searching if status.network is not None else "")
+        self._models_of(node, status, can_ask=bool(gateways))
+
+    def _reached(self, status: Status) -> None:
+        """Where it listens, and whether others reach it there."""
+        if not status.addresses:
+            self._steps.note("addresses", False, "it listens nowhere", "Its log says why.")
+            return
+        text, reach = f"listens at {few([_where(a) for a in status.addresses])}", status.reach
+        if reach is None or reach.state == "unknown":
+            self._steps.note("addresses", True, text)
+            return
+        # A client needs nobody to reach it: it dials.
+        good = reach.state != "unreachable" or status.roles == ("client",)
+        self._steps.note(
+            "addresses", good, f"{text}; {reach.state}: {reach.why}",
+            "Forward its port, or run a member that others reach: it relays.",
+        )  # fmt: skip
+
+    def _dialed(self, status: Status, connected: int) -> None:
+        notes = [p.note for p in status.peers if p.state == "connecting" and p.note]
+        text = f"{connected or 'no'} peer{'s' * (connected > 1)} connected"
+        if connected or not notes:
+            # A gateway may be the first of all. What a client lacks is the gateway's step.
+            self._steps.note("dial", True, text)
+        else:
+            self._steps.note("dial", False, text, notes[0])
+
+    def _gateway(self, found: list[str], seeks: str) -> None:
+        self._steps.note(
+            "gateway", bool(found), few(found) or "none is connected",
+            seeks or "Start one, and join its network (`aiplat join`), or name it with --peer.",
+        )  # fmt: skip
+
+    def _models_of(self, node: NodeClient, status: Status, *, can_ask: bool) -> None:
+        if status.roles == ("processor",):
+            found = status.models
+        elif "gateway" in status.roles or can_ask:
+            try:
+                found = node.models()
+            except AiplatError as fault:
+                self._steps.note("model", False, "the gateway did not tell its models", str(fault))
+                return
+        else:
+            return  # without a gateway nobody knows
+        self._steps.models(found)
+
+
+def _where(address: str) -> str:
+    """An address of this node's own, without its peer id."""
+    relay = relay_in(address)
+    return address.partition("/p2p/")[0] if relay is None else f"the relay {short(relay)}"
