@@ -89,13 +89,17 @@ class Queued(msgspec.Struct, frozen=True, omit_defaults=True, tag="queued"):
 
 
 class Started(msgspec.Struct, frozen=True, omit_defaults=True, tag="started"):
-    """A processor works on it: which model exactly, who, and how long the prompt is in tokens."""
+    """A processor works on it: which model exactly, who, and how long the prompt is in tokens.
+
+    `attempts` counts the processors and gateways that were tried, this one too.
+    """
 
     manifest: Manifest
     prompt_tokens: int
     processor: str = ""
     gateway: str = ""
     exact: bool = True
+    attempts: int = 1
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

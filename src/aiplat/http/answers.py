@@ -106,7 +106,7 @@ async def next_batch(
         await request.write(comment())
 
 
-async def begin_stream(request: Request) -> None:
-    """Send the head of a stream of events, unless it was."""
+async def begin_stream(request: Request, headers: Headers = ()) -> None:
+    """Send the head of a stream of events with these headers, unless it was sent."""
     if not request.status:
-        await request.begin(200, EVENT_STREAM, STREAM_HEADERS)
+        await request.begin(200, EVENT_STREAM, (*STREAM_HEADERS, *headers))

@@ -211,8 +211,11 @@ class Forwarding:
     def _say_started(self) -> None:
         if self._held is not None:
             started, self._held = self._held, None
-            who = {"processor": self.processor or "", "gateway": self._gateway}
-            self._sink.deliver(msgspec.structs.replace(started, **who))
+            told = msgspec.structs.replace(
+                started, processor=self.processor or "", gateway=self._gateway,
+                attempts=max(1, len(self.tried)),
+            )  # fmt: skip
+            self._sink.deliver(told)
 
     def _delta(self, delta: Delta) -> None:
         now = self._now()

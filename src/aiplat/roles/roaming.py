@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from aiplat.domain.answers import (
     AnswerEvent,
     AnswerSink,
@@ -120,7 +122,8 @@ class Roaming:
         self._began = True
         if self._held is not None:
             started, self._held = self._held, None
-            self._sink.deliver(started)
+            attempts = started.attempts + len(self.tried) - 1
+            self._sink.deliver(replace(started, attempts=attempts))
 
     def _moves(self, failed: Failed) -> bool:
         other = self._other(failed.code)

@@ -151,6 +151,7 @@ async def test_an_answer_names_its_request_and_its_measured_wait(house: House) -
     (asking,) = house.node.answers.asked
     assert answer.headers["x-request-id"] == asking.submission.id
     assert answer.headers["x-aiplat-queue-ms"] == "1.5"
+    assert answer.headers["x-aiplat-attempts"] == "1"
     assert asking.submission.credential == ""  # the local token stays here
 
 

@@ -78,7 +78,7 @@ class Chat:
                         raise event.error()
                     case Finished():
                         body = whole.finish(event, asked.model)
-                        await request.reply(200, body, headers=_measured(event))
+                        await request.reply(200, body, headers=_measured(event, whole.attempts))
                         return
 
     async def _stream(self, request: Request, asked: ChatRequest, answer: Answer) -> None:
@@ -96,14 +96,20 @@ class Chat:
             batch = await next_batch(request, answer, self._settings.comment_seconds, comment)
             data = chunks.feed(batch)
             if data:
-                await begin_stream(request)
+                await begin_stream(request, _tried(chunks.attempts))
                 await request.write(data, last=chunks.complete)
         if chunks.failed is not None:
             raise chunks.failed
 
 
-def _measured(event: Finished) -> Headers:
-    """The time in the queue, where somebody took it."""
+def _measured(event: Finished, attempts: int | None) -> Headers:
+    """The time in the queue and how many were tried, where somebody took it."""
     if not event.timings.total_ms:
         return ()
-    return ((b"x-aiplat-queue-ms", f"{event.timings.queue_ms:.1f}".encode()),)
+    queue = (b"x-aiplat-queue-ms", f"{event.timings.queue_ms:.1f}".encode())
+    return (queue, *_tried(attempts))
+
+
+def _tried(attempts: int | None) -> Headers:
+    """How many were tried. Of a stream whose head had to go before, nobody knew it then."""
+    return () if attempts is None else ((b"x-aiplat-attempts", str(attempts).encode()),)

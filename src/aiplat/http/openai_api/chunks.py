@@ -65,12 +65,14 @@ class ChunkStream:
         failed: the error that ended the answer; text that came before it is still written.
         complete: the answer ended well, and everything of it was fed.
         waiting: what a comment says while there is nothing to write.
+        attempts: how many were tried; None while nobody works on it.
     """
 
     def __init__(self, request_id: str, model: str, created: int, include_usage: bool) -> None:
         self.failed: AiplatError | None = None
         self.complete = False
         self.waiting = "waiting"
+        self.attempts: int | None = None
         self._id = completion_id(request_id)
         self._model = model
         self._created = created
@@ -103,6 +105,7 @@ class ChunkStream:
 
     def _start(self, event: Started) -> None:
         self.waiting = "working"
+        self.attempts = event.attempts
         self._model = event.manifest.name
         self._fingerprint = fingerprint(event)
 

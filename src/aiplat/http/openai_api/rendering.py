@@ -154,6 +154,11 @@ class WholeAnswer:
         self._deltas: list[Delta] = []
         self._started: Started | None = None
 
+    @property
+    def attempts(self) -> int | None:
+        """How many were tried; None while nobody works on it."""
+        return None if self._started is None else self._started.attempts
+
     def started(self, event: Started) -> None:
         """A processor works on it; a later one, after a move, has the last word."""
         self._started = event
