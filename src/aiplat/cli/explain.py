@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def explain(
     context: typer.Context,
     request: Annotated[
-        str, typer.Argument(metavar="REQUEST", help="Its name, as `ask --json` prints it.")
+        str,
+        typer.Argument(metavar="REQUEST", help="Its name, as `ask -v` says it, or how it begins."),
     ],
     json: options.Json = False,
 ) -> None:

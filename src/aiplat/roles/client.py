@@ -18,6 +18,7 @@ from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.requests import find_request
 from aiplat.roles.roaming import Roaming, refuse_if_private
 from aiplat.roles.settings import ClientSettings
 
@@ -151,20 +152,30 @@ class Client(Role):
             for roaming in list(self._roaming):
                 roaming.look(self._settings.silence_seconds)
 
+    def find(self, name: str) -> str:
+        """The request that a person means, if this node asked it elsewhere (`find_request`)."""
+        return find_request(name, self._asked)
+
     async def explain(self, request: str) -> Explanation:
         """Why a request of this node's went where it went: its gateway tells.
 
         Raises:
-            AiplatError: no gateway that is connected was asked it.
+            AiplatError: this node did not ask it, or its gateway is not there to tell.
         """
-        gateway = self._gateways.get(self._asked.get(request, PeerId("")))
-        if gateway is None:
+        found = self.find(request)
+        if not found:
             raise InvalidRequest(
-                f"No gateway that is connected was asked the request {clip(request)!r} by this "
-                "node, since its start.",
+                f"This node asked no request {clip(request)!r} since its start. `ask -v` names a "
+                "request; it is explained where it was asked, and on its gateway.",
                 param="request",
             )
-        call = Call("explain", msgspec.Raw(msgspec.msgpack.encode(request)))
+        gateway = self._gateways.get(self._asked[found])
+        if gateway is None:
+            raise NoPeer(
+                f"The gateway {short(self._asked[found])}, which had it, is not connected: "
+                "it alone knows why."
+            )
+        call = Call("explain", msgspec.Raw(msgspec.msgpack.encode(found)))
         reply = await gateway.channel.call(call, self._settings.call_seconds)
         if reply.failed is not None:
             raise reply.failed.error()
@@ -252,8 +263,9 @@ def _distance(gateway: RemoteGateway) -> tuple[bool, float]:
 
 
 def _nobody(notes: list[str]) -> str:
-    tried = f" Tried: {'; '.join(notes[:3])}" if notes else ""
+    tried = f" Tried: {notes[0]}" if notes else ""
     return (
-        "This node is a client and has no gateway to ask: name one with `--peer ADDRESS` "
-        f'("aiplat status" on the gateway prints its address).{tried}'
+        "This node is a client, and no gateway is connected to it: start one, or name one of this "
+        "machine with `--peer ADDRESS`. `aiplat doctor` looks at each step, and says what to do."
+        f"{tried}"
     )

@@ -33,6 +33,7 @@ from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.line import Line
 from aiplat.roles.placing import Placing
 from aiplat.roles.processors import Processors
+from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
 from aiplat.telemetry.metrics import Metrics
 
@@ -222,9 +223,9 @@ class Gateway(Role):
 
     # -- why this peer? ------------------------------------------------------------------------
 
-    def knows(self, request: str) -> bool:
-        """Whether the reasons of a request are kept."""
-        return request in self.reasons
+    def find(self, name: str) -> str:
+        """The request that a person means, if its reasons are kept (`find_request`)."""
+        return find_request(name, self.reasons)
 
     def explain(self, request: str, asker: PeerId | None = None) -> Explanation:
         """Why a request went where it went (`Reasons.explain`)."""

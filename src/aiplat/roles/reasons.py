@@ -6,6 +6,7 @@ What is kept of a request is what the choice was made from, as it is; words are 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aiplat.control.messages import Choice, Explanation, Weighed
@@ -52,9 +53,9 @@ class Reasons:
         self._bound = bound
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
-    def __contains__(self, request: str) -> bool:
-        """Whether a request is among them."""
-        return request in self._kept
+    def __iter__(self) -> Iterator[str]:
+        """The names of the requests, the oldest first."""
+        return iter(self._kept)
 
     def begin(self, submission: Submission, asker: PeerId | None) -> Kept:
         """Keep a request from now on; the oldest is forgotten."""

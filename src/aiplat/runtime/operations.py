@@ -254,6 +254,8 @@ class Operations:
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""
+        if _whole(peer.peer) == {self.node.peer_id}:
+            raise InvalidRequest("That is this node itself.", param="peer")
         known = {*self.node.channels, *(wanted.peer_id for wanted in self.node.wanted)}
         found = match_peer(peer.peer, {*known, *_whole(peer.peer)} - {self.node.peer_id}, "peer")
         self.node.members.block(found)
@@ -268,13 +270,14 @@ class Operations:
 
     async def explain(self, request: str) -> Explanation:
         """Why a request went where it went."""
-        if self.gateway is not None and self.gateway.knows(request):
-            return self.gateway.explain(request)
-        if self.client is not None:
+        if self.gateway is not None and (found := self.gateway.find(request)):
+            return self.gateway.explain(found)
+        if self.client is not None and (self.gateway is None or self.client.find(request)):
             return await self.client.explain(request)
         if self.gateway is not None:
             return self.gateway.explain(request)
-        raise NotReady("This node is a processor only, and chooses nothing.")
+        raise NotReady("This node is a processor only, and chooses nothing: ask on a gateway, or "
+                       "where the request was asked.")  # fmt: skip
 
 
 def _whole(name: str) -> set[PeerId]:
