@@ -162,6 +162,7 @@ async def test_a_revocation_reaches_members_that_the_owner_does_not_know_of(
         owner.node.members.enforce()
         await until(lambda: bad.node.peer_id not in gateway.node.channels)
         await until(lambda: bad.node.peer_id in good.node.membership.revoked)
+        await until(lambda: not bad.node.channels)
         with pytest.raises(NoPeer, match="was revoked"):
             await bad.node.reach(gateway.address)
         kept = Membership(gateway.node.membership.files)

@@ -1,8 +1,9 @@
-"""Staying connected to the peers that a person named, with growing pauses between tries."""
+"""Staying connected to one peer at one address, with growing pauses between tries."""
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
@@ -16,6 +17,9 @@ from aiplat.node.channel import Channel
 from aiplat.node.settings import NodeSettings
 
 log = logging.getLogger("aiplat.node.keeping")
+
+AWAY_SHARE = 1 / 20
+"""Of the time that a peer is away already, the longest pause: after 10 minutes it is 30 s."""
 
 Reach = Callable[[Target], Awaitable[Channel]]
 
@@ -37,6 +41,8 @@ class Keeper:
         settings: the pauses.
         reach: gives the live channel, or dials.
         reached: told of each channel that came to be.
+        patience: for how long an address is tried that was only heard of, in seconds; the first
+            time that it works sets it to infinity.
     """
 
     def __init__(
@@ -45,36 +51,57 @@ class Keeper:
         settings: NodeSettings,
         reach: Reach,
         reached: Callable[[Target, Channel], None],
+        patience: float = math.inf,
     ) -> None:
         self.target = target
         self.note = ""
+        self.patience = patience
+        self._away_since: float | None = None
         self._scope: trio.CancelScope | None = None
         self._stopped = False
         self._settings = settings
         self._reach = reach
         self._reached = reached
 
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether it was only heard of, and never worked."""
+        return self.patience < math.inf
+
+    @property
+    def away_seconds(self) -> float:
+        """For how long there is no channel to the peer; 0 while there is one."""
+        return 0.0 if self._away_since is None else trio.current_time() - self._away_since
+
     async def run(self) -> None:
-        """Try until cancelled. The pause grows with each failure, and starts anew after a
-        channel that lived for longer than it."""
+        """Try until cancelled, or out of patience. The pause grows with each failure, and starts
+        anew after a channel that lived for longer than it."""
         with trio.CancelScope() as self._scope:
             if self._stopped:
                 return
             pause = self._settings.reconnect_min_seconds
+            self._away_since = trio.current_time()
             while True:
                 note, lived = await self._once()
                 self._note(note)
+                if self.away_seconds >= self.patience:
+                    return
                 if lived > self._settings.reconnect_max_seconds:
                     pause = self._settings.reconnect_min_seconds
                 # Not all at the same time, when many lost the same peer.
                 await trio.sleep(pause * random.uniform(0.75, 1.0))  # no secret
-                pause = min(pause * 2, self._settings.reconnect_max_seconds)
+                pause = min(pause * 2, self._longest_pause())
 
     def stop(self) -> None:
         """Try no more."""
         self._stopped = True
         if self._scope is not None:
             self._scope.cancel()
+
+    def _longest_pause(self) -> float:
+        """Who was away for days need not be tried every few seconds."""
+        grown = min(self.away_seconds * AWAY_SHARE, self._settings.reconnect_away_seconds)
+        return max(grown, self._settings.reconnect_max_seconds)
 
     async def _once(self) -> tuple[str, float]:
         """Reach the peer and stay until the channel ends; gives why it did, and its seconds.
@@ -85,11 +112,12 @@ class Keeper:
             channel = await self._reach(self.target)
         except AiplatError as fault:
             return str(fault), 0.0
-        began = trio.current_time()
+        began, self._away_since = trio.current_time(), None
         self._reached(self.target, channel)
         reason = await channel.wait_ended()
+        self._away_since = trio.current_time()
         note = f"The channel to {short(self.target.peer)} ended: {reason}."
-        return note, trio.current_time() - began
+        return note, self._away_since - began
 
     def _note(self, note: str) -> None:
         level = logging.INFO if note != self.note else logging.DEBUG

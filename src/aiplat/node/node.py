@@ -19,7 +19,8 @@ from aiplat.node.finding.finder import Finder
 from aiplat.node.finding.mdns import MdnsFinder
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
-from aiplat.node.keeping import Keeper, Wanted
+from aiplat.node.keepers import Keepers
+from aiplat.node.keeping import Wanted
 from aiplat.node.known import KnownPeers
 from aiplat.node.listening import PortMemory, announced, where_to_listen
 from aiplat.node.meeting import Admit, Meeting
@@ -105,7 +106,9 @@ class Node:
         self._renewed = trio.Event()
         self._listens = trio.Event()
         self._known = KnownPeers(known_peers_path, settings.max_known_peers)
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers = Keepers(
+            settings, metrics, self._known, self._meeting.reach, lambda: self._standing.channels
+        )
         self._host: Host | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -129,12 +132,7 @@ class Node:
     @property
     def wanted(self) -> list[Wanted]:
         """The peers to stay connected to."""
-        return [
-            Wanted(address, keeper.target.peer, "connected", "")
-            if keeper.target.peer in self._standing.channels
-            else Wanted(address, keeper.target.peer, "connecting", keeper.note)
-            for address, keeper in self._keepers.items()
-        ]
+        return self._keepers.wanted
 
     # -- its life --------------------------------------------------------------------------------
 
@@ -224,8 +222,7 @@ class Node:
             try:
                 async with trio.open_nursery() as self._nursery:
                     self._meeting.open(host, self._nursery)
-                    for keeper in self._keepers.values():
-                        self._nursery.start_soon(keeper.run)
+                    self._keepers.open(self._nursery)
                     host.announce(lambda: self.addresses)
                     for service in self._services:
                         self._nursery.start_soon(run_service, service, host)
@@ -238,6 +235,7 @@ class Node:
             finally:
                 self._host = self._nursery = None
                 self._meeting.close()
+                self._keepers.close()
                 stop.set()
         return self._renewed.is_set()
 
@@ -284,50 +282,29 @@ class Node:
         Raises:
             NoPeer: the address cannot be one of a peer.
         """
-        target = self._target(address)
-        if target.text in self._keepers:
-            return
-        if len(self._keepers) >= self._settings.max_known_peers and not self._make_room():
-            self._metrics.bound_hits.labels(bound="known_peers").inc()
-            log.warning("not kept: max_known_peers is reached", extra={"address": target.text})
-            return
-        self._known.add(target.text)
-        keeper = Keeper(target, self._settings, self._meeting.reach, self._reached)
-        self._keepers[target.text] = keeper
-        if self._nursery is not None:
-            self._nursery.start_soon(keeper.run)
+        self._keepers.keep(self._target(address))
+
+    def found(self, address: str) -> None:
+        """Try an address that was heard of for a while; stay connected once it works.
+
+        Raises:
+            NoPeer: the address cannot be one of a peer.
+        """
+        self._keepers.found(self._target(address))
 
     def forget(self, address: str) -> None:
         """Stay connected no more, and do not remember it. A live channel stays."""
-        text = parse_target(address, beyond=True).text
-        self._known.forget(text)
-        keeper = self._keepers.pop(text, None)
-        if keeper is not None:
-            keeper.stop()
+        self._keepers.forget(parse_target(address, beyond=True).text)
+
+    def forget_all(self) -> None:
+        """Nobody is wanted, and nobody is remembered. Live channels stay."""
+        self._keepers.forget_all()
 
     def drain(self, reason: str, grace_seconds: float = 30.0) -> None:
         """Tell every peer to send no new requests; new peers are turned away."""
         self._meeting.draining = reason or "it shuts down"
         for channel in self._standing.channels.values():
             channel.say(Drain(round(grace_seconds * 1000), reason))
-
-    def _reached(self, target: Target, channel: Channel) -> None:
-        """The address works: older ones of the same peer are of no more use."""
-        if not channel.dialed or channel.address != target.text:
-            return
-        if target.text not in self._keepers:
-            return  # it was forgotten in the meantime
-        self._known.worked(target.text)
-        for address, keeper in list(self._keepers.items()):
-            if keeper.target.peer == target.peer and address != target.text:
-                self.forget(address)
-
-    def _make_room(self) -> bool:
-        for address, keeper in self._keepers.items():
-            if keeper.target.peer not in self._standing.channels:
-                self.forget(address)
-                return True
-        return False
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Where this node and the gateways that it knows are reached, complete multiaddrs."""

@@ -161,13 +161,9 @@ class _House:
             now=trio.current_time,
             networks=Networks(
                 self._node.membership, self._identity, self._loaded[NodeSettings],
-                lambda: self._node.addresses, self._forget_peers,
+                lambda: self._node.addresses, self._node.forget_all,
             ),
         )  # fmt: skip
-
-    def _forget_peers(self) -> None:
-        for wanted in self._node.wanted:
-            self._node.forget(wanted.address)
 
     # -- life ----------------------------------------------------------------------------------
 
