@@ -108,7 +108,9 @@ class Channel:
             pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)), self._farewell,
             self._fill,
         )  # fmt: skip
-        self._requests = Requests(self, machine, self._send, self._link.wake)
+        self._requests = Requests(
+            self, machine, self._send, self._link.wake, settings.outbox_bytes, self._overflow
+        )
         self._calls = Calls()
         self._hears: dict[type, Callable[[Any, int], None]] = {
             **dict.fromkeys((Delta, Finished, Failed, Started, Queued), self._requests.answered),
@@ -281,6 +283,8 @@ class Channel:
         self._link.put(frame, None if kind is Ping or kind is Pong else number)
 
     def _overflow(self) -> None:
+        if self.is_ended:
+            return
         bound = self._settings.outbox_bytes
         self._metrics.bound_hits.labels(bound="outbox").inc()
         clause = f"it did not take {bound} bytes that wait for it, the bound"

@@ -53,11 +53,12 @@ class Incoming:
         send: says an event of the answer; raises LocalProtocolError for one out of turn.
         credit: what the peer will take now.
         changed: told when there is something to `flush`.
+        weigh: told how much more, or less, waits here.
     """
 
     __slots__ = ("_asking", "_cancelled", "_changed", "_credit_of", "_dropped", "_early",
                  "_is_noted", "_number", "_over", "_send", "_tokens", "_waiting",
-                 "_waiting_cost", "channel", "submission")  # fmt: skip
+                 "_waiting_cost", "_weigh_too", "channel", "submission")  # fmt: skip
 
     def __init__(
         self,
@@ -67,10 +68,12 @@ class Incoming:
         send: Send,
         credit: Callable[[int], int],
         changed: Callable[[Incoming], None],
+        weigh: Callable[[int], None],
     ) -> None:
         self.submission = submission
         self.channel = channel
         self._changed = changed
+        self._weigh_too = weigh
         self._is_noted = False
         self._number = number
         self._send = send
@@ -102,13 +105,17 @@ class Incoming:
             cost = event.cost  # type: ignore[union-attr]  # mypy does not narrow by `kind`
             if cost == 0:
                 return
-            self._waiting_cost += cost
+            self._weigh(cost)
         elif kind is Finished or kind is Failed:
             self._over = True
         self._waiting.append(event)
         self._note()
         if self._waiting_cost > MAX_WAITING:
             self.fail("it delivered more than it had credit for")
+
+    def _weigh(self, cost: int) -> None:
+        self._waiting_cost += cost
+        self._weigh_too(cost)
 
     def _note(self) -> None:
         """Ask for a `flush`, once."""
@@ -146,44 +153,55 @@ class Incoming:
         """End it as a fault of this node; who serves it is told to stop."""
         log.error("a request failed here: %s", why, extra={"request": self.submission.id})
         self._waiting.clear()
-        self._waiting_cost = 0
+        self._weigh(-self._waiting_cost)
         self._over = True
         self._say(INTERNAL)
         if self._asking is not None and not self._cancelled:
             self._cancelled = True
             self._tell(self._asking.cancel)
 
-    def flush(self) -> None:
-        """Send what waits, as far as the credit reaches; deltas that wait together are joined.
+    def flush(self) -> bool:
+        """Send what waits, as far as one delta; deltas that wait together are joined in it.
 
         After a cancel no delta is sent: the peer grants no credit for it any more.
+
+        Returns:
+            Whether there is more that may be sent now; when there is not, it is noted again at
+            the next change.
         """
-        self._is_noted = False
         while self._waiting and not self.channel.is_ended:
             event = self._waiting.popleft()
             if not isinstance(event, Delta):
                 if not self._say(self._as_said(event)):
-                    return
-                continue
-            if self._cancelled:
-                self._waiting_cost -= event.cost
+                    break
+            elif self._cancelled:
+                self._weigh(-event.cost)
                 self._dropped = True
-                continue
-            credit = self._credit_of(self._number)
-            event = self._joined(event, credit)
-            if event.cost > credit:
-                head, rest = self._part(event, credit)
-                if rest is not None:
-                    self._waiting.appendleft(rest)
-                if head is None:
-                    return
-                event = head
-            self._waiting_cost -= event.cost
-            if not self._say(event):
-                return
-            self._tokens += len(event.ids)
+            elif not self._flush_delta(event):
+                break
+            elif self._waiting:
+                return True
+        self._is_noted = False
+        return False
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _flush_delta(self, delta: Delta) -> bool:
+        """Send it, and what is joined to it or cut off; False when it has to wait."""
+        credit = self._credit_of(self._number)
+        delta = self._joined(delta, credit)
+        if delta.cost > credit:
+            head, rest = self._part(delta, credit)
+            if rest is not None:
+                self._waiting.appendleft(rest)
+            if head is None:
+                return False
+            delta = head
+        self._weigh(-delta.cost)
+        if not self._say(delta):
+            return False
+        self._tokens += len(delta.ids)
+        return True
 
     def _as_said(self, event: AnswerEvent) -> AnswerEvent:
         """An end that counts what was said on this hop, when a cancel dropped the rest."""

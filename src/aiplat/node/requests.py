@@ -30,6 +30,8 @@ class Requests:
         machine: its protocol.
         send: says a message about a request.
         wake: called when there is something that `flush` would say.
+        bound: how much may wait to be said, in units of `Delta.cost`.
+        overflow: called when more does.
     """
 
     def __init__(
@@ -38,6 +40,8 @@ class Requests:
         machine: ChannelMachine,
         send: Callable[[Message, int], None],
         wake: Callable[[], None],
+        bound: int,
+        overflow: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._machine = machine
@@ -46,6 +50,9 @@ class Requests:
         self._asked: dict[int, Outgoing] = {}
         self._serving: dict[int, Incoming] = {}
         self._unsaid: deque[Incoming] = deque()
+        self._bound = bound
+        self._overflow = overflow
+        self._waiting = 0
 
     def __len__(self) -> int:
         """How many are under way, both ways."""
@@ -83,8 +90,9 @@ class Requests:
     def submitted(self, submission: Submission, number: int, handler: ChannelHandler) -> None:
         """The peer asks; what the handler raises fails this request, and it alone."""
         incoming = Incoming(
-            number, submission, self._channel, self._send, self._machine.credit, self._changed
-        )
+            number, submission, self._channel, self._send, self._machine.credit, self._changed,
+            self._weigh,
+        )  # fmt: skip
         self._serving[number] = incoming
         try:
             handler.submitted(incoming)
@@ -115,16 +123,22 @@ class Requests:
 
     # -- all of them -----------------------------------------------------------------------------
 
+    def _weigh(self, cost: int) -> None:
+        self._waiting += cost
+        if cost > 0 and self._waiting > self._bound:
+            self._overflow()
+
     def _changed(self, incoming: Incoming) -> None:
         self._unsaid.append(incoming)
         self._wake()
 
     def flush(self, has_room: Callable[[], bool] = lambda: True) -> None:
-        """Say what was delivered, in the order in which it came up, while there is room."""
+        """Say what was delivered, a delta of each in turn, while there is room."""
         while self._unsaid and has_room():
             incoming = self._unsaid.popleft()
             try:
-                incoming.flush()
+                if incoming.flush():
+                    self._unsaid.append(incoming)
             except Exception:
                 log.exception(
                     "an answer cannot be said",
