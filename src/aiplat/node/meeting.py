@@ -123,7 +123,7 @@ class Meeting:
             if scope.cancelled_caught:
                 attempt.error = too_slow(target, self._settings.connect_seconds)
         except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds; told to who waits
-            attempt.error = no_peer(target, fault)
+            attempt.error = no_peer(target, fault, private=self._membership.psk is not None)
             log.debug("a dial failed", extra={"address": target.text, "fault": repr(fault)})
         finally:
             del self._attempts[target]

@@ -20,8 +20,14 @@ _ACTUAL_ID = re.compile(r"remote_peer_id_from_pubkey=(\w+)")
 _MAJOR = re.compile(r"/aiplat/(\d{1,9})\Z")
 
 
-def no_peer(target: Target, fault: Exception) -> NoPeer:
-    """The error for a try that ended with `fault`."""
+def no_peer(target: Target, fault: Exception, *, private: bool = False) -> NoPeer:
+    """The error for a try that ended with `fault`.
+
+    Arguments:
+        target: what was tried.
+        fault: what came of it.
+        private: whether this node has a pre-shared key, which the other would need too.
+    """
     if isinstance(fault, NoPeer):
         return fault
     if isinstance(fault, HandshakeFailed):
@@ -30,7 +36,7 @@ def no_peer(target: Target, fault: Exception) -> NoPeer:
         return _not_ours(target, fault)
     if isinstance(fault, OSError):
         return _not_connected(target, fault)
-    return _not_that_peer(target, fault)
+    return _not_that_peer(target, fault, private=private)
 
 
 def too_slow(target: Target, seconds: float) -> NoPeer:
@@ -50,7 +56,7 @@ def _not_connected(target: Target, fault: OSError) -> NoPeer:
     return NoPeer(f"Cannot connect to {target.endpoint}: {fault.strerror or fault}.")
 
 
-def _not_that_peer(target: Target, fault: Exception) -> NoPeer:
+def _not_that_peer(target: Target, fault: Exception, *, private: bool) -> NoPeer:
     for cause in _causes(fault):
         if isinstance(cause, PeerIDMismatchesPubkey):
             found = _ACTUAL_ID.search(str(cause))
@@ -61,9 +67,16 @@ def _not_that_peer(target: Target, fault: Exception) -> NoPeer:
             )
         if isinstance(cause, SwarmException) and "connections limit" in str(cause):
             return NoPeer("This node has all the connections that it allows (max_connections).")
+    if private:
+        return NoPeer(
+            f"What answers at {target.endpoint} does not have the pre-shared key of this node's "
+            "network, or is no aiplat node. If it is meant to be a member: is it in the same "
+            "network? `aiplat network show` on both nodes names it; a new token lets it join."
+        )
     return NoPeer(
         f"What answers at {target.endpoint} is no aiplat node: it does not speak libp2p with "
-        "Noise, or closed the connection at once."
+        "Noise, or closed the connection at once. The nodes of a private network do so with "
+        "whoever is not in it: a token from its owner lets this node join."
     )
 
 

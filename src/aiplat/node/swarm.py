@@ -171,6 +171,7 @@ class Guarded(Swarm):
         self._settings = settings
         self._metrics = metrics
         self.inbound = Inbound(settings, metrics, lambda: len(self.get_connections()))
+        self._said = Recent(1, trio.current_time)
         self._opens: weakref.WeakKeyDictionary[object, Recent] = weakref.WeakKeyDictionary()
         self._sockets: weakref.WeakSet[trio.socket.SocketType] = weakref.WeakSet()
 
@@ -234,11 +235,26 @@ class Guarded(Swarm):
         muxed = None
         with self.inbound.arriving(source) as may:
             if may:
-                raw = RawConnection(read_write_closer, False)
-                muxed = await self.upgrade_inbound_raw_conn(raw, maddr)
+                muxed = await self._shake_hands(read_write_closer, maddr, source)
         if isinstance(muxed, Yamux):
             self._watch(muxed)
             await self.inbound.live(muxed, source, lambda: self._streams_of(muxed))
+
+    async def _shake_hands(
+        self, stream: ReadWriteCloser, maddr: Multiaddr, source: str
+    ) -> IMuxedConn:
+        try:
+            return await self.upgrade_inbound_raw_conn(RawConnection(stream, False), maddr)
+        except Exception as fault:
+            is_late = isinstance(fault, SwarmException) and "timeout" in str(fault)
+            bound = "handshake_seconds" if is_late else "handshake"
+            self._metrics.bound_hits.labels(bound=bound).inc()
+            if self._said.may(source):
+                what = "it has a pre-shared key, which this node has not, or is another program"
+                if self.psk is not None:
+                    what = "it does not have this network's pre-shared key, or is another program"
+                log.info("a connection from %s did not get through its handshake: %s", source, what)
+            raise
 
     def _watch(self, muxed: IMuxedConn) -> None:
         peer = PeerId(muxed.peer_id.to_base58())
