@@ -92,15 +92,22 @@ def _draw(token: str) -> None:
 
     import segno
 
-    drawn = io.StringIO()
-    segno.make(token.upper(), error="l", micro=False).terminal(drawn, border=1, compact=True)
-    picture = drawn.getvalue()
-    across = segno.make(token.upper(), error="l", micro=False).symbol_size(border=1)[0]
-    if across <= output.width(sys.stderr):
-        sys.stderr.write(picture + "\n")
+    if not (sys.stderr.encoding or "").lower().startswith("utf"):
+        return  # it is drawn with half blocks
+    code = segno.make(token.upper(), error="l", micro=False)  # capitals take half the room
+    across = code.symbol_size(border=_BORDER)[0]
+    rows = (across + 1) // 2
+    columns, lines = output.size(sys.stderr)
+    if across <= columns and rows <= lines:
+        drawn = io.StringIO()
+        code.terminal(drawn, border=_BORDER, compact=True)
+        sys.stderr.write(drawn.getvalue() + "\n")
         sys.stderr.flush()
     else:
-        output.say(f"(A terminal of {across} columns would show it as a QR code too.)")
+        output.say(f"(A terminal of {across} columns and {rows} lines shows it as a QR code too.)")
+
+
+_BORDER = 1
 
 
 def join(

@@ -92,10 +92,16 @@ def failed(text: str) -> None:
 
 def width(stream: TextIO) -> int:
     """Tell the columns of the terminal that `stream` is; 0 for none, or when it does not say."""
+    return size(stream)[0]
+
+
+def size(stream: TextIO) -> tuple[int, int]:
+    """Tell the columns and lines of the terminal that `stream` is; 0 for none."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns
+        columns, lines = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
-        return 0
+        return 0, 0
+    return columns, lines
 
 
 def _wrapped(text: str, columns: int) -> str:

@@ -127,15 +127,33 @@ def test_a_time_that_is_none_is_wrong_use(span: str, node: FakeNode, capsys: Cap
     assert node.orders == []
 
 
-@pytest.mark.parametrize(("columns", "drawn"), [(200, True), (40, False)])
+@pytest.mark.parametrize(
+    ("columns", "rows", "drawn"),
+    [(200, 50, True), (79, 40, True), (78, 50, False), (79, 39, False)],
+)
 def test_a_qr_code_is_drawn_where_it_fits(
-    columns: int, drawn: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    columns: int, rows: int, drawn: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(output, "width", lambda stream: columns)
+    monkeypatch.setattr(output, "size", lambda stream: (columns, rows))
     inviting._draw("aiplat1-" + "a" * 700)
     said = capsys.readouterr().err
-    assert ("would show it as a QR code" in " ".join(said.split())) is not drawn
+    assert ("79 columns and 40 lines shows it as a QR code" in " ".join(said.split())) is not drawn
     assert ("▀" in said) is drawn
+    assert max(map(len, said.splitlines())) <= columns
+
+
+def test_a_qr_code_is_the_token(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn, cell by cell, is the code of the token in capitals; light is drawn."""
+    import segno
+
+    monkeypatch.setattr(output, "size", lambda stream: (200, 60))
+    inviting._draw("aiplat1-" + "b" * 700)
+    drawn = [line for line in capsys.readouterr().err.splitlines() if line]
+    cells = {"█": (0, 0), "▀": (0, 1), "▄": (1, 0), " ": (1, 1)}
+    rows = [[cells[c][half] for c in line] for line in drawn for half in (0, 1)]
+    matrix = segno.make("AIPLAT1-" + "B" * 700, error="l", micro=False).matrix
+    inner = [row[1:-1] for row in rows[1 : len(matrix) + 1]]
+    assert inner == [list(row) for row in matrix]
 
 
 # -- joining -----------------------------------------------------------------------------------
