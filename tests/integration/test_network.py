@@ -20,6 +20,7 @@ from aiplat.control.client import ControlClient
 from aiplat.control.messages import Ask, PeerStatus
 from aiplat.domain.answers import Delta, Finished, Started
 from aiplat.domain.chat import Message
+from aiplat.domain.errors import AiplatError
 from aiplat.protocol.token import decode
 from tests.support.fleet import Fleet
 from tests.support.nodes import Door, RunningNode, aiplat, chat
@@ -203,10 +204,13 @@ class LongAnswer:
         eventually(lambda: not self._thread.is_alive() or self._began(), 30, "it begins")
 
     def _work(self) -> None:
-        for event in self._client.ask(self._ask):
-            if isinstance(event, Started):
-                self.started = event
-            self._events.append(event)
+        try:
+            for event in self._client.ask(self._ask):
+                if isinstance(event, Started):
+                    self.started = event
+                self._events.append(event)
+        except AiplatError as error:
+            self._events.append(error)
 
     def _began(self) -> bool:
         return any(isinstance(event, Delta) for event in self._events)
@@ -218,6 +222,13 @@ class LongAnswer:
         assert isinstance(self._events[-1], Finished), self._events[-1:]
         text = "".join(event.text for event in self._events if isinstance(event, Delta))
         assert text.split() == LONG.split()
+
+    def error(self) -> AiplatError:
+        """What it ended with."""
+        self._thread.join(60)
+        [*_, last] = self._events
+        assert isinstance(last, AiplatError), last
+        return last
 
 
 def under_way_at(fleet: Fleet, name: str) -> list[LongAnswer]:
@@ -267,6 +278,24 @@ def test_rolling_restart_loses_no_request(fleet: Fleet) -> None:
                     eventually(lambda c=client, g=gateway: is_connected(fleet, c, g), 30)  # type: ignore[misc]  # bound now
     assert [wrong for load in loads for wrong in load.wrong] == []
     assert all(load.answers >= 3 for load in loads)
+
+
+def test_a_stream_that_outlasts_the_grace_period_is_told_why(fleet: Fleet) -> None:
+    """The grace period is a setting of the node that stops."""
+    fleet.start("p1", *SERVES, "--set", "runtime.grace_seconds=0.5")
+    try:
+        eventually(lambda: all(is_ready(fleet, g, "p1") for g in GATEWAYS), 30)
+        answers = under_way_at(fleet, "p1")
+        fleet["p1"].stop()
+        assert "1 requests were cut off" in fleet["p1"].stderr
+        for answer in answers[:-1]:
+            answer.check_whole()
+        error = answers[-1].error()
+        assert (error.code, error.recoverable) == ("shutting_down", True)
+        assert "was stopped before the answer was whole" in str(error)
+    finally:
+        fleet.start("p1", *SERVES)
+    eventually(lambda: all(is_ready(fleet, g, "p1") for g in GATEWAYS), 30)
 
 
 # -- who gets nothing ------------------------------------------------------------------------------
