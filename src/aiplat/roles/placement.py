@@ -51,10 +51,14 @@ def expected_wait(candidate: Candidate) -> float:
     return candidate.latency + queue
 
 
+def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those with room, the best first: the least expected wait; among equals the least loaded."""
+    return sorted((c for c in candidates if c.has_room), key=_order)
+
+
 def choose(candidates: Iterable[Candidate]) -> Candidate | None:
-    """The candidate with room and the least expected wait; among equals the least loaded."""
-    with_room = [candidate for candidate in candidates if candidate.has_room]
-    return min(with_room, key=_order, default=None)
+    """The best of those with room; None when there is none."""
+    return next(iter(ranked(candidates)), None)
 
 
 def _order(candidate: Candidate) -> tuple[float, float, float, str]:

@@ -14,7 +14,7 @@ from aiplat.domain.ids import PeerId, short
 from aiplat.roles import reasons
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.forwarding import Forwarding
-from aiplat.roles.placement import Candidate, choose
+from aiplat.roles.placement import Candidate, ranked
 from aiplat.roles.pool import Pool, Processor
 from aiplat.roles.processors import Processors
 from aiplat.roles.settings import GatewaySettings
@@ -55,9 +55,9 @@ class Placing:
         model = forwarding.submission.model or self.pool(forwarding).default_model()
         candidates = self._processors.candidates(model)
         refused = self._refused(forwarding, candidates, model)
-        untried = {c.peer: c for c in candidates if c.peer not in refused}
-        while (choice := choose(untried.values())) is not None:
-            del untried[choice.peer]
+        best_first = ranked(c for c in candidates if c.peer not in refused)
+        seen = (*best_first, *(c for c in candidates if c.peer in refused))
+        for choice in best_first:
             processor = self._processors.get(choice.peer)
             assert processor is not None  # candidates are made of live ones, without a pause
             try:
@@ -68,9 +68,9 @@ class Placing:
                 refused[choice.peer] = str(error)
                 self._metrics.route_attempts.labels("refused").inc()
             else:
-                self._note(forwarding, candidates, refused, choice.peer)
+                self._note(forwarding, seen, refused, choice)
                 return True
-        self._note(forwarding, candidates, refused, None)
+        self._note(forwarding, seen, refused, None)
         return False
 
     def may_move(self, forwarding: Forwarding, failed: Failed) -> bool:
@@ -122,15 +122,20 @@ class Placing:
     def _note(
         self,
         forwarding: Forwarding,
-        candidates: list[Candidate],
+        seen: tuple[Candidate, ...],
         refused: dict[PeerId, str],
-        chosen: PeerId | None,
+        chosen: Candidate | None,
     ) -> None:
-        kept = forwarding.kept
+        """Keep what the choice was made from; of many processors only the best and the chosen."""
+        kept, most = forwarding.kept, self._settings.explain_processors
         if kept is None:
             return
-        after = self._now() - forwarding.arrived
-        tried = reasons.Tried(after, tuple(candidates), chosen, refused)
+        named = (
+            seen[:most] if chosen is None or chosen in seen[:most] else (chosen, *seen[: most - 1])
+        )
+        words = {c.peer: refused[c.peer] for c in named if c.peer in refused}
+        after, peer = self._now() - forwarding.arrived, None if chosen is None else chosen.peer
+        tried = reasons.Tried(after, named, peer, words, left_out=len(seen) - len(named))
         if kept.tries and kept.tries[-1].chosen is None:
             kept.tries[-1] = tried  # it waited; how it looked meanwhile is of no use
         else:

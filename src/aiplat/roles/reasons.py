@@ -18,13 +18,17 @@ from aiplat.roles.placement import Candidate, expected_wait
 
 @dataclass(slots=True)
 class Tried:
-    """One look at the candidates; `chosen` is None when none could be taken."""
+    """One look at the candidates; `chosen` is None when none could be taken.
+
+    `left_out` counts those that were looked at and are not among `candidates`.
+    """
 
     after: float
     candidates: tuple[Candidate, ...]
     chosen: PeerId | None
     refused: dict[PeerId, str]
     outcome: str = ""
+    left_out: int = 0
 
 
 @dataclass(slots=True)
@@ -101,6 +105,7 @@ def ended(kept: Kept, end: Finished | Failed) -> None:
 
 
 def _choice(tried: Tried) -> Choice:
+    more = f" ({tried.left_out} more were looked at)" if tried.left_out else ""
     weighed = tuple(
         Weighed(
             processor=c.peer, chosen=c.peer == tried.chosen,
@@ -111,7 +116,7 @@ def _choice(tried: Tried) -> Choice:
         for c in tried.candidates
     )  # fmt: skip
     return Choice(
-        after=round(tried.after, 3), processor=tried.chosen or "", reason=_reason(tried),
+        after=round(tried.after, 3), processor=tried.chosen or "", reason=_reason(tried) + more,
         weighed=weighed, outcome=tried.outcome,
     )  # fmt: skip
 

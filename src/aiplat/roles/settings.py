@@ -52,6 +52,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     explain_requests: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Requests whose reasons are kept for `explain`.")
     ] = 10_000
+    explain_processors: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="Processors that are kept of each of their choices, the "
+             "best and the one that was taken."),
+    ] = 16  # fmt: skip
     cancel_seconds: Annotated[
         Seconds, Meta(description="How long a processor may take to answer a cancel.")
     ] = 5.0

@@ -271,3 +271,20 @@ async def test_only_the_last_requests_are_kept() -> None:
     assert [house.gateway.find(r.id) for r in requests] == ["", *(r.id for r in requests[1:])]
     with pytest.raises(InvalidRequest, match="its last 2 requests"):
         house.gateway.explain(requests[0].id)
+
+
+@pytest.mark.trio
+async def test_of_many_processors_the_best_and_the_chosen_are_kept() -> None:
+    house = House(explain_processors=4)
+    for n in range(20):
+        busy = Overloaded("full") if n in (3, 5, 7, 9, 11) else None
+        house.processor(f"p{n:02}", offer(slots=64, running=0 if busy else n), refusal=busy)
+    house.gateway.drain_processor(PeerId("p00"))
+    request = submission()
+    house.gateway.submit(request, Kept())
+    [choice] = house.gateway.explain(request.id).choices
+    assert choice.processor == "p01"
+    assert len(choice.weighed) == 4
+    assert [w.processor for w in choice.weighed if w.chosen] == ["p01"], "whoever was before it"
+    assert all(w.refused == "full" for w in choice.weighed if not w.chosen)
+    assert "(15 more were looked at)" in choice.reason
