@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from libp2p.custom_types import TProtocol
@@ -27,10 +28,15 @@ from msgspec.structs import replace
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
 from aiplat.domain.answers import Finished
+from aiplat.domain.errors import NoPeer
+from aiplat.domain.ids import PeerId
 from aiplat.domain.usage import Usage
+from aiplat.node.nat.autonat import DIAL_ME, ask
+from aiplat.node.nat.words import HOP
+from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
 from aiplat.node.swarm import Guarded
-from aiplat.protocol.messages import CODEC, PROTOCOL_ID, Addresses, Cancel, Hello, Ping
+from aiplat.protocol.messages import CODEC, PROTOCOL_ID, Addresses, Call, Cancel, Hello, Ping, Reply
 from tests.unit.node.helpers import Sink, submission
 from tests.unit.node.nodes import QUICK, Peer, listening, running, stranger, until
 
@@ -481,3 +487,42 @@ def test_the_bounds_are_settings() -> None:
     settings = NodeSettings()
     assert settings.max_unproven_per_source < settings.max_connections
     assert settings.max_half_open < settings.max_connections
+
+
+# -- what cannot be read -------------------------------------------------------------------------
+
+NO_TEXT = b"\x81\xa2ip\xa2\xff\xfe"
+"""A text that is none: what decoding it raises is not of msgspec's kinds."""
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("body", [b"\x81\xa5ports\xa2\xff\xfe", b"\xc0"], ids=["bytes", "nil"])
+async def test_a_call_that_cannot_be_read_is_refused_as_one(body: bytes) -> None:
+    """Not as a fault of this node, whose log a stranger could fill."""
+    async with house() as (a, b, _):
+        channel = b.node.channels[a.node.peer_id]
+        reply = await channel.call(Call(DIAL_ME, msgspec.Raw(body)), 5.0)
+        assert reply.failed is not None
+        assert reply.failed.code == "invalid_request"
+
+
+@pytest.mark.trio
+async def test_an_answer_that_cannot_be_read_is_none() -> None:
+    async with house() as (a, b, _):
+        a.handlers[0][1].reply = lambda call: Reply(msgspec.Raw(NO_TEXT))
+        a.node._services.clear()  # the handler of the test answers in their place
+        assert await ask(b.node.channels[a.node.peer_id], (1,), 5.0) is None
+
+
+@pytest.mark.trio
+async def test_a_relay_whose_answer_cannot_be_read_is_said_to_be_one() -> None:
+    async def mumble(pipe: StreamPipe, peer: PeerId, address: str) -> None:
+        body = b"\x81\xa7refused\xa2\xff\xfe"
+        await pipe.write(len(body).to_bytes(2, "big") + body)
+        await trio.sleep_forever()
+
+    async with house() as (a, b, _):
+        a.node._host.handle(HOP, mumble)  # type: ignore[union-attr]
+        nowhere = Peer().node.peer_id
+        with pytest.raises(NoPeer, match="what it said cannot be read"):
+            await b.node.reach(f"{a.address}/p2p-circuit/p2p/{nowhere}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import trio
-from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
+from libp2p.kad_dht.kad_dht import KadDHT
+from libp2p.kad_dht.provider_store import ProviderStore
 from libp2p.network import swarm as libp2p_swarm
 from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
@@ -18,18 +17,16 @@ from libp2p.peer.peerinfo import PeerInfo
 from msgspec.structs import replace
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
-from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import Endpoint
-from aiplat.node.finding.dht import DhtFinder, key_of
+from aiplat.node.finding.dht import key_of
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
-from aiplat.node.membership.membership import Membership
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
 from tests.support.networks import Lab
-from tests.unit.node.nodes import QUICK, Peer, running, until
+from tests.unit.node.nodes import QUICK, Peer, running
 
 HELD = "/held/1"
 NOWHERE = "/ip4/192.0.2.1/tcp/4001"
@@ -131,70 +128,77 @@ async def test_an_address_on_loopback_is_dialed_beside_others() -> None:
 # -- the DHT -------------------------------------------------------------------------------------
 
 
-class FakeDht:
-    """Notes what a node asks of the DHT; gives what it was given."""
-
-    def __init__(self, *found: PeerInfo) -> None:
-        self.provided: list[str] = []
-        self.cached_when_asked: list[int] = []
-        self.found = found
-        self.provider_store = SimpleNamespace(providers={b"key": "from 48 hours ago"})
-
-    async def provide(self, key: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.provided.append(key)
-
-    async def find_providers(self, key: str, count: int) -> list[PeerInfo]:
-        await trio.lowlevel.checkpoint()
-        self.cached_when_asked.append(len(self.provider_store.providers))
-        return list(self.found)
+@asynccontextmanager
+async def two_members(folder: Path) -> AsyncIterator[tuple[Peer, Peer]]:
+    """A gateway and a processor of one network, which look in the DHT without a pause."""
+    lab = Lab(folder)
+    settings = replace(
+        QUICK, listen=("/ip4/127.0.0.1/tcp/0",), mdns=False, finding_seconds=0.05,
+        reconnect_min_seconds=0.01,
+    )  # fmt: skip
+    identity, membership = lab.member("client", "processor")
+    a = Peer(settings, identity=lab.identity, membership=lab.membership, roles=("gateway",))
+    b = Peer(settings, identity=identity, membership=membership, roles=("client", "processor"))
+    async with running(a, b):
+        await b.node.reach(a.address)
+        yield a, b
 
 
-def finder(membership: Membership, found: list[str], *roles: Any) -> DhtFinder:
-    return DhtFinder(NodeSettings(), membership, roles, dict, found.append)
-
-
-@pytest.mark.trio
-async def test_a_lookup_asks_the_network_and_not_the_cache(tmp_path: Path) -> None:
-    """Guard 7: the cache keeps a provider for 48 hours; and gives one several times."""
-    lab = Lab(tmp_path)
-    peer = Identity.generate().peer_id
-    info = PeerInfo(ID.from_base58(peer), [Multiaddr("/ip4/192.0.2.1/tcp/1")])
-    dht, found = FakeDht(info, info, info), list[str]()
-    for _ in range(2):
-        dht.provider_store.providers["again"] = "what the last lookup found"
-        await finder(lab.membership, found, "processor")._look(dht, lab.record.network)  # type: ignore[arg-type]  # what it asks of it
-    assert dht.cached_when_asked == [0, 0]
-    assert found == [f"/ip4/192.0.2.1/tcp/1/p2p/{peer}"] * 2
+async def look(peer: Peer, times: int) -> None:
+    """Let a node look so many times more."""
+    enough = peer.node.dht.lookups + times
+    while peer.node.dht.lookups < enough:
+        peer.node.dht._news.set()
+        await trio.sleep(0.01)
 
 
 @pytest.mark.trio
-async def test_the_cache_is_where_the_guard_empties_it() -> None:
-    """Guard 7: in the real one; under another name it would be emptied in vain."""
-    async with a_host() as (host, peer_id):
-        dht = KadDHT(host.libp2p, DHTMode.SERVER)
-        dht.provider_store.add_provider(b"key", PeerInfo(peer_id, [place_of(host)]))
-        assert dht.provider_store.get_providers(b"key")
-        dht.provider_store.providers.clear()
-        assert not dht.provider_store.get_providers(b"key")
-
-
-@pytest.mark.trio
-async def test_roles_are_announced_and_not_models(tmp_path: Path) -> None:
-    """Guard 8: over 10 in 10 s a member, the DHT drops them without a word."""
-    lab = Lab(tmp_path)
-    dht = FakeDht()
-    roles = ("client", "gateway", "processor")
-    await finder(lab.membership, [], *roles)._provide(dht, lab.record.network)  # type: ignore[arg-type]  # what it asks of it
-    assert dht.provided == [key_of(lab.record.network, r) for r in ("gateway", "processor")]
-
-
-@pytest.mark.trio
-async def test_they_are_announced_again_only_to_who_is_new(
+async def test_a_lookup_asks_the_network_and_not_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guard 8: each pass of the loop would be another announcement."""
-    lab = Lab(tmp_path)
+    """Guard 7: libp2p keeps for 48 hours what a lookup found, and answers the next with it."""
+    cached: list[int] = []
+    find = ProviderStore.find_providers
+
+    async def spy(self: ProviderStore, key: bytes, count: int = 20) -> list[PeerInfo]:
+        cached.append(len(self.get_providers(key)))
+        return await find(self, key, count)
+
+    monkeypatch.setattr(ProviderStore, "find_providers", spy)
+    async with two_members(tmp_path) as (_, b):
+        await look(b, 10)
+    assert len(cached) >= 10
+    assert not any(cached)
+
+
+@pytest.mark.trio
+async def test_a_provider_that_is_given_several_times_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard 7: it would be dialed as often."""
+    peer_id = Identity.generate().peer_id
+    info = PeerInfo(ID.from_base58(peer_id), [Multiaddr(NOWHERE)])
+
+    async def five(self: ProviderStore, key: bytes, count: int = 20) -> list[PeerInfo]:
+        await trio.lowlevel.checkpoint()
+        return [info] * 5
+
+    monkeypatch.setattr(ProviderStore, "find_providers", five)
+    async with two_members(tmp_path) as (_, b):
+        await look(b, 1)
+        found: list[str] = []
+        b.node.dht._found = found.append
+        before = b.node.dht.lookups
+        await look(b, 6)
+        dead = [address for address in found if peer_id in address]
+        assert 1 <= len(dead) <= b.node.dht.lookups - before + 1
+
+
+@pytest.mark.trio
+async def test_roles_are_announced_once_and_not_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard 8: over 10 in 10 s of one member, the DHT drops them without a word."""
     said: list[str] = []
     provide = KadDHT.provide
 
@@ -203,31 +207,9 @@ async def test_they_are_announced_again_only_to_who_is_new(
         return await provide(self, key)
 
     monkeypatch.setattr(KadDHT, "provide", spy)
-    settings = replace(
-        QUICK, listen=("/ip4/127.0.0.1/tcp/0",), mdns=False, finding_seconds=0.05,
-        reconnect_min_seconds=0.01,
-    )  # fmt: skip
-    identity, membership = lab.member("processor")
-    a = Peer(settings, identity=lab.identity, membership=lab.membership, roles=("gateway",))
-    b = Peer(settings, identity=identity, membership=membership, roles=("processor",))
-    async with running(a, b):
-        await b.node.reach(a.address)
-        await until(lambda: b.node.dht.lookups >= 10, 20)
-        assert len(said) <= 4  # two nodes, a role each; one more for whose addresses came late
-
-
-@pytest.mark.trio
-async def test_a_provider_that_died_is_dialed_in_vain_and_harms_nothing(tmp_path: Path) -> None:
-    """Guard 7: it is still listed; only a channel says that it lives."""
-    lab = Lab(tmp_path)
-    member = Peer(replace(QUICK, mdns=False), membership=lab.membership, identity=lab.identity)
-    dead = Identity.generate().peer_id
-    async with running(member):
-        info = PeerInfo(ID.from_base58(dead), [Multiaddr("/ip4/127.0.0.1/tcp/1")])
-        await member.node.dht._look(FakeDht(info), lab.record.network)  # type: ignore[arg-type]  # what it asks of it
-        [wanted] = member.node.wanted
-        assert wanted.peer_id == dead
-        await until(lambda: "connection refused" in member.node.wanted[0].note)
-        with pytest.raises(NoPeer):
-            await member.node.reach(wanted.address)
-        assert dead not in member.node.channels
+    async with two_members(tmp_path) as (a, b):
+        await look(b, 15)
+        network = a.node.membership.network
+        assert network is not None
+        assert set(said) == {key_of(network, "gateway"), key_of(network, "processor")}
+        assert len(said) <= 4  # two nodes, a role each, and again for whom comes with an address
