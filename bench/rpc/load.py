@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import statistics
 import sys
@@ -79,4 +80,7 @@ async def obey(commands: dict[str, Command], **ready: Any) -> None:
 
 
 def say(what: dict[str, Any]) -> None:
+    if "ready" in what:  # as a node does when it is ready: see aiplat.runtime.run
+        gc.collect()
+        gc.freeze()
     print(json.dumps(what), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from functools import partial
@@ -183,6 +184,10 @@ class _House:
             if self._options.background:
                 logs.leave_terminal()  # the face that started it reads no further
             self._leave_when_idle(root)
+            # All that is imported stays: looking through it again at each full garbage collection
+            # stopped a busy gateway for 40 to 80 ms.
+            gc.collect()
+            gc.freeze()
             await self._ending.wanted.wait()
             await self._drain()
             root.cancel_scope.cancel()
