@@ -33,12 +33,17 @@ _MODELS = msgspec.msgpack.Decoder(tuple[ModelStatus, ...])
 
 
 class RemoteGateway(Counted):
-    """A gateway behind a channel; `draining` once it said that it takes no more."""
+    """A gateway behind a channel; `draining` once it said that it takes no more.
 
-    def __init__(self, channel: Channel) -> None:
+    Arguments:
+        is_member: whether its certificate of this node's network was checked.
+    """
+
+    def __init__(self, channel: Channel, *, is_member: bool) -> None:
         super().__init__(channel)
         self.channel = channel
         self.draining = False
+        self._is_member = is_member
 
     @property
     def peer(self) -> PeerId:
@@ -46,8 +51,8 @@ class RemoteGateway(Counted):
         return self.channel.peer
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
-        """Ask it, unless the request may not leave this machine."""
-        refuse_if_private(submission)
+        """Ask it, unless the request may not leave this machine, or its network."""
+        refuse_if_private(submission, is_member=self._is_member)
         return super().submit(submission, sink)
 
 
@@ -60,6 +65,7 @@ class Client(Role):
     Arguments:
         local: the gateway of the same node, if it has that role.
         now: the clock, in seconds.
+        in_network: whether this node is in a network now, so that every gateway is a member.
     """
 
     def __init__(
@@ -67,7 +73,9 @@ class Client(Role):
         settings: ClientSettings,
         local: Gateway | None = None,
         now: Callable[[], float] = trio.current_time,
+        in_network: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._in_network = in_network
         self._settings = settings
         self._now = now
         self._roaming: set[Roaming] = set()
@@ -204,7 +212,9 @@ class Client(Role):
         """The gateway behind a channel; `reach` may come back before `opened` is called."""
         gateway = self._gateways.get(channel.peer)
         if gateway is None or gateway.channel is not channel:
-            gateway = self._gateways[channel.peer] = RemoteGateway(channel)
+            gateway = self._gateways[channel.peer] = RemoteGateway(
+                channel, is_member=self._in_network()
+            )
             self._arrived.set()
         return gateway
 

@@ -200,14 +200,22 @@ class _Hop:
         self._roaming.heard(self._attempt, event)
 
 
-def refuse_if_private(submission: Submission) -> None:
-    """A hard rule: what is private to its machine goes to no other gateway.
+def refuse_if_private(submission: Submission, *, is_member: bool) -> None:
+    """A hard rule: what is private goes to no gateway that may not read it.
+
+    Arguments:
+        is_member: whether the gateway is a certified member of this node's network.
 
     Raises:
-        NoPeer: it is.
+        NoPeer: it may not.
     """
     if submission.privacy == "machine":
         raise NoPeer(
             "The request is private to this machine, and this node has no gateway of its own: it "
             "is sent nowhere else. Run a node with all roles here, or allow --privacy network."
+        )
+    if submission.privacy == "network" and not is_member:
+        raise NoPeer(
+            "The request is private to its network, and this node is in none: it is sent to no "
+            "other. Join one (`aiplat join`), or allow --privacy any."
         )

@@ -25,6 +25,7 @@ from aiplat.http.sockets import PortInUse
 from aiplat.node.channel import Channel
 from aiplat.node.handler import RolesHandler
 from aiplat.node.identity import load_or_create
+from aiplat.node.incarnation import next_incarnation, wall_ms
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import Membership
 from aiplat.node.node import Node
@@ -113,10 +114,10 @@ class _House:
             log.warning(OPEN_NOTICE)
         gateway = Gateway(
             self._node.peer_id, loaded[GatewaySettings], self._metrics,
-            in_network=lambda: self._node.membership.record is not None,
+            in_network=self._in_network,
         )  # fmt: skip
         self._gateway = gateway if "gateway" in options.roles else None
-        client = Client(loaded[ClientSettings], self._gateway)
+        client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
         self._client = client if "client" in options.roles else None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
@@ -131,8 +132,12 @@ class _House:
         return Node(
             settings, identity, self._options.roles, f"aiplat/{aiplat.__version__}",
             self._metrics, self._places.known_peers, port_path=self._places.port,
+            incarnation=next_incarnation(self._places.incarnation, wall_ms()),
             membership=Membership(NetworkFiles(self._places.network), identity.peer_id),
         )  # fmt: skip
+
+    def _in_network(self) -> bool:
+        return self._node.membership.record is not None
 
     def _make_processor(self) -> Processor:
         settings = self._loaded[EngineSettings]

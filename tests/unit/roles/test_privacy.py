@@ -232,3 +232,22 @@ async def test_members_are_those_of_a_network_that_the_gateway_is_in() -> None:
         house.gateway.announced(channel, Announce(revision=1, models=(offer(),)))  # type: ignore[arg-type]  # a fake
         house.asks(privacy="network")
         assert len(channel.behind.work) == in_network
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("peer", ["", "there"])
+@pytest.mark.parametrize("in_network", [True, False])
+async def test_a_client_outside_of_a_network_sends_what_is_private_to_one_nowhere(
+    peer: str, in_network: bool
+) -> None:
+    client = Client(ClientSettings(gateway_seconds=0.1), in_network=lambda: in_network)
+    channel = FakeChannel("g", "gateway")
+    client.opened(channel)  # type: ignore[arg-type]  # a fake
+    inference = await client.inference(FakeNode(there=channel), peer)  # type: ignore[arg-type]  # a fake
+    inference.submit(submission(privacy="any"), Kept())
+    if in_network:
+        inference.submit(submission(privacy="network"), Kept())
+    else:
+        with pytest.raises(NoPeer, match="private to its network, and this node is in none"):
+            inference.submit(submission(privacy="network"), Kept())
+    assert len(channel.behind.work) == 1 + in_network
