@@ -56,7 +56,12 @@ def pull_model(
       aiplat models pull smollm2-135m
     """
     from aiplat.cli.progress import pull
+    from aiplat.domain.errors import ConfigError
+    from aiplat.engine.catalogue import ECHO, canonical
+    from aiplat.runtime.roles import NO_PROCESSOR, can_run_models
 
+    if canonical(name) != ECHO and not can_run_models():
+        raise ConfigError(NO_PROCESSOR)  # it could not be converted
     path = pull(face_of(context), name)
     if json:
         output.print_json({"model": name, "path": None if path is None else str(path)})

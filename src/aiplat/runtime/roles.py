@@ -14,9 +14,13 @@ from aiplat.protocol.membership import in_order
 from aiplat.runtime.options import ServeOptions, default_roles
 from aiplat.runtime.places import Places
 
+_LACKING = "torch and transformers are not installed"
 NO_MODELS = (
-    "torch and transformers are not installed, so this node runs no models: it is client and "
-    "gateway. To run models here: pip install 'aiplat[local]'"
+    f"{_LACKING}, so this node runs no models: it is client and gateway. To run models here: "
+    "pip install 'aiplat[local]'"
+)
+NO_PROCESSOR = (
+    f"{_LACKING}, so no model but echo runs here. To install them: pip install 'aiplat[local]'"
 )
 
 
@@ -49,16 +53,37 @@ def with_roles(
 
     Returns:
         The options with roles, and what a person shall be told, or an empty text.
+
+    Raises:
+        ConfigError: it shall be a processor, and can be none.
     """
-    if options.roles:
-        return options, _not_certified(options.roles, certified)
     can = can_run_models() if can_run is None else can_run
     can = can or (bool(options.models) and set(options.models) == {ECHO})  # needs neither
+    if options.roles:
+        if "processor" in options.roles and not can:
+            raise ConfigError(NO_PROCESSOR)
+        return options, _not_certified(options.roles, certified)
     roles = tuple(role for role in default_roles(can) if role in certified)
     if not roles:  # a processor that cannot run models: it would be nothing
-        raise ConfigError(NO_MODELS)
+        raise ConfigError(NO_PROCESSOR)
     note = "" if can or "processor" not in certified else NO_MODELS
     return replace(options, roles=roles), note
+
+
+def refuse_models_without_processor(options: ServeOptions, *, can_run: bool | None = None) -> None:
+    """See that models that were named are not ignored, once the roles are filled in.
+
+    Raises:
+        ConfigError: they would be.
+    """
+    if not options.models or "processor" in options.roles:
+        return
+    if not (can_run_models() if can_run is None else can_run):
+        raise ConfigError(NO_PROCESSOR)
+    raise ConfigError(
+        f"This home's certificate says {' and '.join(options.roles)}, so this node runs no models: "
+        "leave --model out, or join with an invitation for a processor."
+    )
 
 
 def _not_certified(roles: tuple[Role, ...], certified: tuple[Role, ...]) -> str:

@@ -15,11 +15,12 @@ from aiplat.config.describe import document
 from aiplat.config.sections import section_name, settings_of
 from aiplat.control.messages import ModelStatus, PeerStatus, Status
 from aiplat.domain.errors import ConfigError
+from aiplat.domain.ids import Role
 from aiplat.http.settings import HttpSettings
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import find_places
 from aiplat.runtime.report import describe, report_ready
-from aiplat.runtime.roles import NO_MODELS, with_roles
+from aiplat.runtime.roles import NO_MODELS, refuse_models_without_processor, with_roles
 from aiplat.runtime.settings import SECTIONS, RuntimeSettings, load_settings
 
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
@@ -99,6 +100,32 @@ def test_roles_by_what_is_possible(
     filled, note = with_roles(options, can_run=can)
     assert filled.roles == roles
     assert note == (NO_MODELS if told else "")
+
+
+@pytest.mark.parametrize("roles", [("processor",), ("client", "gateway", "processor")])
+def test_who_shall_be_a_processor_and_cannot_is_told_what_to_install(
+    roles: tuple[Role, ...],
+) -> None:
+    for models in ((), ("x",), ("echo", "x")):
+        with pytest.raises(ConfigError, match=r"pip install 'aiplat\[local\]'"):
+            with_roles(ServeOptions(roles=roles, models=models), can_run=False)
+    options = ServeOptions(roles=roles, models=("echo",))
+    assert with_roles(options, can_run=False) == (options, "")
+    with pytest.raises(ConfigError, match="no model but echo"):
+        with_roles(ServeOptions(), can_run=False, certified=("processor",))
+
+
+def test_models_that_would_be_ignored_are_refused() -> None:
+    named = ServeOptions(roles=("client",), models=("x",))
+    with pytest.raises(ConfigError, match="aiplat\\[local"):
+        refuse_models_without_processor(named, can_run=False)
+    with pytest.raises(ConfigError, match="certificate says client"):
+        refuse_models_without_processor(named, can_run=True)
+    for fine in (
+        ServeOptions(roles=("client",)),
+        ServeOptions(roles=("processor",), models=("x",)),
+    ):
+        refuse_models_without_processor(fine, can_run=False)
 
 
 def test_a_node_that_is_ready_says_where_it_is() -> None:

@@ -1,0 +1,100 @@
+"""A light peer: an installation without torch joins a network, asks, and sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet
+from tests.support.light import Light
+from tests.support.nodes import aiplat
+
+pytestmark = pytest.mark.slow
+
+MISSING = ("torch", "transformers", "tokenizers", "safetensors", "gguf", "numpy")
+INSTALL = "pip install 'aiplat[local]'"
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
+    return Light(tmp_path_factory.mktemp("light") / "venv")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A gateway and a processor, whose installation is this one."""
+    with Fleet(tmp_path_factory.mktemp("lab")) as fleet:
+        fleet.found("g", "--role", "gateway")
+        fleet.member("p", "processor", "--model", "echo")
+        fleet.wait_until_sees("g", "p")
+        yield fleet
+
+
+def test_the_installation_is_light(light: Light) -> None:
+    look = f"import importlib.util as u; print([n for n in {MISSING} if u.find_spec(n)])"
+    done = light.run("-c", look)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_it_joins_asks_and_sees_the_network(light: Light, lab: Fleet, tmp_path: Path) -> None:
+    home = tmp_path / "c"
+    joined = light.aiplat(home, "join", stdin=lab.invite("client"))
+    assert joined.returncode == 0, joined.stderr
+    try:
+        asked = light.aiplat(home, "ask", "--json", "hello lab")
+        assert asked.returncode == 0, asked.stderr
+        assert "torch" not in asked.stderr  # a client was never to run models
+        answer = json.loads(asked.stdout)
+        assert (answer["text"], answer["processor"]) == ("hello lab", lab["p"].peer_id)
+        [gateway] = json.loads(light.aiplat(home, "peers", "--json").stdout)
+        assert (gateway["peer_id"], gateway["state"]) == (lab["g"].peer_id, "connected")
+        assert lab["g"].peer_id[-8:] in light.aiplat(home, "peers").stdout
+        assert "echo" in light.aiplat(home, "models", "list").stdout
+        why = light.aiplat(home, "explain", answer["request"][:12])
+        assert lab["p"].peer_id[-8:] in why.stdout
+        looked = light.aiplat(home, "doctor")
+        assert looked.returncode == 0, looked.stdout
+    finally:
+        light.aiplat(home, "stop", "--now")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("serve", "--role", "processor"),
+        ("serve", "--role", "processor", "--model", "smollm2-135m"),
+        ("serve", "--model", "smollm2-135m"),
+        ("models", "pull", "smollm2-135m"),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_torch_says_so_and_how_to_get_it(
+    light: Light, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = light.aiplat(tmp_path / "h", *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: torch and transformers are not installed")
+    assert done.stderr.count("\n") == 1
+    assert INSTALL in done.stderr
+
+
+def test_alone_it_starts_as_client_and_gateway_and_says_why(light: Light, tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    try:
+        asked = light.aiplat(home, "ask", "hi")
+        assert asked.returncode == 4
+        assert INSTALL in asked.stderr
+        assert "Traceback" not in asked.stderr
+        status = json.loads(light.aiplat(home, "status", "--json").stdout)
+        assert status["roles"] == ["client", "gateway"]
+        assert light.aiplat(home, "doctor").returncode == 1
+    finally:
+        light.aiplat(home, "stop", "--now")
+    try:
+        asked = light.aiplat(home, "ask", "--model", "echo", "hi")
+        assert (asked.returncode, asked.stdout) == (0, "hi\n"), asked.stderr
+    finally:
+        aiplat(home, "stop", "--now")
