@@ -107,7 +107,7 @@ async def test_without_the_key_or_the_certificate_nobody_gets_a_channel(tmp_path
     lab = Lab(tmp_path)
     owner = the_owner(lab)
     outside = Peer(ON_LOOPBACK, roles=("processor",))
-    stolen = Membership(None)
+    stolen = Membership(None, clock=lab.clock)
     stolen.take(replace(lab.record, certificate=b""))
     thief = Peer(ON_LOOPBACK, membership=stolen, roles=("processor",))
     async with running(owner, outside, thief):
@@ -135,7 +135,7 @@ async def test_an_uncertified_gateway_is_refused_by_who_dials_it(tmp_path: Path)
 async def test_in_a_public_network_a_stranger_is_a_client(tmp_path: Path) -> None:
     lab = Lab(tmp_path, public=True)
     owner = the_owner(lab)
-    somebody, pretender = Membership(None), Membership(None)
+    somebody, pretender = (Membership(None, clock=lab.clock) for _ in range(2))
     for membership in (somebody, pretender):
         membership.take(replace(lab.record, certificate=b""))
     client = Peer(ON_LOOPBACK, membership=somebody, roles=("client",))

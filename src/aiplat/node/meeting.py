@@ -41,6 +41,7 @@ class _Attempt:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.is_connected = False
         self.done = trio.Event()
         self.channel: Channel | None = None
         self.error = NoPeer("This node stops.")
@@ -119,7 +120,7 @@ class Meeting:
         target = attempt.target
         try:
             with trio.move_on_after(self._settings.connect_seconds) as scope:
-                attempt.channel = await self._dial(target)
+                attempt.channel = await self._dial(attempt)
             if scope.cancelled_caught:
                 attempt.error = too_slow(target, self._settings.connect_seconds)
         except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds; told to who waits
@@ -129,8 +130,8 @@ class Meeting:
             del self._attempts[target]
             attempt.done.set()
 
-    async def _dial(self, target: Target) -> Channel:
-        host, nursery = self._host, self._nursery
+    async def _dial(self, attempt: _Attempt) -> Channel:
+        target, host, nursery = attempt.target, self._host, self._nursery
         if host is None or nursery is None:
             raise NoPeer("This node stops.")
         if self._is_full():
@@ -141,6 +142,7 @@ class Meeting:
         if target.relay is not None:
             await self._let_direct_go_first(target)
         pipe = await host.reach(target)
+        attempt.is_connected = True
         # Several addresses of one peer may be dialed at once: they take turns from here on, or
         # each would take the place of the one before.
         async with self._turns.setdefault(target.peer, trio.Lock()):
@@ -244,10 +246,12 @@ class Meeting:
 
     async def _decide(self, peer: PeerId, hello: Hello) -> Goodbye | None:
         if self._us < peer:
-            # Both dial at once, and ours would stay: see what becomes of it first.
+            # Both dial at once, and ours would stay: see what becomes of it first. One that has
+            # not found the peer yet may never: an address of earlier, or behind a NAT.
             with trio.move_on_after(SETTLE_SECONDS):
                 for ours in [a for a in self._attempts.values() if a.target.peer == peer]:
-                    await ours.done.wait()
+                    if ours.is_connected:
+                        await ours.done.wait()
         if not self._standing.would_stand(peer, hello):
             return Goodbye("duplicate", "There is a channel between us already.")
         if self._standing.live(peer) is None and self._is_full():

@@ -68,6 +68,8 @@ class Node:
         self.peer_id: PeerId = identity.peer_id
         self.addresses: tuple[str, ...] = ()
         self._own_addresses: tuple[str, ...] = ()
+        self._relayed: tuple[str, ...] = ()
+        self._bound: list[Endpoint] = []
         self._settings = settings
         self._identity = identity
         self._metrics = metrics
@@ -85,7 +87,7 @@ class Node:
         )
         self.finding = Finder(
             settings, self.membership, roles, lambda: self._standing.channels, self.keep,
-            lambda: self.wanted, lambda: self.addresses,
+            self.found, lambda: self.wanted, lambda: self.addresses,
         )  # fmt: skip
         self.nat = NatService(
             settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,
@@ -93,8 +95,9 @@ class Node:
             lambda target, pipe: self._meeting.replace(target, pipe),
         )  # fmt: skip
         self.dht = DhtFinder(
-            settings, self.membership, roles, lambda: self._standing.channels, self.finding.found
-        )
+            settings, self.membership, roles, lambda: self._standing.channels,
+            self.finding.found, self.finding.found_member, lambda: self.finding.lacking,
+        )  # fmt: skip
         self.mdns = MdnsFinder(
             settings, self.membership, roles, lambda: self._own_addresses, self.finding.found
         )
@@ -193,10 +196,22 @@ class Node:
         return where_to_listen(self._settings.listen, in_network=in_network, port=self._port.port)
 
     def _listens_at(self, sockets: Mapping[str, object]) -> None:
-        endpoints = [parse_listen(address, beyond=True) for address in sockets]
-        self.addresses = self._own_addresses = announced(endpoints, self.peer_id)
-        if endpoints:
-            self._port.keep(endpoints[0].port)
+        self._bound = [parse_listen(address, beyond=True) for address in sockets]
+        self._relayed = ()
+        self.addresses = self._own_addresses = announced(self._bound, self.peer_id)
+        if self._bound:
+            self._port.keep(self._bound[0].port)
+
+    async def _watch_own(self) -> None:
+        """Interfaces come and go, and get other addresses, while the node lives."""
+        while True:
+            await trio.sleep(self._settings.finding_seconds)
+            own = announced(self._bound, self.peer_id)
+            if own != self._own_addresses:
+                log.info("this node is reached elsewhere now", extra={"addresses": own})
+                self._own_addresses = own
+                self.mdns.moved()
+                self._tell_addresses()
 
     async def _bind_again(self, endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
         """Listen where it did before; who took a port in between may leave it again."""
@@ -226,6 +241,7 @@ class Node:
                     host.announce(lambda: self.addresses)
                     for service in self._services:
                         self._nursery.start_soon(run_service, service, host)
+                    self._nursery.start_soon(self._watch_own)
                     log.debug("listening", extra={"addresses": self.addresses})
                     task_status.started()
                     self._listens.set()
@@ -262,8 +278,13 @@ class Node:
 
     def set_relayed(self, addresses: tuple[str, ...]) -> None:
         """Announce these before the node's own: they work from everywhere."""
-        self.addresses = (*addresses, *self._own_addresses)
+        self._relayed = addresses
+        self._tell_addresses()
+
+    def _tell_addresses(self) -> None:
+        self.addresses = (*self._relayed, *self._own_addresses)
         self.finding.moved()
+        self.dht.moved()
 
     # -- peers that are wanted -------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Finding by the Kademlia DHT (libp2p specs, kad-dht): members by the role that they have.
 
 The DHT only finds peers: what it gives are addresses, which may be stale. Whether a peer lives, and
-what it is, is known once there is a channel to it.
+what it is, is known once there is a channel to it. Records are told anew in each round, and one
+that was not for a while is dropped: libp2p's own live for 48 hours.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import trio
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
+from libp2p.kad_dht.provider_store import ProviderStore
 from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import PeerInfo
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
@@ -37,7 +41,14 @@ ADDRESS_SECONDS = 600
 STEP_SECONDS = 15.0
 """For one lookup, or for telling one role: several peers may have to be dialed."""
 
+RECORD_SECONDS = 1800.0
+"""For how long it is handed on who has a role: three times the longest `dht_seconds`."""
+
 MAX_FOUND = 20
+MAX_ADDRESSES = 8
+
+FOUND: tuple[Role, ...] = ("gateway", "processor")
+"""The roles that are told: nobody looks for clients."""
 
 
 def key_of(network: bytes, role: Role) -> str:
@@ -54,6 +65,9 @@ class DhtFinder:
         roles: of this node.
         channels: gives the live channels, by peer.
         found: takes the address of a gateway.
+        found_member: takes the address of another member.
+        lacking: tells how many members are lacking.
+        clock: the time of day by which libp2p dates records, seconds since 1970 (UTC).
     """
 
     def __init__(
@@ -63,6 +77,9 @@ class DhtFinder:
         roles: tuple[Role, ...],
         channels: Callable[[], Mapping[PeerId, Channel]],
         found: Callable[[str], None],
+        found_member: Callable[[str], None] = lambda address: None,
+        lacking: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.lookups = 0
         self._settings = settings
@@ -70,6 +87,11 @@ class DhtFinder:
         self._roles = roles
         self._channels = channels
         self._found = found
+        self._found_member = found_member
+        self._lacking = lacking
+        self._clock = clock
+        self._gone: set[PeerId] = set()
+        self._is_due = False
         self._told: dict[PeerId, tuple[str, ...]] = {}
         self._news = trio.Event()
 
@@ -102,8 +124,15 @@ class DhtFinder:
         return None
 
     def ended(self, channel: Channel, reason: str) -> None:
-        """It may still be found by others: its record ends by itself."""
+        """Send nobody there, and look for it: it may have moved."""
         self._told.pop(channel.peer, None)
+        self._gone.add(channel.peer)
+        self._news.set()
+
+    def moved(self) -> None:
+        """This node is reached elsewhere now: its records are out of date."""
+        self._is_due = True
+        self._news.set()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -111,24 +140,45 @@ class DhtFinder:
         dht = KadDHT(host.libp2p, DHTMode.SERVER, enable_random_walk=False, enable_values=False)
         async with background_trio_service(dht):
             provided: frozenset[PeerId] = frozenset()
+            due = 0.0
             while True:
                 members = await self._introduce(host, dht)
+                self._drop_old(dht)
+                now = trio.current_time()
+                if members and (members - provided or self._is_due or now >= due):
+                    # Who came since has no record of this node yet.
+                    self._is_due = False
+                    await self._provide(dht, network)
+                    provided, due = members, now + self._settings.dht_seconds
                 if members:
-                    if members - provided:  # who came since has no record of this node yet
-                        await self._provide(dht, network)
-                        provided = members
-                    if "gateway" not in self._roles:
-                        await self._look(dht, network)
-                pause = self._settings.finding_seconds * random.uniform(0.75, 1.0)  # no secret
+                    await self._look(dht, network)
+                pause = self._pause() * random.uniform(0.75, 1.0)  # no secret
                 with trio.move_on_after(pause):
                     await self._news.wait()
                     await trio.sleep(self._settings.reconnect_min_seconds)  # several at once
                 self._news = trio.Event()
 
+    def _pause(self) -> float:
+        """Until the next round: short while no gateway is there."""
+        if self._has_gateway:
+            return self._settings.dht_seconds
+        return min(self._settings.finding_seconds, self._settings.dht_seconds)
+
+    @property
+    def _has_gateway(self) -> bool:
+        return "gateway" in self._roles or any(
+            "gateway" in channel.roles for channel in self._channels().values()
+        )
+
     async def _introduce(self, host: Host, dht: KadDHT) -> frozenset[PeerId]:
-        """Put the members that there are channels to into the routing table."""
+        """Put the members that there are channels to into the routing table; take out who went."""
         peerstore = host.libp2p.get_peerstore()
         members = frozenset(self._channels())
+        for peer in self._gone - members:
+            peer_id = ID.from_base58(peer)
+            dht.routing_table.remove_peer(peer_id)
+            peerstore.clear_addrs(peer_id)
+        self._gone.clear()
         for peer in members:
             known = [Multiaddr(a) for a in self._told.get(peer, ()) if _is_of(a, peer)]
             if known:
@@ -137,23 +187,46 @@ class DhtFinder:
                 await dht.add_peer(peer_id, skip_server_mode_check=True)
         return members
 
+    def _drop_old(self, dht: KadDHT) -> None:
+        """Hand on no record whose provider did not tell it anew."""
+        oldest = self._clock() - RECORD_SECONDS
+        providers = dht.provider_store.providers
+        for key, records in list(providers.items()):
+            kept = {peer: record for peer, record in records.items() if record.timestamp > oldest}
+            if kept:
+                providers[key] = kept
+            else:
+                del providers[key]
+
     async def _provide(self, dht: KadDHT, network: bytes) -> None:
         for role in self._roles:
-            if role != "client":  # nobody looks for clients
+            if role in FOUND:
                 with trio.move_on_after(STEP_SECONDS):
                     await dht.provide(key_of(network, role))
 
     async def _look(self, dht: KadDHT, network: bytes) -> None:
-        # Else it would answer from what it heard up to 48 hours ago.
-        dht.provider_store.providers.clear()
-        with trio.move_on_after(STEP_SECONDS):
-            found = await dht.find_providers(key_of(network, "gateway"), MAX_FOUND)
-            self.lookups += 1
-            for info in {info.peer_id: info for info in found}.values():
-                peer = PeerId(info.peer_id.to_base58())
-                if peer != self._membership.peer and peer not in self._channels():
-                    for address in info.addrs[:8]:
-                        self._found(_complete(str(address), peer))
+        """Look for gateways, and for others while there are too few members."""
+        for role in FOUND:
+            found = self._found if role == "gateway" else self._found_member
+            if role == "gateway" or self._lacking():
+                with trio.move_on_after(STEP_SECONDS):
+                    for info in await self._providers(dht, network, role):
+                        peer = PeerId(info.peer_id.to_base58())
+                        for address in info.addrs[:MAX_ADDRESSES]:
+                            found(_complete(str(address), peer))
+
+    async def _providers(self, dht: KadDHT, network: bytes, role: Role) -> list[PeerInfo]:
+        """Who has a role, as others tell and as was told here.
+
+        A store of its own for each lookup: libp2p's would answer from what it heard up to 48 hours
+        ago, and would hand on what it hears as if it were told it anew, for ever.
+        """
+        key = bytes.fromhex(key_of(network, role))
+        told = dht.provider_store.get_providers(key)
+        lookup = ProviderStore(dht.host, dht.peer_routing)
+        found = await lookup.find_providers(key, MAX_FOUND)
+        self.lookups += 1
+        return list({info.peer_id: info for info in (*told, *found)}.values())
 
 
 def _complete(address: str, peer: PeerId) -> str:

@@ -1,10 +1,12 @@
 """Finding the peers of one's network, and saying what is still looked for.
 
-A `Service` of the node. Every way of finding ends in the same step: an address is handed to
-`keep`, which stays connected to it. The ways are the addresses of the token and of earlier lives,
-what members say of themselves (`Addresses`) and of the gateways that they know
-(`finding.gateways`),
-and what is handed in by mDNS and the DHT.
+A `Service` of the node. Every way of finding ends in the same step: an address is tried, and kept
+once it works. The ways are the addresses of the token and of earlier lives, what members say of
+themselves (`Addresses`), of the gateways that they know (`finding.gateways`) and of any members
+(`finding.members`), and what is handed in by mDNS and the DHT.
+
+Besides the gateways a node keeps to a few members of any role: where all know the entry node
+alone, nobody finds anybody any more once that is gone.
 """
 
 from __future__ import annotations
@@ -34,9 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("aiplat.node.finding")
 
 GATEWAYS = "finding.gateways"
+MEMBERS = "finding.members"
 CALL_SECONDS = 5.0
 MAX_TOLD = 64
 """Addresses that one answer may hold."""
+MAX_OF_ONE = 4
+"""Of which one member has no more."""
 
 _TOLD = msgspec.msgpack.Decoder(tuple[str, ...])
 
@@ -50,6 +55,7 @@ class Finder:
         roles: of this node.
         channels: gives the live channels, by peer.
         keep: stays connected to the peer at an address.
+        try_: tries an address that was heard of, and stays connected once it works.
         wanted: gives whom the node tries to reach.
         own: gives this node's own addresses, best first.
     """
@@ -61,6 +67,7 @@ class Finder:
         roles: tuple[Role, ...],
         channels: Callable[[], Mapping[PeerId, Channel]],
         keep: Callable[[str], None],
+        try_: Callable[[str], None],
         wanted: Callable[[], list[Wanted]],
         own: Callable[[], tuple[str, ...]],
     ) -> None:
@@ -70,6 +77,7 @@ class Finder:
         self._roles = roles
         self._channels = channels
         self._keep = keep
+        self._try = try_
         self._wanted = wanted
         self._own = own
         self._told: dict[PeerId, tuple[str, ...]] = {}
@@ -84,17 +92,24 @@ class Finder:
             if "gateway" in channel.roles
         }
 
+    @property
+    def lacking(self) -> int:
+        """How many members more this node should have channels to."""
+        return max(0, self._settings.min_members - len(self._channels()))
+
     # -- `Service` -------------------------------------------------------------------------------
 
     async def run(self, host: Host) -> None:
         """Look again and again; at once when something changed."""
+        self.searching = ""
         record = self._membership.record
         if record is None:
             return
         for address in record.addresses:
-            self.found(address)
+            self._handed(self._keep, address)
+        await trio.sleep(self._settings.reconnect_min_seconds)  # most are there at once
         while True:
-            self._say(self._lacking(record.name))
+            self._say(self._unfound(record.name))
             await self._ask_around()
             pause = self._settings.finding_seconds * random.uniform(0.75, 1.0)  # no secret
             with trio.move_on_after(pause):
@@ -119,17 +134,27 @@ class Finder:
         own = [address for address in news.addresses if _peer_of(address) == channel.peer]
         self._told[channel.peer] = tuple(own)
         if channel.dialed and "gateway" in channel.roles:
-            for address in own:
-                self.found(address)
+            for address in own[: self._settings.max_addresses_per_peer]:
+                self._handed(self._try, address)
 
     async def called(self, channel: Channel, call: Call) -> Reply | None:
-        """Tell a member which gateways are here."""
-        if call.method != GATEWAYS:
+        """Tell a member which gateways are here, or which members."""
+        if call.method == GATEWAYS:
+            addresses = [a for told in self.gateways.values() for a in told[:MAX_OF_ONE]]
+            if "gateway" in self._roles:
+                addresses = [*self._own(), *addresses]
+        elif call.method == MEMBERS:
+            addresses = self._members_but(channel.peer)
+        else:
             return None
-        addresses = [a for told in self.gateways.values() for a in told]
-        if "gateway" in self._roles:
-            addresses = [*self._own(), *addresses]
         return Reply(body=msgspec.Raw(msgspec.msgpack.encode(addresses[:MAX_TOLD])))
+
+    def _members_but(self, asker: PeerId) -> list[str]:
+        """Where others are: in no fixed order, those that may only be clients last."""
+        others = [c for c in self._channels().values() if c.peer != asker and c.hello.certificate]
+        random.shuffle(others)  # no secret
+        others.sort(key=lambda c: c.roles == ("client",))
+        return [a for c in others for a in self._told.get(c.peer, ())[:MAX_OF_ONE]]
 
     def ended(self, channel: Channel, reason: str) -> None:
         """Look again."""
@@ -139,59 +164,89 @@ class Finder:
     # -- finding ---------------------------------------------------------------------------------
 
     def found(self, address: str) -> None:
-        """Stay connected to the peer at an address, if it can be one and there is room."""
-        if len(self._wanted()) >= self._settings.max_known_peers:
-            return
+        """Try the address of a gateway, unless there are as many gateways as are wanted."""
+        peer = _peer_of(address)
+        others = [p for p in self.gateways if p != peer]
+        if self._is_new(peer) and len(others) < self._settings.max_gateways:
+            self._handed(self._try, address)
+
+    def found_member(self, address: str) -> None:
+        """Try the address of a member, whatever its role, if too few are there."""
+        if self.lacking and self._is_new(_peer_of(address)):
+            self._handed(self._try, address)
+
+    def _handed(self, to: Callable[[str], None], address: str) -> None:
+        if self._membership.record is None:
+            return  # what is still under way when the node leaves a network
         try:
-            self._keep(address)
+            to(address)
         except NoPeer as fault:
             log.debug("an address is of no use: %s", fault)
 
     async def _ask_around(self) -> None:
-        """Ask two members, chosen by chance, for the gateways that they know."""
+        """Ask two members, chosen by chance, for those that they know."""
         channels = [c for c in self._channels().values() if not c.is_ended]
         for channel in random.sample(channels, min(2, len(channels))):
-            try:
-                reply = await channel.call(Call(GATEWAYS), CALL_SECONDS)
-                addresses = _TOLD.decode(reply.body) if reply.failed is None else ()
-            except (AiplatError, *UNREADABLE) as fault:
-                log.debug("a peer told no gateways: %s", fault)
-                continue
-            for address in addresses[:MAX_TOLD]:
-                if self._is_new(address):
-                    self.found(address)
+            for address in await self._ask(channel, GATEWAYS):
+                self.found(address)
+            if self.lacking:
+                self._take_some(await self._ask(channel, MEMBERS))
 
-    def _is_new(self, address: str) -> bool:
-        peer = _peer_of(address)
-        others = [p for p in self.gateways if p != peer]
-        return (
-            peer is not None
-            and peer not in self._channels()
-            and peer != self._membership.peer
-            and len(others) < self._settings.max_gateways
-        )
+    async def _ask(self, channel: Channel, method: str) -> tuple[str, ...]:
+        try:
+            reply = await channel.call(Call(method), CALL_SECONDS)
+            return _TOLD.decode(reply.body)[:MAX_TOLD] if reply.failed is None else ()
+        except (AiplatError, *UNREADABLE) as fault:
+            log.debug("a peer did not tell whom it knows: %s", fault)
+            return ()
+
+    def _take_some(self, addresses: tuple[str, ...]) -> None:
+        """Try as many members as are lacking, each at all of its addresses."""
+        tried = {wanted.peer_id for wanted in self._wanted()}
+        told: dict[PeerId, list[str]] = {}
+        for address in addresses:
+            peer = _peer_of(address)
+            if peer is not None and peer not in tried:
+                told.setdefault(peer, []).append(address)
+        for own in [own for peer, own in told.items() if self._is_new(peer)][: self.lacking]:
+            for address in own[:MAX_OF_ONE]:
+                self._handed(self._try, address)
+
+    def _is_new(self, peer: PeerId | None) -> bool:
+        return peer is not None and peer not in self._channels() and peer != self._membership.peer
 
     # -- saying ----------------------------------------------------------------------------------
 
-    def _lacking(self, name: str) -> str:
-        if "gateway" in self._roles or self.gateways:
-            return ""
+    def _unfound(self, name: str) -> str:
+        """What is looked for and not there, in words; empty when nothing is."""
         wanted = self._wanted()
-        tried = f"{len(wanted)} address{'' if len(wanted) == 1 else 'es'}"
-        notes = [w.note for w in wanted if w.note]
-        why = f" The last try: {notes[0]}" if notes else ""
-        are = "is" if len(wanted) == 1 else "are"
-        return (
-            f"No gateway of the network {name} is reached yet: {tried} {are} tried again and "
-            f"again.{why}"
-        )
+        if "gateway" in self._roles:
+            if self._channels() or not wanted:
+                return ""  # it can serve alone, and knows of nobody
+            what = "other member"
+        elif self.gateways:
+            return ""
+        else:
+            what = "gateway"
+        return f"No {what} of the network {name} is reached yet: {_how(wanted)}"
 
     def _say(self, searching: str) -> None:
         if searching and not self.searching:
             log.info("%s", searching, extra={"sign": "🔄"})
         elif self.searching and not searching:
-            log.info("a gateway of the network was found", extra={"sign": "✅"})
+            log.info("what was looked for in the network was found", extra={"sign": "✅"})
         self.searching = searching
+
+
+def _how(wanted: list[Wanted]) -> str:
+    if not wanted:
+        return (
+            "none of their addresses is known here, and this node waits until one is heard of, or "
+            "comes. A new invitation holds addresses that are good today."
+        )
+    tried = "1 address is" if len(wanted) == 1 else f"{len(wanted)} addresses are"
+    notes = [w.note for w in wanted if w.note]
+    return f"{tried} tried again and again." + (f" The last try: {notes[0]}" if notes else "")
 
 
 def _peer_of(address: str) -> PeerId | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
+from zeroconf import Error as ZeroconfError
 from zeroconf import IPVersion, ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
 
 from aiplat.domain.errors import NoPeer
@@ -68,35 +69,46 @@ class MdnsFinder:
         self._own = own
         self._found = found
         self._interfaces = interfaces
+        self._moved = trio.Event()
 
     # -- `Service` -------------------------------------------------------------------------------
 
     async def run(self, host: Host) -> None:
         """Tell and listen until cancelled; where there is no multicast, do without."""
         network, peer = self._membership.network, self._membership.peer
-        places = self._places()
-        if not self._settings.mdns or network is None or peer is None or not places:
+        if not self._settings.mdns or network is None or peer is None:
             return
+        while True:
+            self._moved = trio.Event()
+            places = self._places()
+            try:
+                if places:
+                    await self._take_part(peer, tag_of(network), places)
+            except (OSError, ZeroconfError) as fault:
+                log.info("mDNS is not used: %s", fault)
+            # Anew, and not only with other words: it speaks on the interfaces that there were.
+            await self._moved.wait()
+
+    async def _take_part(self, peer: PeerId, tag: str, places: list[Endpoint]) -> None:
+        """Until this node moves; it speaks on the interfaces that there are now."""
+        zeroconf = await trio.to_thread.run_sync(self._open)
         try:
-            zeroconf = await trio.to_thread.run_sync(self._open)
-        except OSError as fault:
-            log.info("mDNS is not used: %s", fault)
-            return
-        try:
-            info = self._info(peer, tag_of(network), places)
+            info = self._info(peer, tag, places)
             await trio.to_thread.run_sync(zeroconf.register_service, info)
-            browser = self._browse(
-                zeroconf, peer, tag_of(network), trio.lowlevel.current_trio_token()
-            )
+            browser = self._browse(zeroconf, peer, tag, trio.lowlevel.current_trio_token())
             self.is_running = True
             try:
-                await trio.sleep_forever()
+                await self._moved.wait()
             finally:
                 browser.cancel()
         finally:
             self.is_running = False
             with trio.move_on_after(CLOSING_SECONDS, shield=True):
                 await trio.to_thread.run_sync(zeroconf.close, abandon_on_cancel=True)
+
+    def moved(self) -> None:
+        """This node is reached elsewhere now."""
+        self._moved.set()
 
     def opened(self, channel: Channel) -> None:
         """Nothing hangs on a channel here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from aiplat.domain.errors import NotAMember
 from aiplat.domain.ids import PeerId, Role, short
@@ -18,7 +19,9 @@ from aiplat.protocol.membership import (
 from aiplat.protocol.messages import Hello
 
 CLOCK_TOLERANCE_SECONDS = 24 * 3600
-"""How far two nodes' clocks may differ: a certificate is good for so much longer than it says."""
+"""How far two nodes' clocks may differ: a certificate is good for so much earlier and longer."""
+
+DAY = 86_400
 
 
 class Membership:
@@ -149,11 +152,26 @@ class Membership:
             raise NotAMember(f"The peer {who} shows the certificate of another, {shown.peer}.")
         if peer in self.revoked:
             raise NotAMember(f"The peer {who} was revoked from the network {name} by its owner.")
-        over = self.clock() - shown.expires
-        if over > CLOCK_TOLERANCE_SECONDS:
-            raise NotAMember(
-                f"The certificate of {who} in the network {name} ended {over / 86_400:.1f} days "
-                "ago. It is renewed while a member reaches the owner's node, or by a new "
-                "invitation."
-            )
+        self._check_time(shown, who)
         return shown
+
+    def _check_time(self, shown: Certificate, who: str) -> None:
+        """Hours do not matter; days do, whichever of the clocks is wrong."""
+        assert self.record is not None
+        what = f"The certificate of {who} in the network {self.record.name}"
+        now = self.clock()
+        whose = "of this node" if self.peer is None else f"of {short(self.peer)}"
+        by = f"by the clock {whose}, {datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M} UTC"
+        if now - shown.expires > CLOCK_TOLERANCE_SECONDS:
+            days = (now - shown.expires) / DAY
+            raise NotAMember(
+                f"{what} ended {days:.1f} days ago {by}. If that is the time, it is renewed while "
+                "a member reaches the owner's node, or by a new invitation; if it is not, set "
+                "that clock."
+            )
+        if shown.issued - now > CLOCK_TOLERANCE_SECONDS:
+            days = (shown.issued - now) / DAY
+            raise NotAMember(
+                f"{what} begins only in {days:.1f} days {by}. That clock is wrong, or the owner's "
+                "was: set it, best by NTP."
+            )

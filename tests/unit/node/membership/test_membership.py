@@ -81,7 +81,10 @@ def test_clocks_may_differ_by_hours_but_not_for_ever(tmp_path: Path) -> None:
     lab.clock.now += CERTIFICATE_SECONDS + 20 * 3600  # hours beyond the end
     assert lab.membership.admit(identity.peer_id, shown)
     lab.clock.now += 2 * DAY
-    with pytest.raises(NotAMember, match=r"ended 2\.4 days ago"):
+    with pytest.raises(NotAMember, match=r"ended 2\.4 days ago by the clock of .*, 2027-02-16"):
+        lab.membership.admit(identity.peer_id, shown)
+    lab.clock.now -= CERTIFICATE_SECONDS + 6 * DAY
+    with pytest.raises(NotAMember, match=r"begins only in 3\.6 days by the clock of .* is wrong"):
         lab.membership.admit(identity.peer_id, shown)
 
 
