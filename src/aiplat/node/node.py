@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from aiplat.node.finding.finder import Finder
 from aiplat.node.finding.mdns import MdnsFinder
 from aiplat.node.host import Host, bind_all, open_host
 from aiplat.node.identity import Identity
+from aiplat.node.incarnation import wall_ms
 from aiplat.node.keepers import Keepers
 from aiplat.node.keeping import Wanted
 from aiplat.node.known import KnownPeers
@@ -47,7 +47,7 @@ class Node:
         agent: program and version, for people.
         metrics: the node's registry.
         known_peers_path: where addresses are kept for next time; None keeps none.
-        incarnation: grows with each start; the time of this one when not given.
+        incarnation: grows with each start (`next_incarnation`); the time when not given.
         membership: the network that it belongs to; none when not given.
         port_path: where the port is kept for next time; None keeps none.
     """
@@ -75,7 +75,7 @@ class Node:
         self._metrics = metrics
         hello = Hello(
             agent=agent,
-            incarnation=time.time_ns() // 1_000_000 if incarnation is None else incarnation,
+            incarnation=wall_ms() if incarnation is None else incarnation,
             roles=roles,
             max_requests=settings.max_requests_per_channel,
         )

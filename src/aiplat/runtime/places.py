@@ -68,6 +68,11 @@ class Places:
         return self.data / "port"
 
     @property
+    def incarnation(self) -> Path:
+        """The count of the node's lives, which outlasts a clock that steps back."""
+        return self.data / "incarnation"
+
+    @property
     def token(self) -> Path:
         """The local token of the HTTP door: owner-only."""
         return self.state / "token"
