@@ -50,9 +50,9 @@ def peers(
 def drain(
     context: typer.Context,
     peer: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="[PEER]", help="A processor of this gateway; else this node."),
-    ] = "",
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Send no new requests to a processor, or take none at all here.
@@ -66,8 +66,11 @@ def drain(
     """
     from aiplat.control.messages import PeerName
 
+    if peer is not None and not peer.strip():  # an unset variable of a script's, say
+        raise typer.BadParameter("it is empty: leave it out to drain this node itself",
+                                 param_hint="PEER")  # fmt: skip
     client, _ = face_of(context).running()
-    tell(client.drain(PeerName(peer=peer)), json=json)
+    tell(client.drain(PeerName(peer=peer or "")), json=json)
 
 
 def block(context: typer.Context, peer: Peer, json: options.Json = False) -> None:

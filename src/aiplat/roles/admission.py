@@ -93,9 +93,10 @@ class Admission:
                 "sent to nobody else. Let the processors join a network, or allow --privacy any."
             )
         return NoProcessor(
-            f"No processor that can serve {what} is connected to the gateway "
-            f'{short(self._gateway)}{why}. Start one on its own, "aiplat --home DIR serve --role '
-            'processor --peer ADDRESS-OF-THE-GATEWAY", or try again when one is back.',
+            f"No processor that can serve {what} and takes requests is connected to the gateway "
+            f'{short(self._gateway)}{why}. Start one, "aiplat serve --role processor", on a '
+            "machine of its network (or in another home of this machine, with --peer and the "
+            "gateway's address), or try again when one is back.",
             retry_after=5,
         )
 

@@ -175,7 +175,7 @@ class Pool:
         if ready:
             return _why_not_ready_ones(len(ready), len(resting))
         if not self.taking(name) and self.offers(name):
-            return "the processor is shutting down"
+            return "the processor is drained, or shuts down"
         notes = [offer.note or "the model is loading" for offer in self.taking(name)]
         return notes[0] if notes else "no processor is connected yet"
 

@@ -103,8 +103,10 @@ class Doctor:
             )
             return
         if own.peer in membership.revoked:
-            self._steps.note("certificate", False, "it was revoked by the network's owner",
-                       "Ask the owner.")  # fmt: skip
+            self._steps.note(
+                "certificate", False, "it was revoked by the network's owner",
+                "Ask the owner; `aiplat network leave` lets this node go on without the network.",
+            )  # fmt: skip
             return
         days = (own.expires - self._clock()) / 86_400
         roles = " and ".join(own.roles)

@@ -380,6 +380,13 @@ def test_peers_is_a_list_of_objects(node: FakeNode, capsys: Capture) -> None:
     assert "No peers." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_name_drains_nothing(empty: str, node: FakeNode, capsys: Capture) -> None:
+    assert main.run(["drain", empty]) == 2
+    assert "it is empty" in capsys.readouterr().err
+    assert node.orders == []
+
+
 def test_a_watch_needs_a_terminal(node: FakeNode, capsys: Capture) -> None:
     assert main.run(["peers", "--watch"]) == 2
     assert main.run(["peers", "--watch", "--json"]) == 2

@@ -428,7 +428,7 @@ async def test_a_processor_that_drains_is_not_called_busy(autojump_clock: MockCl
     async with running(house):
         sink = house.asks()
         await trio.sleep(1)
-        assert sink.events == [Queued(0, 0, "the processor is shutting down")]
+        assert sink.events == [Queued(0, 0, "the processor is drained, or shuts down")]
         await trio.sleep(2)
     assert isinstance(sink.end, Failed)
     assert sink.end.code == "no_processor"
