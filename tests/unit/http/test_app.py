@@ -146,6 +146,24 @@ async def test_the_deadline_goes_with_the_request(house: House) -> None:
     assert [one.submission.deadline_ms for one in house.node.answers.asked] == [4321, 600_000]
 
 
+async def test_the_privacy_class_goes_with_the_request(house: House) -> None:
+    for value in ("machine", "network", "any"):
+        await call(house.app, "POST", CHAT, {**JSON, "x-aiplat-privacy": value}, HI)
+    await call(house.app, "POST", CHAT, JSON, HI)
+    asked = [one.submission.privacy for one in house.node.answers.asked]
+    assert asked == ["machine", "network", "any", "any"]
+
+
+async def test_a_privacy_class_that_is_none_is_refused_and_asks_nobody(house: House) -> None:
+    answer = await call(house.app, "POST", CHAT, {**JSON, "x-aiplat-privacy": "Machine"}, HI)
+    assert (answer.status, answer.error["param"]) == (400, "x-aiplat-privacy")
+    assert "any, network or machine, but is 'Machine'" in answer.error["message"]
+    body = msgspec.json.encode(msgspec.json.decode(HI) | {"privacy": "machine"})
+    answer = await call(house.app, "POST", CHAT, JSON, body)
+    assert (answer.status, answer.error["param"]) == (400, "privacy")
+    assert not house.node.answers.asked
+
+
 async def test_an_answer_names_its_request_and_its_measured_wait(house: House) -> None:
     answer = await call(house.app, "POST", CHAT, JSON, HI)
     (asking,) = house.node.answers.asked

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import cast, get_args
 
-from aiplat.domain.answers import MAX_DEADLINE_MS, Delta, Failed, Finished, Started, Submission
+from aiplat.domain.answers import (
+    MAX_DEADLINE_MS,
+    Delta,
+    Failed,
+    Finished,
+    Privacy,
+    Started,
+    Submission,
+)
 from aiplat.domain.errors import InvalidRequest, clip
 from aiplat.http.answers import Answers, begin_stream, next_batch
 from aiplat.http.asgi import Headers, Request
@@ -16,6 +25,7 @@ from aiplat.http.settings import HttpSettings
 from aiplat.roles.answering import Answer
 
 DEADLINE_HEADER = b"x-aiplat-deadline-ms"
+PRIVACY_HEADER = b"x-aiplat-privacy"
 
 
 class Chat:
@@ -39,6 +49,7 @@ class Chat:
             work=asked.work,
             model=asked.model,
             deadline_ms=self._deadline(request),
+            privacy=_privacy(request),
         )
 
         async def work(answer: Answer) -> None:
@@ -100,6 +111,18 @@ class Chat:
                 await request.write(data, last=chunks.complete)
         if chunks.failed is not None:
             raise chunks.failed
+
+
+def _privacy(request: Request) -> Privacy:
+    """Who may read the prompt: the request's header, or anyone."""
+    text = request.header(PRIVACY_HEADER) or "any"
+    for allowed in get_args(Privacy):
+        if text == allowed:
+            return cast(Privacy, allowed)
+    name = PRIVACY_HEADER.decode()
+    raise InvalidRequest(
+        f"{name} must be any, network or machine, but is {clip(text)!r}.", param=name
+    )
 
 
 def _measured(event: Finished, attempts: int | None) -> Headers:

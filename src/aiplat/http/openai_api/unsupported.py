@@ -25,6 +25,8 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "store": (False,),
     "web_search_options": (),
     "moderation": (),
+    # No parameter of OpenAI's, but who writes it here means the header, and must not be ignored.
+    "privacy": ("any",),
 }
 """Each with the values that ask for nothing; null always does."""
 
