@@ -9,13 +9,15 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from aiplat.domain.answers import Delta, Submission
 from aiplat.domain.errors import NoProcessor
 from aiplat.http.app import make_public_app
 from aiplat.http.asgi import App
 from aiplat.http.settings import HttpSettings
 from aiplat.telemetry.metrics import Metrics
-from tests.support.fake_node import TOKEN, FakeNode
+from tests.support.fake_node import TOKEN, FakeNode, Step, finished, started
 from tests.unit.http.asgi_client import GOOD, JSON, call
 
 CHAT = "/v1/chat/completions"
@@ -171,6 +173,16 @@ async def test_an_answer_names_its_request_and_its_measured_wait(house: House) -
     assert answer.headers["x-aiplat-queue-ms"] == "1.5"
     assert answer.headers["x-aiplat-attempts"] == "1"
     assert asking.submission.credential == ""  # the local token stays here
+
+
+async def test_a_stream_says_how_many_were_tried_before_its_first_byte(house: House) -> None:
+    def twice(submission: Submission) -> list[Step]:
+        return [replace(started(), attempts=2), Delta((1,), "hi"), finished(1)]
+
+    house.node.answers.script = twice
+    wish = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
+    answer = await call(house.app, "POST", CHAT, JSON, msgspec.json.encode(wish))
+    assert (answer.status, answer.headers["x-aiplat-attempts"]) == (200, "2")
 
 
 async def test_what_nobody_foresaw_is_a_500_without_words(

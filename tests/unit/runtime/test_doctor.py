@@ -192,6 +192,19 @@ def test_a_running_node_is_asked(places: Places) -> None:
     assert steps["model"].text == "ready: echo"
 
 
+def test_where_it_is_reached_is_told_without_its_own_name(places: Places) -> None:
+    relay, me = (
+        identity_of(places).peer_id,
+        "12D3KooWH2yUxyuj7rv2jL7fjBfhc84JaiMXjrUT6mXQvyQDhC56",
+    )
+    far = f"/ip4/10.0.0.2/tcp/2/p2p/{relay}/p2p-circuit/p2p/{me}"
+    relayed = ReachStatus(state="relayed", via=(relay,), why="A NAT is between.")
+    steps = look(places, running(replace(STATUS, addresses=(far,), reach=relayed)))
+    assert steps["addresses"].text == (
+        f"listens at the relay …{relay[-8:]}; relayed: A NAT is between."
+    )
+
+
 def test_what_a_running_node_lacks(places: Places) -> None:
     cut = ReachStatus(state="unreachable", why="A NAT is between.")
     tried = PeerStatus(peer_id="x", state="connecting", note="Nothing listens there.")
