@@ -26,6 +26,9 @@ from aiplat.runtime.signs import SIGNS, wants_signs
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
 """Libraries whose lines help to find a fault, but mean nothing to a person."""
 
+_CRIES_WOLF = "libp2p.kad_dht"
+"""Warns of each stream that a peer was done with, every few seconds in a network."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -144,6 +147,9 @@ def configure(
     quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
     for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
         logging.getLogger(name).setLevel(quiet)
+    logging.getLogger(_CRIES_WOLF).setLevel(
+        logging.DEBUG if least <= logging.DEBUG else logging.ERROR
+    )
 
 
 @contextmanager
