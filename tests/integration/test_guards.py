@@ -6,6 +6,7 @@ import contextlib
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import msgspec
@@ -31,9 +32,11 @@ from aiplat.domain.answers import Finished
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId
 from aiplat.domain.usage import Usage
+from aiplat.node.host import Host
 from aiplat.node.nat.autonat import DIAL_ME, ask
+from aiplat.node.nat.reach import DialMe
 from aiplat.node.nat.words import HOP
-from aiplat.node.pipe import StreamPipe
+from aiplat.node.pipe import StreamPipe, socket_of
 from aiplat.node.settings import NodeSettings
 from aiplat.node.swarm import Guarded
 from aiplat.protocol.messages import CODEC, PROTOCOL_ID, Addresses, Call, Cancel, Hello, Ping, Reply
@@ -212,17 +215,20 @@ async def test_a_stranger_does_not_stay_for_ever_by_holding_a_stream() -> None:
 @pytest.mark.trio
 async def test_a_stranger_that_reads_nothing_cannot_hold_its_connection() -> None:
     """A word of farewell to it would hang; it is cut off without."""
-    async with house(unproven_seconds=0.4, idle_seconds=0.4) as (a, _, host):
+    async with house(unproven_seconds=1.0, idle_seconds=1.0) as (a, _, host):
         connection = await connect(host, a)
-        await until(lambda: len(swarm_of(a).get_connections()) == 2)
+        await until(lambda: strangers(a) == 1)
+        [theirs] = swarm_of(a).get_connections(host.get_id())
+        socket = socket_of(theirs.muxed_conn)
+        assert socket is not None
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
+        host.sockets[0].setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
         stop_reading(connection)
-        with trio.move_on_after(3), contextlib.suppress(Exception):
-            number = 1001
+        with trio.move_on_after(8), contextlib.suppress(Exception):
             while True:  # each is answered, until the socket is full
-                await connection.muxed_conn._write_frame(syn(number) * 1000)
-                number += 2
-        await until(lambda: len(swarm_of(a).get_connections()) == 1)
+                await connection.muxed_conn._write_frame(syn(1001) * 1000)
         await until(lambda: strangers(a) == 0)
+        await until(lambda: len(swarm_of(a).get_connections()) == 1)
 
 
 @pytest.mark.trio
@@ -487,6 +493,48 @@ def test_the_bounds_are_settings() -> None:
     settings = NodeSettings()
     assert settings.max_unproven_per_source < settings.max_connections
     assert settings.max_half_open < settings.max_connections
+
+
+@pytest.mark.trio
+async def test_calls_at_once_are_bounded_and_each_has_a_deadline() -> None:
+    async with house(call_seconds=0.5) as (a, _, host):
+        connection, stream = await open_channel(host, a)
+        channel: Any
+        handler: Any
+        channel, handler = a.handlers[1]
+        handler.called = hold
+        await stream.write(b"".join(CODEC.encode(Call("slow"), n) for n in range(1, 129, 2)))
+        await until(lambda: len(channel._machine._called) == 64)
+        await until(lambda: not channel._machine._called)  # each was answered, as late
+        assert not channel.is_ended
+        await stream.write(b"".join(CODEC.encode(Call("slow"), n) for n in range(129, 259, 2)))
+        await until(lambda: channel.is_ended)
+        assert "more than 64 calls at once" in channel.reason
+        await until(lambda: connection.is_closed)
+
+
+@pytest.mark.trio
+async def test_a_peer_is_dialed_back_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one peer could keep a node dialing without end."""
+    probing = 0
+
+    async def probe(self: Host, endpoint: object, peer: PeerId) -> None:
+        nonlocal probing
+        probing += 1
+        await trio.sleep_forever()
+
+    async with house(nat_probe_seconds=0.5) as (a, b, _):
+        channel = b.node.channels[a.node.peer_id]
+        await until(
+            lambda: b.node.nat.reach.state == "direct" and not a.node.nat._dial_back._dialing
+        )
+        monkeypatch.setattr(Host, "probe", probe)
+        call = Call(DIAL_ME, msgspec.Raw(msgspec.msgpack.encode(DialMe((1,)))))
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(channel.call, call, 5.0)
+        assert hits(a, "nat_probes") == 4
+        assert probing == 1
 
 
 # -- what cannot be read -------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -123,6 +123,20 @@ async def test_an_address_on_loopback_is_dialed_beside_others() -> None:
             known = [Multiaddr(NOWHERE), place_of(far)]
             near.libp2p.get_peerstore().add_addrs(far_id, known, 60)
             assert await near.libp2p.get_network().dial_peer(far_id)
+
+
+@pytest.mark.trio
+async def test_a_host_closes_its_connections_at_once() -> None:
+    """Guard 12: libp2p closes one after the other, and rests 0.2 s at each."""
+    with trio.fail_after(30):
+        async with AsyncExitStack() as stack:
+            others = [await stack.enter_async_context(a_host()) for _ in range(16)]
+            async with a_host() as (near, _):
+                for far, far_id in others:
+                    near.libp2p.get_peerstore().add_addrs(far_id, [place_of(far)], 60)
+                    await near.libp2p.get_network().dial_peer(far_id)
+                began = trio.current_time()
+            assert trio.current_time() - began < 1.0
 
 
 # -- the DHT -------------------------------------------------------------------------------------
