@@ -75,3 +75,12 @@ def offer(name: str = "tiny", slots: int = 2, **changes: object) -> ModelOffer:
     """A model that is ready; `changes` replace its fields."""
     fields = {"name": name, "state": "ready", "manifest": MANIFEST, "slots": slots} | changes
     return ModelOffer(**fields)  # type: ignore[arg-type]  # test data
+
+
+class FakeEngine(ScriptedProcessor):
+    """An engine of the model `tiny`, which is ready."""
+
+    name = "tiny"
+
+    def offer(self) -> ModelOffer:
+        return offer(self.name)

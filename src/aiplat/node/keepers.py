@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Container
-from typing import NamedTuple
 
 import trio
 
@@ -18,19 +17,11 @@ from aiplat.node.addresses import Target
 from aiplat.node.channel import Channel
 from aiplat.node.keeping import Keeper, Reach, Wanted
 from aiplat.node.known import KnownPeers
+from aiplat.node.resting import Resting
 from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.node.keeping")
-
-MAX_RESTING = 1024
-
-
-class _Rest(NamedTuple):
-    """Until when an address is left alone, on trio's clock, and for how long that was set."""
-
-    until: float
-    seconds: float
 
 
 class Keepers:
@@ -58,7 +49,9 @@ class Keepers:
         self._reach = reach
         self._channels = channels
         self._keepers: dict[str, Keeper] = {}
-        self._resting: dict[str, _Rest] = {}
+        self._resting: Resting[str] = Resting(
+            settings.hearsay_seconds, settings.hearsay_rest_seconds
+        )
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -98,8 +91,7 @@ class Keepers:
 
     def found(self, target: Target) -> None:
         """Try an address that was heard of, unless it rests; whether it works, it has to show."""
-        rest = self._resting.get(target.text)
-        if target.text in self._keepers or (rest and trio.current_time() < rest.until):
+        if target.text in self._keepers or target.text in self._resting:
             return
         patience = self._settings.hearsay_seconds
         if self._has_room(target, evict_after=patience):
@@ -114,8 +106,10 @@ class Keepers:
 
     def forget_all(self) -> None:
         """Nobody is wanted, and nobody is remembered."""
-        for address in (*self._keepers, *self._known.addresses):
-            self.forget(address)
+        for keeper in self._keepers.values():
+            keeper.stop()
+        self._keepers.clear()
+        self._known.clear()
         self._resting.clear()
 
     # -- inside ----------------------------------------------------------------------------------
@@ -131,16 +125,8 @@ class Keepers:
         address = keeper.target.text
         if self._keepers.get(address) is keeper:  # out of patience
             del self._keepers[address]
-            self._rest(address)
-
-    def _rest(self, address: str) -> None:
-        last = self._resting.pop(address, None)
-        seconds = self._settings.hearsay_seconds if last is None else last.seconds * 2
-        seconds = min(seconds, self._settings.hearsay_rest_seconds)
-        self._resting[address] = _Rest(trio.current_time() + seconds, seconds)
-        if len(self._resting) > MAX_RESTING:
-            del self._resting[next(iter(self._resting))]
-        log.info("an address that was heard of does not work", extra={"address": address})
+            self._resting.failed(address)
+            log.info("an address that was heard of does not work", extra={"address": address})
 
     def _reached(self, target: Target, channel: Channel) -> None:
         """The address works: others of the same peer are of no more use."""
@@ -148,7 +134,7 @@ class Keepers:
         if not channel.dialed or channel.address != target.text or keeper is None:
             return
         keeper.patience = math.inf
-        self._resting.pop(target.text, None)
+        self._resting.worked(target.text)
         self._known.worked(target.text)
         for other in self._of(target.peer):
             if other is not keeper:

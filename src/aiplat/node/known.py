@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 import trio
 
 from aiplat.domain.errors import NoPeer
+from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import parse_target
 from aiplat.node.files import write_private
 
@@ -24,22 +26,27 @@ class _File(msgspec.Struct, omit_defaults=True):
     """What the file holds."""
 
     peers: list[str] = []
+    heard: list[str] = []
     version: int = 1
 
 
 class KnownPeers:
     """Addresses, the one that last worked first; one for each peer. `run` keeps them on disk.
 
+    Besides, those that members told of themselves and that nobody tried: who was dialed by all the
+    others, and moves, finds back to them by these.
+
     Arguments:
         path: the file, or None to keep them in memory only.
-        bound: at most so many; the last ones are forgotten.
+        bound: at most so many of each kind; the last ones are forgotten.
     """
 
     def __init__(self, path: Path | None, bound: int) -> None:
         self._path = path
         self._bound = bound
-        self._addresses = _load(path)[:bound] if path is not None else []
-        self._saved = self._addresses
+        file = _load(path) if path is not None else _File()
+        self._addresses, self._heard = file.peers[:bound], file.heard[:bound]
+        self._saved = self._both
         self._changed = trio.Event()
         self._writing = threading.Lock()
 
@@ -47,6 +54,26 @@ class KnownPeers:
     def addresses(self) -> tuple[str, ...]:
         """All of them, best first."""
         return tuple(self._addresses)
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """What members told of themselves, the latest first."""
+        return tuple(self._heard)
+
+    @property
+    def _both(self) -> tuple[list[str], list[str]]:
+        return self._addresses, self._heard
+
+    def hear(self, peer: PeerId, addresses: Iterable[str]) -> None:
+        """Keep where a member says that it is, in place of what it said before."""
+        told = list(addresses)
+        others = [a for a in self._heard if parse_target(a, beyond=True).peer != peer]
+        if told and told != self._heard[: len(told)]:
+            self._put(self._addresses, [*told, *others])
+
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        self._put([], [])
 
     def add(self, address: str) -> None:
         """Keep an address that has not worked yet, behind the others."""
@@ -76,7 +103,7 @@ class KnownPeers:
                 await self._changed.wait()
                 await self._save_aside()
         finally:
-            if self._addresses is not self._saved:
+            if any(a is not b for a, b in zip(self._both, self._saved, strict=True)):
                 with trio.move_on_after(LAST_SECONDS, shield=True):
                     await self._save_aside()
 
@@ -90,34 +117,41 @@ class KnownPeers:
         if self._path is None:
             return
         with self._writing:  # a thread that was left behind may still be at it
-            self._saved = addresses = self._addresses
+            self._saved = addresses, heard = self._both
             try:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_private(self._path, msgspec.json.encode(_File(addresses)))
+                write_private(self._path, msgspec.json.encode(_File(addresses, heard)))
             except OSError as fault:
                 path = str(self._path)
                 log.warning("known peers were not saved: %s", fault, extra={"path": path})
 
-    def _put(self, addresses: list[str]) -> None:
-        self._addresses = addresses[: self._bound]  # a new list: a thread may read the old one
+    def _put(self, addresses: list[str], heard: list[str] | None = None) -> None:
+        # New lists: a thread may read the old ones.
+        self._addresses = addresses[: self._bound]
+        if heard is not None:
+            self._heard = heard[: self._bound]
         self._changed.set()
 
 
-def _load(path: Path) -> list[str]:
+def _load(path: Path) -> _File:
     """The addresses in the file that can be read; a broken file is set aside."""
     try:
         if path.stat().st_size > MAX_FILE:
             raise msgspec.ValidationError(f"the file has over {MAX_FILE} bytes")
         file = msgspec.json.decode(path.read_bytes(), type=_File)
     except FileNotFoundError:
-        return []
+        return _File()
     except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         _set_aside(path, str(fault))
-        return []
+        return _File()
     except OSError as fault:
         log.warning("known peers cannot be read: %s", fault, extra={"path": str(path)})
-        return []
-    return [address for address in dict.fromkeys(file.peers) if _is_address(address)]
+        return _File()
+    return _File(_readable(file.peers), _readable(file.heard))
+
+
+def _readable(addresses: list[str]) -> list[str]:
+    return [address for address in dict.fromkeys(addresses) if _is_address(address)]
 
 
 def _set_aside(path: Path, why: str) -> None:

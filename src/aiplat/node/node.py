@@ -85,9 +85,10 @@ class Node:
         self.members = MembershipService(
             self.membership, metrics, lambda: self._standing.channels, self.gateway_addresses
         )
+        self._known = KnownPeers(known_peers_path, settings.max_known_peers)
         self.finding = Finder(
             settings, self.membership, roles, lambda: self._standing.channels, self.keep,
-            self.found, lambda: self.wanted, lambda: self.addresses,
+            self.found, lambda: self.wanted, lambda: self.addresses, self._known,
         )  # fmt: skip
         self.nat = NatService(
             settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,
@@ -108,7 +109,6 @@ class Node:
         self._port = PortMemory(port_path)
         self._renewed = trio.Event()
         self._listens = trio.Event()
-        self._known = KnownPeers(known_peers_path, settings.max_known_peers)
         self._keepers = Keepers(
             settings, metrics, self._known, self._meeting.reach, lambda: self._standing.channels
         )

@@ -64,6 +64,7 @@ class Peer:
         )
         self.handlers: list[tuple[Channel, Handler]] = []
         self.scope = trio.CancelScope()
+        self.roles = roles
         self._admit = admit
 
     @property

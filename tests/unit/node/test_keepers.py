@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import Target, parse_target
 from aiplat.node.channel import Channel
 from aiplat.node.identity import Identity
-from aiplat.node.keepers import MAX_RESTING, Keepers
+from aiplat.node.keepers import Keepers
 from aiplat.node.known import KnownPeers
 from aiplat.node.settings import NodeSettings
 from aiplat.telemetry.metrics import Metrics
@@ -235,20 +234,3 @@ async def test_who_forgets_all_wants_and_remembers_nobody(
     tries = len(world.tries)
     await trio.sleep(60)
     assert len(world.tries) == tries
-
-
-@pytest.mark.trio
-async def test_what_rests_is_bounded(
-    nursery: trio.Nursery, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("aiplat.node.keepers.MAX_RESTING", 2)
-    world = World(replace(SETTINGS, max_known_peers=64))
-    world.keepers.open(nursery)
-    for peer in range(1, 5):
-        world.keepers.found(target(peer))
-    await trio.sleep(SETTINGS.hearsay_seconds + 10)
-    assert not world.addresses
-    for peer in range(1, 5):
-        world.keepers.found(target(peer))
-    assert len(world.addresses) == 2
-    assert MAX_RESTING > 64

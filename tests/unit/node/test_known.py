@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 import trio
 
+from aiplat.domain.ids import PeerId
 from aiplat.node import known as known_module
 from aiplat.node.identity import Identity
 from aiplat.node.known import KnownPeers
 
 
+def peer_of(peer: int) -> PeerId:
+    return Identity(bytes([peer + 1]) * 32).peer_id
+
+
 def address(peer: int, port: int = 4001) -> str:
-    return f"/ip4/127.0.0.1/tcp/{port}/p2p/{Identity(bytes([peer + 1]) * 32).peer_id}"
+    return f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_of(peer)}"
 
 
 def test_they_are_there_next_time_and_what_worked_comes_first(tmp_path: Path) -> None:
@@ -113,3 +118,28 @@ async def test_a_slow_disk_holds_nobody_up_and_the_last_change_wins(
         nursery.cancel_scope.cancel()  # and the node stops: one writes, one waits for it
     assert address(3).encode() in disk.writes[-1]
     assert len(disk.writes) == 2
+
+
+def test_what_members_told_is_kept_apart_the_latest_first(tmp_path: Path) -> None:
+    path = tmp_path / "peers.json"
+    known = KnownPeers(path, 3)
+    known.add(address(9))
+    for peer in range(3):
+        known.hear(peer_of(peer), [address(peer)])
+    known.hear(peer_of(0), [address(0, 4002), address(0, 4003)])
+    known.save()
+    again = KnownPeers(path, 3)
+    assert again.heard == (address(0, 4002), address(0, 4003), address(2)), "bounded"
+    assert again.addresses == (address(9),)
+    again.clear()
+    again.save()
+    assert KnownPeers(path, 3).addresses == KnownPeers(path, 3).heard == ()
+
+
+def test_what_is_told_again_is_not_written_again(tmp_path: Path) -> None:
+    known = KnownPeers(tmp_path / "peers.json", 3)
+    known.hear(peer_of(1), [address(1)])
+    known.save()
+    saved = known._both
+    known.hear(peer_of(1), [address(1)])
+    assert all(a is b for a, b in zip(known._both, saved, strict=True))

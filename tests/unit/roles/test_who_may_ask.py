@@ -17,20 +17,11 @@ from aiplat.roles.settings import ClientSettings, GatewaySettings
 from aiplat.telemetry.metrics import Metrics
 from tests.support.dialogue import submission
 from tests.support.fake_channel import FakeChannel, FakeIncoming, FakeNode
-from tests.support.scripted import ScriptedProcessor, offer
+from tests.support.scripted import FakeEngine, ScriptedProcessor, offer
 
 
 def a_gateway() -> Gateway:
     return Gateway(PeerId("us"), GatewaySettings(), Metrics())
-
-
-class FakeEngine(ScriptedProcessor):
-    """An engine that is ready."""
-
-    name = "tiny"
-
-    def offer(self) -> Any:
-        return offer(self.name)
 
 
 def hearing(*roles: str) -> tuple[Any, FakeEngine, FakeChannel]:

@@ -12,19 +12,22 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
+from libp2p.abc import IHost
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.kad_dht.provider_store import ProviderStore
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
+from libp2p.peer.peerstore import PeerStore
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has no types
 
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import parse_target
+from aiplat.node.finding.dialing import PatientHost
 from aiplat.node.membership.membership import Membership
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
@@ -137,7 +140,11 @@ class DhtFinder:
     # -- inside ----------------------------------------------------------------------------------
 
     async def _take_part(self, host: Host, network: bytes) -> None:
-        dht = KadDHT(host.libp2p, DHTMode.SERVER, enable_random_walk=False, enable_values=False)
+        settings = self._settings
+        patient = PatientHost(host.libp2p, settings.finding_seconds, settings.hearsay_rest_seconds)
+        dht = KadDHT(
+            cast(IHost, patient), DHTMode.SERVER, enable_random_walk=False, enable_values=False
+        )
         async with background_trio_service(dht):
             provided: frozenset[PeerId] = frozenset()
             due = 0.0
@@ -172,12 +179,14 @@ class DhtFinder:
 
     async def _introduce(self, host: Host, dht: KadDHT) -> frozenset[PeerId]:
         """Put the members that there are channels to into the routing table; take out who went."""
-        peerstore = host.libp2p.get_peerstore()
+        peerstore = cast(PeerStore, host.libp2p.get_peerstore())
         members = frozenset(self._channels())
         for peer in self._gone - members:
             peer_id = ID.from_base58(peer)
             dht.routing_table.remove_peer(peer_id)
             peerstore.clear_addrs(peer_id)
+            # Its signed addresses are dated by its clock, which may be set back before it returns.
+            peerstore.peer_record_map.pop(peer_id, None)
         self._gone.clear()
         for peer in members:
             known = [Multiaddr(a) for a in self._told.get(peer, ()) if _is_of(a, peer)]

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import trio
@@ -46,6 +46,17 @@ MAX_OF_ONE = 4
 _TOLD = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
+class Heard(Protocol):
+    """What members told of themselves (`KnownPeers`)."""
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Their addresses, the latest first."""
+
+    def hear(self, peer: PeerId, addresses: Iterable[str]) -> None:
+        """Keep where a member says that it is."""
+
+
 class Finder:
     """Finds the gateways of the network.
 
@@ -58,6 +69,7 @@ class Finder:
         try_: tries an address that was heard of, and stays connected once it works.
         wanted: gives whom the node tries to reach.
         own: gives this node's own addresses, best first.
+        heard: keeps, and gives, what members tell of themselves, for the next life of the node.
     """
 
     def __init__(
@@ -70,6 +82,7 @@ class Finder:
         try_: Callable[[str], None],
         wanted: Callable[[], list[Wanted]],
         own: Callable[[], tuple[str, ...]],
+        heard: Heard,
     ) -> None:
         self.searching = ""
         self._settings = settings
@@ -80,6 +93,7 @@ class Finder:
         self._try = try_
         self._wanted = wanted
         self._own = own
+        self._heard = heard
         self._told: dict[PeerId, tuple[str, ...]] = {}
         self._news = trio.Event()
 
@@ -133,6 +147,8 @@ class Finder:
             return
         own = [address for address in news.addresses if _peer_of(address) == channel.peer]
         self._told[channel.peer] = tuple(own)
+        if self._membership.record is not None and channel.hello.certificate:
+            self._heard.hear(channel.peer, own[:MAX_OF_ONE])
         if channel.dialed and "gateway" in channel.roles:
             for address in own[: self._settings.max_addresses_per_peer]:
                 self._handed(self._try, address)
@@ -191,6 +207,8 @@ class Finder:
                 self.found(address)
             if self.lacking:
                 self._take_some(await self._ask(channel, MEMBERS))
+        if self.lacking:
+            self._take_some(random.sample(self._heard.heard, len(self._heard.heard)))
 
     async def _ask(self, channel: Channel, method: str) -> tuple[str, ...]:
         try:
@@ -200,7 +218,7 @@ class Finder:
             log.debug("a peer did not tell whom it knows: %s", fault)
             return ()
 
-    def _take_some(self, addresses: tuple[str, ...]) -> None:
+    def _take_some(self, addresses: Iterable[str]) -> None:
         """Try as many members as are lacking, each at all of its addresses."""
         tried = {wanted.peer_id for wanted in self._wanted()}
         told: dict[PeerId, list[str]] = {}
