@@ -37,6 +37,7 @@ from aiplat.node.calls import Calls, answer
 from aiplat.node.handler import ChannelHandler
 from aiplat.node.incoming import INTERNAL, Incoming
 from aiplat.node.link import Ending, Link, Pipe
+from aiplat.node.pulse import FrameWatch
 from aiplat.node.requests import Requests
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.channel import MAX_CALLS, ChannelMachine, Received
@@ -105,9 +106,9 @@ class Channel:
         self._metrics = metrics
         self._early = list(early)
         self._link = Link(
-            pipe, settings, self._received, lambda nonce: self._send(Ping(nonce)), self._farewell,
-            self._fill,
+            pipe, settings, self._received, self._beat, self._farewell, self._fill,
         )  # fmt: skip
+        self._frame_watch = FrameWatch(settings.frame_seconds)
         self._requests = Requests(
             self, machine, self._send, self._link.wake, settings.outbox_bytes, self._overflow
         )
@@ -262,6 +263,17 @@ class Channel:
     def _farewell(self) -> bytes:
         self._requests.flush()
         return self._machine.send(Goodbye("bye", "The node stops."))
+
+    def _beat(self, nonce: int) -> None:
+        """Say the heartbeat, unless the peer is stuck in the middle of a frame."""
+        machine, now = self._machine, trio.current_time()
+        if not self._frame_watch.look(machine.frames, now, in_frame=machine.is_in_frame):
+            self._send(Ping(nonce))
+            return
+        seconds = self._settings.frame_seconds
+        self._metrics.bound_hits.labels(bound="frame_seconds").inc()
+        clause = f"it began a frame that was not whole after {seconds:g} s, the bound"
+        self._end(Ending("silence", clause), Goodbye("silence", clause))
 
     # -- out -------------------------------------------------------------------------------------
 

@@ -37,6 +37,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     silence_seconds: Annotated[
         Seconds, Meta(description="A channel without a byte for so long ends.")
     ] = 3.0
+    frame_seconds: Annotated[
+        Seconds,
+        Meta(description="A channel on which one frame is not whole after so long ends."),
+    ] = 60.0
     connect_seconds: Annotated[
         Seconds, Meta(description="For reaching a peer, all steps together.")
     ] = 10.0

@@ -165,6 +165,16 @@ class ChannelMachine:
 
     # -- what the peer says --------------------------------------------------------------
 
+    @property
+    def frames(self) -> int:
+        """Frames of the peer's that became whole."""
+        return self._reader.whole
+
+    @property
+    def is_in_frame(self) -> bool:
+        """Whether the peer began a frame that is not whole yet."""
+        return len(self._reader) > 0
+
     def receive(self, data: bytes) -> list[Received]:
         """Take bytes; give the messages that became whole, each already checked.
 

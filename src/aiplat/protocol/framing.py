@@ -93,10 +93,14 @@ class Codec(Generic[M]):
 
 
 class FrameReader:
-    """Cuts a stream of bytes, however it was chopped, into frames; keeps at most one frame."""
+    """Cuts a stream of bytes, however it was chopped, into frames; keeps at most one frame.
+
+    `whole` counts the frames that became whole.
+    """
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
         self._max_frame = max_frame
+        self.whole = 0
         self._rest = bytearray()
 
     def __len__(self) -> int:
@@ -127,4 +131,5 @@ class FrameReader:
             frames.append((tag, number, view[at + _HEAD.size : end]))
             at = end
         self._rest = bytearray(view[at:])
+        self.whole += len(frames)
         return frames

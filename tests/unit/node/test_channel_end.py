@@ -163,6 +163,28 @@ async def test_silence_ends_a_channel_and_heartbeats_keep_it(autojump_clock: Any
 
 
 @pytest.mark.trio
+async def test_who_begins_a_frame_and_drips_it_is_no_live_peer(autojump_clock: Any) -> None:
+    """Each byte ends the silence, and nothing whole is heard: it would hold all requests."""
+    async with channels() as (left, right):
+        sink = left.ask()
+        await settle()
+        right.pipe.stall()
+        left.pipe.arrive((2**20).to_bytes(4, "big"))
+        for _ in range(58):
+            await trio.sleep(1)
+            left.pipe.arrive(b"x")
+        assert not left.channel.is_ended
+        for _ in range(4):
+            await trio.sleep(1)
+            left.pipe.arrive(b"x")
+        check_ended(left, "it began a frame that was not whole after 60 s")
+        assert "not whole after 60 s" in lost(sink).message
+        assert left.count("aiplat_bound_hits_total", bound="frame_seconds") == 1
+        assert left.count("aiplat_channels_lost_total", reason="silence") == 1
+        check_ended(right, "it said goodbye: it began a frame")
+
+
+@pytest.mark.trio
 async def test_our_own_standstill_is_not_held_against_the_peer(mock_clock: Any) -> None:
     async with channels() as (left, right):
         for _ in range(3):
