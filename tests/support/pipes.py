@@ -80,6 +80,10 @@ class MemoryPipe:
         self._ended = True
         self._wake.unpark_all()
 
+    def lose_arrived(self) -> None:
+        """Forget what arrived and was not read, as a reset does."""
+        self._arrived.clear()
+
     def stall(self) -> None:
         """Let the writes of this end wait."""
         self._flowing = trio.Event()
