@@ -277,3 +277,36 @@ async def test_a_client_that_says_it_is_a_gateway_sees_no_prompt_and_gets_none_a
         assert answer.end.code == "permission_denied"
         assert "is here as client" in answer.end.message
         assert not engine.work
+
+
+@pytest.mark.trio
+async def test_a_node_whose_machine_gets_another_address_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host and its channels stay; who asks for it is told the new place."""
+    async with mesh_in(tmp_path) as mesh:
+        gateway = await mesh.add("g", "gateway", listen=("/ip4/0.0.0.0/tcp/0",), mdns=False)
+        client = await mesh.add("c", "client")
+        await mesh.wait_until_sees("c", "g")
+        there = f"/ip4/127.0.0.7/tcp/{gateway.port}/p2p/{gateway.node.peer_id}"
+        monkeypatch.setattr("aiplat.node.listening.own_ips", lambda: ["127.0.0.7"])
+        await until(lambda: client.node.finding.gateways[gateway.node.peer_id] == (there,))
+        assert gateway.node.addresses == (there,)
+        assert (await client.node.reach(there)).peer == gateway.node.peer_id
+
+
+@pytest.mark.trio
+async def test_who_leaves_a_network_forgets_where_its_members_were(tmp_path: Path) -> None:
+    async with mesh_in(tmp_path) as mesh:
+        await mesh.add("g", "gateway")
+        processor = await mesh.add("p", "processor")
+        await mesh.wait_until_sees("p", "g")
+        kept = tmp_path / "p.json"
+        await until(lambda: mesh["g"].address in kept.read_text() if kept.exists() else False)
+        processor.node.membership.take(None)
+        processor.node.forget_all()
+        await processor.node.rejoin()
+        await until(lambda: "tcp" not in kept.read_text())
+        assert not processor.node.known
+        assert not processor.node.wanted
+        assert not processor.node.channels

@@ -57,6 +57,22 @@ async def test_members_find_gateways_and_nobody_else_does(tmp_path: Path) -> Non
 
 
 @pytest.mark.trio
+async def test_a_gateway_that_moves_is_found_at_its_new_place(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    gateway, client = member(lab, 4001, "gateway"), member(lab, 4002, "client")
+    old = gateway.address
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for one in (gateway, client):
+                nursery.start_soon(one.finder.run, NO_HOST)
+            await until(lambda: old in client.found, 20)
+            gateway.address = old.replace("4001", "4011")
+            gateway.finder.moved()
+            await until(lambda: gateway.address in client.found, 20)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
 async def test_it_can_be_turned_off_and_is_off_in_no_network(tmp_path: Path) -> None:
     off = member(Lab(tmp_path), 4001, "gateway", settings=NodeSettings(mdns=False))
     alone = Neighbour(Membership(), Identity.generate(), 4002, "gateway")
