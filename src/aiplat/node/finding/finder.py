@@ -84,7 +84,7 @@ class Finder:
         own: Callable[[], tuple[str, ...]],
         heard: Heard,
     ) -> None:
-        self.searching = ""
+        self._is_searching = False
         self._settings = settings
         self._membership = membership
         self._roles = roles
@@ -107,6 +107,11 @@ class Finder:
         }
 
     @property
+    def searching(self) -> str:
+        """What is looked for and not there, in words; empty when all is well."""
+        return self._unfound() if self._is_searching else ""
+
+    @property
     def lacking(self) -> int:
         """How many members more this node should have channels to."""
         return max(0, self._settings.min_members - len(self._channels()))
@@ -115,7 +120,7 @@ class Finder:
 
     async def run(self, host: Host) -> None:
         """Look again and again; at once when something changed."""
-        self.searching = ""
+        self._is_searching = False
         record = self._membership.record
         if record is None:
             return
@@ -123,7 +128,7 @@ class Finder:
             self._handed(self._keep, address)
         await trio.sleep(self._settings.reconnect_min_seconds)  # most are there at once
         while True:
-            self._say(self._unfound(record.name))
+            self._say(self._unfound())
             await self._ask_around()
             pause = self._settings.finding_seconds * random.uniform(0.75, 1.0)  # no secret
             with trio.move_on_after(pause):
@@ -235,8 +240,10 @@ class Finder:
 
     # -- saying ----------------------------------------------------------------------------------
 
-    def _unfound(self, name: str) -> str:
-        """What is looked for and not there, in words; empty when nothing is."""
+    def _unfound(self) -> str:
+        record = self._membership.record
+        if record is None:
+            return ""
         wanted = self._wanted()
         if "gateway" in self._roles:
             if self._channels() or not wanted:
@@ -246,14 +253,14 @@ class Finder:
             return ""
         else:
             what = "gateway"
-        return f"No {what} of the network {name} is reached yet: {_how(wanted)}"
+        return f"No {what} of the network {record.name} is reached yet: {_how(wanted)}"
 
-    def _say(self, searching: str) -> None:
-        if searching and not self.searching:
-            log.info("%s", searching, extra={"sign": "🔄"})
-        elif self.searching and not searching:
+    def _say(self, unfound: str) -> None:
+        if unfound and not self._is_searching:
+            log.info("%s", unfound, extra={"sign": "🔄"})
+        elif self._is_searching and not unfound:
             log.info("what was looked for in the network was found", extra={"sign": "✅"})
-        self.searching = searching
+        self._is_searching = bool(unfound)
 
 
 def _how(wanted: list[Wanted]) -> str:
