@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 
 from libp2p.exceptions import ParseError
+from libp2p.io import msgio
 from libp2p.io.abc import Reader
-from libp2p.io.utils import read_exactly
+from libp2p.io.exceptions import IncompleteReadError
 from libp2p.network.connection import swarm_connection
 from libp2p.protocol_muxer import multiselect_communicator
+from libp2p.stream_muxer.yamux import yamux
+from libp2p.utils import varint
 from libp2p.utils.varint import decode_uvarint_from_stream
 
 from aiplat.node.muxing import hold_to_windows
@@ -16,12 +19,17 @@ from aiplat.node.muxing import hold_to_windows
 MAX_LINE = 64 * 1024
 """Bytes of one line of a negotiation, as go-libp2p has it."""
 
+MAX_EMPTY_READS = 100
+"""In a row, before they count as the end: a Noise message may be empty."""
+
 
 def mend_libp2p() -> None:
     """Put them right; again is no harm."""
     _route_loggers()
     hold_to_windows()
     vars(multiselect_communicator)["read_delim"] = _read_line
+    for reads in (msgio, varint, yamux):
+        vars(reads)["read_exactly"] = _read_exactly
 
 
 def _route_loggers() -> None:
@@ -42,7 +50,7 @@ async def _read_line(reader: Reader) -> bytes:
     length = await decode_uvarint_from_stream(reader)
     if not 0 < length <= MAX_LINE:
         raise ParseError(f"a line of {length} bytes; 1 to {MAX_LINE} are allowed")
-    line = await read_exactly(reader, length)
+    line = await _read_exactly(reader, length)
     if line[-1:] != b"\n":
         raise ParseError("a line without its end")
     try:
@@ -50,3 +58,28 @@ async def _read_line(reader: Reader) -> bytes:
     except UnicodeDecodeError as fault:
         raise ParseError("a line that is no text") from fault
     return line[:-1]
+
+
+async def _read_exactly(reader: Reader, n: int) -> bytes:
+    """So many bytes, in however many pieces they come.
+
+    The original gives up after 101 pieces and calls it the end of the connection: a message of
+    60 KB over a slow link with small segments has more.
+
+    Raises:
+        IncompleteReadError: the connection ended before.
+    """
+    data = await reader.read(n)
+    if len(data) == n:
+        return bytes(data)
+    buffer, empty = bytearray(data), 0
+    while len(buffer) < n:
+        data = await reader.read(n - len(buffer))
+        buffer += data
+        empty = 0 if data else empty + 1
+        if empty >= MAX_EMPTY_READS:
+            raise IncompleteReadError(
+                f"the connection ended after {len(buffer)} of {n} bytes",
+                expected_bytes=n, received_bytes=len(buffer),
+            )  # fmt: skip
+    return bytes(buffer)

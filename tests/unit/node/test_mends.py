@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from libp2p.exceptions import ParseError
+from libp2p.io import msgio
 from libp2p.io.abc import Reader
+from libp2p.io.exceptions import IncompleteReadError
 from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.stream_muxer.yamux import yamux
+from libp2p.utils import varint
 
-from aiplat.node.mends import MAX_LINE, _read_line, mend_libp2p
+from aiplat.node.mends import MAX_LINE, _read_exactly, _read_line, mend_libp2p
 
 
 class Bytes(Reader):
-    """A reader of these bytes, that notes how many were asked for at most."""
+    """A reader of these bytes, in pieces, that notes how many were asked for at most."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, piece: int = 2**32) -> None:
         self.data = data
+        self.piece = piece
         self.most = 0
 
     async def read(self, n: int | None = None) -> bytes:
         assert n is not None
         self.most = max(self.most, n)
+        n = min(n, self.piece)
         piece, self.data = self.data[:n], self.data[n:]
         return piece
 
@@ -49,3 +57,31 @@ async def test_libp2p_reads_lines_so() -> None:
     mend_libp2p()
     with pytest.raises(MultiselectCommunicatorError):
         await MultiselectCommunicator(Bytes(b"\x03\xff\xfe\n")).read()  # type: ignore[arg-type]
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("reads", [msgio, varint, yamux], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("piece", [1, 7, 536, 2**32])
+async def test_a_message_may_come_in_any_number_of_pieces(reads: Any, piece: int) -> None:
+    """The original calls it the end of the connection after 101 of them."""
+    mend_libp2p()
+    message = bytes(range(250)) * 240
+    assert await reads.read_exactly(Bytes(message, piece), len(message)) == message
+
+
+@pytest.mark.trio
+async def test_a_connection_that_ends_in_a_message_is_said_to() -> None:
+    with pytest.raises(IncompleteReadError, match="after 3 of 7 bytes"):
+        await _read_exactly(Bytes(b"abc"), 7)
+
+
+@pytest.mark.trio
+async def test_a_piece_with_nothing_in_it_is_no_end() -> None:
+    """A Noise message may be empty."""
+
+    class Hesitant(Bytes):
+        async def read(self, n: int | None = None) -> bytes:
+            self.data, empty = self.data[1:], not self.data[0]
+            return b"" if empty else b"x"
+
+    assert await _read_exactly(Hesitant(b"\x01\x00\x00\x01"), 2) == b"xx"
