@@ -180,6 +180,43 @@ def test_two_lans_are_one_network(lab: Lab, members: Members) -> None:
     assert members.peer("c", "g")["path"] == "direct"
 
 
+def test_a_network_that_is_parted_goes_on_in_both_halves_and_heals(
+    lab: Lab, members: Members
+) -> None:
+    """A router between two LANs loses all packets, and nobody is told."""
+    here, there = lab.lan("10.81.1"), lab.lan("10.81.2")
+    lab.join(here, there)
+    halves = ("g1", "p1", "c1"), ("g2", "p2", "c2")
+    members.found("g1", lab.host(here), "--role", "gateway")
+    members.member("g2", lab.host(there), "gateway")
+    for name, lan in (("p1", here), ("p2", there)):
+        members.member(name, lab.host(lan), "processor", "--model", "echo")
+    for name, lan in (("c1", here), ("c2", there)):
+        members.member(name, lab.host(lan), "client")
+    across = [(gateway, f"{kind}{n}") for gateway, n in (("g1", 2), ("g2", 1)) for kind in "pcg"]
+    for gateway, other in across:
+        wait(lambda g=gateway, o=other: members.sees(g, o), f"{gateway} has {other}")
+
+    lab.part(here)
+    for gateway, other in across:
+        wait(
+            lambda g=gateway, o=other: not members.peer(g, o),
+            f"{gateway} lists {other} no more, in whatever state",
+            20,
+        )
+    for gateway, processor, client in halves:
+        assert members.sees(gateway, processor)
+        wait(lambda c=client: members.answers(c, "in one half"), f"{client} is answered", 20)
+
+    lab.mend(here)
+    began = time.monotonic()
+    for gateway, other in across:
+        wait(lambda g=gateway, o=other: members.sees(g, o), f"{gateway} has {other} again", 30)
+    assert time.monotonic() - began < 40
+    for client in ("c1", "c2"):
+        wait(lambda c=client: members.answers(c, "in one piece"), f"{client} is answered", 20)
+
+
 def test_two_lans_of_which_one_is_behind_a_nat(lab: Lab, members: Members) -> None:
     """The gateway is on the hidden one: its neighbours reach it directly, others by the relay."""
     world = lab.lan("198.51.100")

@@ -161,6 +161,20 @@ class Lab:
             _run("ip", "-n", here.namespace, "route", "add", f"{there.subnet}.0/24",
                  "via", f"{link}.{number}")  # fmt: skip
 
+    def part(self, lan: Lan) -> None:
+        """Let nothing pass between a LAN and the one that it was joined with, without a word."""
+        _nft(
+            lan.namespace,
+            "add table ip parted",
+            "add chain ip parted through { type filter hook forward priority 0; }",
+            "add rule ip parted through iifname x0 drop",
+            "add rule ip parted through oifname x0 drop",
+        )
+
+    def mend(self, lan: Lan) -> None:
+        """Let all pass again."""
+        _nft(lan.namespace, "delete table ip parted")
+
     def _namespace(self) -> str:
         name = f"{STEM}{os.getpid()}-{next(self._count)}"
         _run("ip", "netns", "add", name)
