@@ -186,7 +186,7 @@ class TcpProxy:
         self._pairs: list[_Pair] = []
         self._open = {"there": trio.Event(), "back": trio.Event()}
         self._swallows = {"there": False, "back": False}
-        self._drip_seconds = 0.0
+        self._drip_seconds: float | None = None
         self.flow()
 
     async def run(self, *, task_status: trio.TaskStatus[int]) -> None:
@@ -223,8 +223,8 @@ class TcpProxy:
         """Swallow no more."""
         self._swallows = {"there": False, "back": False}
 
-    def drip(self, seconds: float) -> None:
-        """Pass on one byte at a time, so many seconds apart; 0 for all as it comes."""
+    def drip(self, seconds: float | None) -> None:
+        """Pass on one byte at a time, so many seconds apart; None for all as it comes."""
         self._drip_seconds = seconds
 
     def cut(self) -> None:
@@ -286,7 +286,7 @@ class TcpProxy:
     async def _hand_on(self, data: bytes, target: trio.SocketStream) -> None:
         if not data:
             await target.send_eof()
-        elif not self._drip_seconds:
+        elif self._drip_seconds is None:
             await target.send_all(data)
         else:
             for at in range(len(data)):
