@@ -209,7 +209,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     relay_bytes_per_second: Annotated[
         int,
         Meta(ge=0, description="Of one circuit, each way, from 131072 on; 0 sets no limit."),
-    ] = 0
+    ] = 64 * MIB
     relay_idle_seconds: Annotated[
         Seconds, Meta(description="A circuit without a byte for so long ends.")
     ] = 30.0
@@ -228,6 +228,15 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     punch: Annotated[
         bool, Meta(description="Try for a direct connection in place of a relayed one.")
     ] = True
+    punches: Annotated[
+        Count, Meta(description="Tries past a relay at once, one for each peer.")
+    ] = 8
+    punches_per_minute: Annotated[
+        Count, Meta(description="Tries past a relay that one peer may ask for in a minute.")
+    ] = 10
+    punch_connects: Annotated[
+        Count, Meta(description="Times that one try past a relay connects, over all addresses.")
+    ] = 100
 
     def __post_init__(self) -> None:
         """Check the settings that depend on each other."""
