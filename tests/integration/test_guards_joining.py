@@ -73,8 +73,46 @@ async def test_who_comes_to_join_and_says_nothing(
                 with trio.fail_after(3), contextlib.suppress(Exception):
                     await stream.read(1)
             await stream.reset()
-        await until(lambda: owner.node.members._door._under_way == 0)
+        await until(lambda: len(owner.node.members._door._places) == 0)
         await knock(decode(lab.token(at=owner.address)))
+
+
+@pytest.mark.trio
+async def test_one_stranger_does_not_close_the_door(tmp_path: Path) -> None:
+    """Not even to those that come from the same address, and these are told why they wait."""
+    lab = Lab(tmp_path, public=True)
+    owner, host = owner_of(lab, replace(HERE, joins_at_once=2)), stranger()
+    async with running(owner), listening(host):
+        await connect(host, owner.address)
+        node_id = ID.from_base58(owner.node.peer_id)
+        for _ in range(2):
+            await host.new_stream(node_id, [TProtocol(PROTOCOL)])
+        door = owner.node.members._door
+        await until(lambda: len(door._places) == 2)
+        began, token = trio.current_time(), decode(lab.token(at=owner.address))
+        for one in door._places._waiting.values():
+            one.began = began + 1000  # they came just now
+        with pytest.raises(Overloaded, match="as many joins under way as it takes"):
+            await knock(token)
+        for one in door._places._waiting.values():
+            one.began = began - 2  # and have been silent since
+        await knock(token)
+        assert hits(owner, "joins_at_once") == 2
+        assert hits(owner, "joins_per_minute") == 0
+
+
+@pytest.mark.trio
+async def test_silent_tries_count_against_their_source(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, public=True)
+    owner, host = owner_of(lab, replace(HERE, joins_per_minute=3)), stranger()
+    async with running(owner), listening(host):
+        await connect(host, owner.address)
+        node_id = ID.from_base58(owner.node.peer_id)
+        for _ in range(4):
+            await host.new_stream(node_id, [TProtocol(PROTOCOL)])
+        await until(lambda: hits(owner, "joins_per_minute") == 1)
+        with pytest.raises(Overloaded, match="Over 3 tries to join"):
+            await knock(decode(lab.token(at=owner.address)))
 
 
 @pytest.mark.trio

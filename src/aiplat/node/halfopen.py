@@ -1,7 +1,8 @@
 """Inbound connections whose handshakes are under way: a bounded number, and who gives way.
 
 A handshake takes some 20 ms. When every place is taken, somebody takes them who does not mean to
-end: then the oldest of the source with most of them makes room for a source that has fewer.
+end: then the oldest of the source with most of them makes room for a source that has fewer; where
+all have as many, the oldest of all does, after a moment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 import trio
 
 PATIENCE_SECONDS = 1.0
-"""A handshake of the same source is let alone for so long: it may be one of many honest ones."""
+"""A handshake of a source that has no more than the newcomer's is let alone for so long."""
 
 
 class _HalfOpen:
@@ -72,9 +73,8 @@ class HalfOpen:
         greediest, most = counts.most_common(1)[0]
         is_same = counts[source] + 1 >= most
         whose = source if is_same else greediest
-        oldest = next((one for one in self._waiting.values() if one.source == whose), None)
-        if oldest is None:
-            return False
+        waiting = self._waiting.values()
+        oldest = next((one for one in waiting if one.source == whose), next(iter(waiting)))
         if is_same and self._clock() - oldest.began < PATIENCE_SECONDS:
             return False
         del self._waiting[id(oldest)]

@@ -66,3 +66,17 @@ async def test_who_has_as_many_as_anybody_throws_nobody_else_out() -> None:
     with door.place("a"), door.place("b"), door.place("b") as more:
         assert not more
         assert door.half_open.of("a") == door.half_open.of("b") == 1
+
+
+@pytest.mark.trio
+async def test_many_sources_with_one_place_each_do_not_keep_everyone_out() -> None:
+    door = Doorway(2)
+    with door.place("a"):
+        oldest = next(iter(door.half_open._waiting.values()))
+        with door.place("b"):
+            with door.place("c") as early:
+                assert not early
+            door.clock.now = PATIENCE_SECONDS
+            with door.place("c") as late:
+                assert late
+            assert oldest.scope.cancel_called

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import trio
@@ -17,6 +18,7 @@ from aiplat.domain.answers import Failed
 from aiplat.domain.errors import AiplatError, NoPeer, NotAMember, Overloaded
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import Target, parse_target, seen_from
+from aiplat.node.halfopen import PATIENCE_SECONDS, HalfOpen
 from aiplat.node.host import Host, NotOurs, open_host
 from aiplat.node.identity import Identity
 from aiplat.node.membership.files import Record
@@ -33,6 +35,9 @@ from aiplat.telemetry.metrics import Metrics
 
 PROTOCOL = "/aiplat/join/1"
 MAX_FRAME = 2 * 1024 * 1024
+
+REFUSAL_SECONDS = 1.0
+"""For a newcomer that is turned away at the door to read why."""
 
 
 class JoinAsk(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,8 +86,8 @@ async def join(
                 problems.append(_silent(address, token, settings.connect_seconds))
             except AiplatError as problem:
                 problems.append(problem)
-    final = [problem for problem in problems if isinstance(problem, NotAMember)]
-    raise (final or problems)[0]
+    said = [p for kind in (NotAMember, Overloaded) for p in problems if isinstance(p, kind)]
+    raise (said or problems)[0]  # what the owner's node said, before what other addresses gave
 
 
 async def _ask(host: Host, target: Target, token: Token, us: PeerId) -> Record:
@@ -166,65 +171,78 @@ class JoinDoor:
         self._membership = membership
         self._metrics = metrics
         self._clock = clock
-        self._under_way = 0
         self._settings = NodeSettings()
-        self._recent = self._counted()
+        self._recent, self._places = self._counted()
 
     def open(self, host: Host) -> None:
         """Answer newcomers over this host, within the bounds of its settings."""
         if host.settings != self._settings:
             self._settings = host.settings
-            self._recent = self._counted()
+            self._recent, self._places = self._counted()
         host.handle(PROTOCOL, self.accept)
 
-    def _counted(self) -> Recent:
-        return Recent(self._settings.joins_per_minute, self._clock)
+    def _counted(self) -> tuple[Recent, HalfOpen]:
+        full = partial(self._hit, "joins_at_once")
+        return (
+            Recent(self._settings.joins_per_minute, self._clock),
+            HalfOpen(self._settings.joins_at_once, full, self._clock),
+        )
 
     async def accept(self, pipe: StreamPipe, peer: PeerId, address: str) -> None:
-        """Take a stream that a newcomer opened; stays until it is answered."""
-        if self._under_way >= self._settings.joins_at_once:
-            self._hit("joins_at_once")
-            await pipe.reset()
-            return
-        self._under_way += 1
-        try:
-            with trio.move_on_after(self._settings.join_seconds) as scope:
-                await self._answer(pipe, peer, address)
-            if scope.cancelled_caught:
-                self._hit("join_seconds")
-                await pipe.reset()
-        finally:
-            self._under_way -= 1
+        """Take a stream that a newcomer opened; stays until it is answered.
 
-    async def _answer(self, pipe: StreamPipe, peer: PeerId, address: str) -> None:
+        It is counted before a byte of it is read: who opens streams and is silent comes too.
+        """
+        ip = seen_from(address)
+        source = source_of(ip) if ip else address
+        if not self._recent.may(source):
+            self._hit("joins_per_minute")
+            await self._refuse(pipe, self._too_often(ip))
+            return
+        ask: JoinAsk | None = None
+        with self._places.place(source) as may:
+            if may:
+                with trio.move_on_after(self._settings.join_seconds) as scope:
+                    ask = await self._asked(pipe)
+                    if ask is not None:
+                        await self._answer(pipe, ask, peer)
+                    return
+                if scope.cancelled_caught:
+                    self._hit("join_seconds")
+                    await pipe.reset()
+                    return
+        # There was no place, or it went to another: a reply that is begun is not mended by a word.
+        await (self._refuse(pipe, _full()) if ask is None else pipe.reset())
+
+    async def _asked(self, pipe: StreamPipe) -> JoinAsk | None:
         try:
-            ask = _ASK.decode(await _read(pipe))
-            self._check_rate(address)
-            reply = self._decide(ask, peer)
+            return _ASK.decode(await _read(pipe))
         except (EOFError, *UNREADABLE):
             await pipe.reset()
-            return
         except MuxedStreamError:
-            return  # it left
+            pass  # it left
+        return None
+
+    async def _answer(self, pipe: StreamPipe, ask: JoinAsk, peer: PeerId) -> None:
+        try:
+            reply = self._decide(ask, peer)
         except AiplatError as refusal:
             reply = JoinReply(failed=Failed.of(refusal))
-        with contextlib.suppress(Exception):  # of libp2p's many kinds: the newcomer left
-            await _write(pipe, msgspec.msgpack.encode(reply))
-            await pipe.finish()
-            while await pipe.read():  # until it has it, and closes
-                pass
+        await _say(pipe, reply)
 
-    def _check_rate(self, address: str) -> None:
-        """Let one source try so often: each try costs a signature."""
-        ip = seen_from(address)
-        if not self._recent.may(source_of(ip) if ip else address):
-            self._hit("joins_per_minute")
-            raise Overloaded(
-                f"Over {self._settings.joins_per_minute} tries to join came from "
-                f"{ip or 'this relay'} within a minute, the bound of the owner's node "
-                "(joins_per_minute). Try again in a minute.",
-                retry_after=60.0,
-            )
+    async def _refuse(self, pipe: StreamPipe, refusal: AiplatError) -> None:
+        """Say why not, before it said anything; it has a moment to read it."""
+        with trio.move_on_after(REFUSAL_SECONDS):
+            await _say(pipe, JoinReply(failed=Failed.of(refusal)))
+        await pipe.reset()
+
+    def _too_often(self, ip: str | None) -> Overloaded:
+        return Overloaded(
+            f"Over {self._settings.joins_per_minute} tries to join came from "
+            f"{ip or 'this relay'} within a minute, the bound of the owner's node "
+            "(joins_per_minute). Try again in a minute.",
+            retry_after=60.0,
+        )
 
     def _hit(self, bound: str) -> None:
         self._metrics.bound_hits.labels(bound=bound).inc()
@@ -245,7 +263,23 @@ class JoinDoor:
         return JoinReply(certificate, record.revocations, self._addresses()[:32])
 
 
+def _full() -> Overloaded:
+    return Overloaded(
+        "The owner's node has as many joins under way as it takes (joins_at_once): try again in a "
+        "moment.",
+        retry_after=PATIENCE_SECONDS,
+    )
+
+
 # -- frames --------------------------------------------------------------------------------------
+
+
+async def _say(pipe: StreamPipe, reply: JoinReply) -> None:
+    with contextlib.suppress(Exception):  # of libp2p's many kinds: the newcomer left
+        await _write(pipe, msgspec.msgpack.encode(reply))
+        await pipe.finish()
+        while await pipe.read():  # until it has it, and closes
+            pass
 
 
 async def _write(pipe: StreamPipe, body: bytes) -> None:
