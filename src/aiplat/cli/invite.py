@@ -39,7 +39,8 @@ def invite(
 ) -> None:
     """Make a token with which another machine joins this network.
 
-    The token is a secret until it is used: send it as you would a key.
+    The token is a secret until it is used: send it as you would a key. A client's of a public
+    network is none, and makes any number of clients.
 
     \b
     Examples:
@@ -79,6 +80,13 @@ def span(text: str) -> int:
 
 
 def _explain(made: Invitation) -> None:
+    if made.for_anyone:
+        output.say(
+            f"For any number of machines as client in the public network {made.network}, at any "
+            "time: such a client needs no certificate, and the token is no secret. There: "
+            '"aiplat join", and paste the token.'
+        )
+        return
     machines = "one machine" if made.uses == 1 else f"{made.uses} machines"
     output.say(
         f"For {machines} as {' and '.join(made.roles)} in the network {made.network}, until "
@@ -195,10 +203,12 @@ def _text(data: bytes) -> str:
 def _refuse_reusable(text: str) -> None:
     """A command line is seen by other accounts, and stays in the shell's history."""
     from aiplat.domain.errors import InvalidRequest
+    from aiplat.node.membership.joining import needs_no_certificate
     from aiplat.runtime.networks import read_token
 
-    uses = read_token(text).opened().uses
-    if uses != 1:
+    token = read_token(text)
+    uses = token.opened().uses
+    if uses != 1 and not needs_no_certificate(token):
         raise InvalidRequest(
             f"This token is for {uses} machines, and a command line is seen by others and kept in "
             "the shell's history: run `aiplat join` without it and paste it, or use --file."

@@ -97,11 +97,17 @@ def _run(face: Face, said: ServeOptions) -> int:
     from aiplat.cli.progress import pull_missing
     from aiplat.runtime import logs
     from aiplat.runtime.preflight import preflight
-    from aiplat.runtime.roles import certified_roles, refuse_models_without_processor, with_roles
+    from aiplat.runtime.roles import (
+        certified_roles,
+        refuse_models_without_processor,
+        refuse_without_certificate,
+        with_roles,
+    )
     from aiplat.runtime.takeover import refuse_foreground_node, take_place
 
     places, runtime = face.places, face.runtime
     places.prepare()
+    refuse_without_certificate(said, places)
     said, note = with_roles(said, certified=certified_roles(places))
     refuse_models_without_processor(said)
     refuse_foreground_node(places)

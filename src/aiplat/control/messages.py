@@ -29,6 +29,8 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
         measured_tokens_per_second: the same, as this gateway saw it.
         path: how it is reached: directly, or relayed by the peer `via`.
         note: why it is not connected, or what it says of itself.
+        seen_by: the gateway that told of it, or of its models and figures; empty where this node
+            knows all by itself. Without an `address` there is no channel to it from here.
     """
 
     peer_id: str
@@ -48,6 +50,7 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     measured_tokens_per_second: float | None = None
     path: Literal["", "direct", "relayed"] = ""
     via: str = ""
+    seen_by: str = ""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +73,7 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
         key: the owner's public key, 64 hexadecimal digits.
         public: whether anyone may be a client.
         owner: whether this node holds the owner's key.
-        roles: what this node's certificate allows.
+        roles: what this node's certificate allows; a client without one in a public network.
         expires: when the certificate ends, seconds since 1970 (UTC).
         searching: what it looks for and has not found, in words; empty when all is well.
     """
@@ -189,13 +192,18 @@ class InviteRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """A token, shown once; `expires` in seconds since 1970 (UTC). Never logged."""
+    """A token, shown once; `expires` in seconds since 1970 (UTC). Never logged.
+
+    `for_anyone`: it makes clients of a public network, any number at any time, and is no secret;
+    `expires` and `uses` bound nothing then.
+    """
 
     token: str
     network: str
     roles: tuple[Role, ...]
     expires: int
     uses: int
+    for_anyone: bool = False
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,11 +23,11 @@ from aiplat.domain.ids import PeerId, short
 from aiplat.node.identity import Identity, load_or_create
 from aiplat.node.listening import PortMemory, announced, where_to_listen
 from aiplat.node.membership.files import NetworkFiles, Record
-from aiplat.node.membership.joining import join
+from aiplat.node.membership.joining import join, needs_no_certificate, without_certificate
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import create, need_owner, owner_of, refuse_if_in_one
 from aiplat.node.settings import NodeSettings
-from aiplat.protocol.token import Token, TokenError, decode
+from aiplat.protocol.token import MAX_ADDRESSES, Token, TokenError, decode
 from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.logs import into_file
 from aiplat.runtime.places import Places
@@ -43,6 +43,8 @@ class Networks:
         settings: deadlines.
         addresses: gives where the node is reached, or will be.
         forget_peers: forgets whom it knew in a network that it left.
+        gateways: gives where other gateways are reached: a client that needs no certificate can
+            begin with them while the owner's node is away.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Networks:
         settings: NodeSettings,
         addresses: Callable[[], tuple[str, ...]],
         forget_peers: Callable[[], None],
+        gateways: Callable[[], tuple[str, ...]] = lambda: (),
     ) -> None:
         self.membership = membership
         self._identity = identity
         self._settings = settings
         self._addresses = addresses
         self._forget_peers = forget_peers
+        self._gateways = gateways
 
     def create(self, name: str, *, public: bool) -> Done:
         """Make one, of which this node is the owner."""
@@ -72,17 +76,22 @@ class Networks:
     def invite(self, wish: InviteRequest) -> Invitation:
         """Make a token."""
         owner = need_owner(self.membership)
-        text, voucher = owner.invite(wish.roles, wish.expires_seconds, wish.uses, self._addresses())
+        for_anyone = self.membership.is_public and wish.roles == ("client",)
+        others = self._gateways()[: MAX_ADDRESSES // 2] if for_anyone else ()
+        addresses = (*self._addresses()[: MAX_ADDRESSES - len(others)], *others)
+        text, voucher = owner.invite(wish.roles, wish.expires_seconds, wish.uses, addresses)
         assert self.membership.record is not None
         return Invitation(
             token=text, network=self.membership.record.name, roles=voucher.roles,
-            expires=voucher.expires, uses=voucher.uses,
+            expires=voucher.expires, uses=voucher.uses, for_anyone=for_anyone,
         )  # fmt: skip
 
     async def join(self, text: str) -> Done:
-        """Become a member of the network of a token."""
+        """Become a member of the network of a token, or a client of a public one."""
         refuse_if_in_one(self.membership)
         token = read_token(text)
+        if needs_no_certificate(token):
+            return self._become_client(without_certificate(token))
         record = await join(self._identity, self._settings, token, Metrics())
         self._adopt(record)
         own = self.membership.own
@@ -90,6 +99,14 @@ class Networks:
         return Done(
             message=f"This node is a member of the network {record.name}, as "
             f"{' and '.join(own.roles)}.",
+            peer_id=self._identity.peer_id,
+        )
+
+    def _become_client(self, record: Record) -> Done:
+        self._adopt(record)
+        return Done(
+            message=f"This node is a client of the public network {record.name}, without a "
+            "certificate. It finds the gateways when it runs: `aiplat ask`, `aiplat peers`.",
             peer_id=self._identity.peer_id,
         )
 
@@ -148,7 +165,7 @@ class Networks:
         return NetworkStatus(
             name=record.name, key=record.network.hex(), public=self.membership.is_public,
             owner=owner_of(self.membership) is not None,
-            roles=own.roles if own is not None else (),
+            roles=own.roles if own is not None else self.membership.roles,
             expires=own.expires if own is not None else 0, searching=searching,
         )  # fmt: skip
 

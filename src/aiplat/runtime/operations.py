@@ -200,8 +200,8 @@ class Operations:
         """Join the network of a token, and take it up."""
         done = await self.networks.join(wish.token)
         await self.node.rejoin()
-        own = self.networks.membership.own
-        extra = [role for role in self.roles if own is not None and role not in own.roles]
+        allowed = self.networks.membership.roles
+        extra = [role for role in self.roles if role not in allowed]
         if not extra:
             return done
         return replace(done, message=f"{done.message} It still runs as {' and '.join(extra)} too, "

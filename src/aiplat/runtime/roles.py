@@ -10,7 +10,6 @@ from aiplat.domain.ids import ROLES, Role
 from aiplat.engine.catalogue import ECHO
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import Membership
-from aiplat.protocol.membership import in_order
 from aiplat.runtime.options import ServeOptions, default_roles
 from aiplat.runtime.places import Places
 
@@ -30,12 +29,27 @@ def can_run_models() -> bool:
 
 
 def certified_roles(places: Places) -> tuple[Role, ...]:
-    """What the certificate of this home's network allows; all roles in no network."""
+    """What this home's network lets its node be; all roles in no network."""
+    return Membership(NetworkFiles(places.network)).roles
+
+
+def refuse_without_certificate(options: ServeOptions, places: Places) -> None:
+    """See that what needs a certificate is not tried without one, in a public network.
+
+    Raises:
+        ConfigError: it would be: no gateway would let it be more than a client.
+    """
     membership = Membership(NetworkFiles(places.network))
-    if membership.own is None:
-        return ROLES
-    anyone: tuple[Role, ...] = ("client",) if membership.is_public else ()
-    return in_order((*membership.own.roles, *anyone))
+    extra = [role for role in options.roles if role not in membership.roles]
+    if membership.own is not None or membership.record is None or not extra:
+        return
+    named = " ".join(f"--role {role}" for role in extra)
+    raise ConfigError(
+        f"In the public network {membership.record.name} anyone may be a client, but a "
+        f"{' and a '.join(extra)} needs a certificate, and this home has none. Ask the network's "
+        f'owner for a token ("aiplat invite {named}"), and join with it after `aiplat network '
+        "leave`."
+    )
 
 
 def with_roles(

@@ -167,9 +167,13 @@ class _House:
             now=trio.current_time,
             networks=Networks(
                 self._node.membership, self._identity, self._loaded[NodeSettings],
-                lambda: self._node.addresses, self._node.forget_all,
+                lambda: self._node.addresses, self._node.forget_all, self._other_gateways,
             ),
         )  # fmt: skip
+
+    def _other_gateways(self) -> tuple[str, ...]:
+        """Where they are, each at two of its addresses."""
+        return tuple(a for told in self._node.finding.gateways.values() for a in told[:2])
 
     # -- life ----------------------------------------------------------------------------------
 

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import trio
 from msgspec.structs import replace
 
 from aiplat.control.messages import (
+    Invitation,
     InviteRequest,
     ModelStatus,
     NetworkStatus,
@@ -20,6 +22,7 @@ from aiplat.control.messages import (
 from aiplat.domain.errors import (
     ConfigError,
     InvalidRequest,
+    NoPeer,
     NotAMember,
     NotReady,
 )
@@ -32,9 +35,10 @@ from aiplat.runtime.peers import Peers
 from aiplat.runtime.places import Places, find_places
 from aiplat.runtime.report import describe
 from aiplat.runtime.reset import plan
-from aiplat.runtime.roles import certified_roles, with_roles
+from aiplat.runtime.roles import certified_roles, refuse_without_certificate, with_roles
 from aiplat.runtime.settings import load_settings
 from aiplat.runtime.start import ensure_node
+from tests.support.networks import peer_id
 
 DAY = 86_400
 
@@ -135,6 +139,84 @@ def test_a_role_that_the_certificate_lacks_is_told(places: Places) -> None:
     filled, note = with_roles(said, certified=("client",))
     assert filled == said
     assert "says client, so nobody in its network uses this node as gateway" in note
+
+
+# -- a public network ------------------------------------------------------------------------------
+
+
+def invited(places: Places, role: Role, *gateways: str) -> Invitation:
+    with without_node(places, load_settings(places, {})) as networks:
+        networks._gateways = lambda: gateways
+        return networks.invite(InviteRequest(roles=(role,)))
+
+
+@pytest.fixture
+def clients(tmp_path: Path) -> list[Places]:
+    made = [find_places(str(tmp_path / name), {}) for name in ("one", "two")]
+    for place in made:
+        place.prepare()
+    return made
+
+
+def test_a_public_networks_client_needs_nobody_and_its_token_makes_many(
+    places: Places, clients: list[Places]
+) -> None:
+    create(places, public=True)
+    elsewhere = f"/ip4/10.0.0.7/tcp/4001/p2p/{peer_id()}"
+    made = invited(places, "client", elsewhere)
+    assert made.for_anyone
+    token = decode(made.token)
+    assert token.addresses[-1] == elsewhere, "the owner's node may be away"
+    for place in clients:
+        with without_node(place, load_settings(place, {})) as networks:
+            done = trio.run(networks.join, made.token)
+            assert "a client of the public network lab, without a certificate" in done.message
+            with pytest.raises(NotAMember, match="in the network lab already"):
+                trio.run(networks.join, made.token)
+        with without_node(place, load_settings(place, {})) as networks:  # from its files
+            found = networks.status()
+            assert found is not None
+            assert (found.name, found.public, found.roles) == ("lab", True, ("client",))
+            assert found.key == token.network.hex()
+            assert networks.membership.record is not None
+            assert networks.membership.record.addresses == token.addresses
+    with without_node(places, load_settings(places, {})) as networks:
+        assert len(networks.members().members) == 1, "the owner alone"
+
+
+def test_other_tokens_are_shown_to_the_owners_node_also_in_a_public_network(
+    places: Places, clients: list[Places]
+) -> None:
+    create(places, public=True)
+    made = invited(places, "processor", f"/ip4/10.0.0.7/tcp/4001/p2p/{peer_id()}")
+    assert not made.for_anyone
+    assert "10.0.0.7" not in " ".join(decode(made.token).addresses), "only the owner can answer"
+    with (
+        without_node(clients[0], load_settings(clients[0], {})) as networks,
+        pytest.raises(NoPeer),
+    ):
+        trio.run(networks.join, made.token)
+
+
+def test_a_private_networks_client_needs_a_certificate(places: Places) -> None:
+    create(places)
+    assert not invited(places, "client").for_anyone
+
+
+def test_without_a_certificate_no_more_than_a_client_is_started(
+    places: Places, clients: list[Places]
+) -> None:
+    create(places, public=True)
+    refuse_without_certificate(ServeOptions(roles=("gateway",)), places)
+    refuse_without_certificate(ServeOptions(roles=("gateway",)), clients[0])  # in no network
+    with without_node(clients[0], load_settings(clients[0], {})) as networks:
+        trio.run(networks.join, invited(places, "client").token)
+    assert certified_roles(clients[0]) == ("client",)
+    refuse_without_certificate(ServeOptions(roles=("client",)), clients[0])
+    refuse_without_certificate(ServeOptions(), clients[0])
+    wanted = ServeOptions(roles=("client", "gateway", "processor"))
+    with pytest.raises(ConfigError, match=r"needs a certificate.*--role gateway --role processor"):
+        refuse_without_certificate(wanted, clients[0])
 
 
 # -- what is said of it ----------------------------------------------------------------------------

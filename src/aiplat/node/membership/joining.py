@@ -62,6 +62,26 @@ _REPLY = msgspec.msgpack.Decoder(JoinReply)
 # -- the newcomer's side -------------------------------------------------------------------------
 
 
+def needs_no_certificate(token: Token) -> bool:
+    """Tell whether anyone may be what a token invites to be: a client of a public network."""
+    return not token.psk and token.roles == ("client",)
+
+
+def without_certificate(token: Token) -> Record:
+    """What makes a node a client of a public network: nobody is asked, so it never runs out.
+
+    Raises:
+        NotAMember: the token does not say where to begin.
+    """
+    _need_addresses(token)
+    return Record(name=token.name, network=token.network, addresses=token.addresses)
+
+
+def _need_addresses(token: Token) -> None:
+    if not token.addresses:
+        raise NotAMember("The token names no address: ask the network's owner for a new one.")
+
+
 async def join(
     identity: Identity, settings: NodeSettings, token: Token, metrics: Metrics
 ) -> Record:
@@ -73,8 +93,7 @@ async def join(
         NotAMember: the owner refused, or whoever answers is not of that network.
         NoPeer: nobody answers at the token's addresses.
     """
-    if not token.addresses:
-        raise NotAMember("The token names no address: ask the network's owner for a new one.")
+    _need_addresses(token)
     problems: list[AiplatError] = []
     async with open_host(identity, settings, metrics, {}, token.psk or None) as host:
         for address in token.addresses:
@@ -302,4 +321,4 @@ async def _read(pipe: StreamPipe) -> bytes:
     return bytes(data[4 : 4 + int.from_bytes(data[:4], "big")])
 
 
-__all__ = ["PROTOCOL", "JoinDoor", "join"]
+__all__ = ["PROTOCOL", "JoinDoor", "join", "needs_no_certificate", "without_certificate"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from aiplat.domain.errors import NotAMember
-from aiplat.domain.ids import PeerId, Role, short
+from aiplat.domain.ids import ROLES, PeerId, Role, short
 from aiplat.node.membership.files import NetworkFiles, Record
 from aiplat.protocol.membership import (
     Certificate,
@@ -93,6 +93,13 @@ class Membership:
         return b"" if self.record is None else self.record.certificate
 
     @property
+    def roles(self) -> tuple[Role, ...]:
+        """What this node may be: in no network all there is, on its own machine."""
+        if self.own is None:
+            return ("client",) if self.is_public else ROLES
+        return in_order((*self.own.roles, "client") if self.is_public else self.own.roles)
+
+    @property
     def revoked(self) -> frozenset[PeerId]:
         """Whose certificates hold no more."""
         return frozenset(self.revocations.peers if self.revocations is not None else ())
@@ -127,6 +134,11 @@ class Membership:
 
     def _without_certificate(self, peer: PeerId, hello: Hello) -> tuple[Role, ...]:
         assert self.record is not None
+        if peer in self.revoked:
+            raise NotAMember(
+                f"The peer {short(peer)} was revoked from the network {self.record.name} by its "
+                "owner."
+            )
         if self.is_public and "client" in hello.roles:
             return ("client",)
         raise NotAMember(

@@ -58,6 +58,25 @@ def test_in_a_public_network_anyone_may_be_a_client_and_only_that(tmp_path: Path
     assert roles == ("client", "processor")
 
 
+def test_who_was_revoked_comes_to_no_public_network_as_a_client_either(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, public=True)
+    identity, _ = lab.member("processor")
+    lab.owner.revoke(identity.peer_id)
+    with pytest.raises(NotAMember, match="was revoked from the network lab"):
+        lab.membership.admit(identity.peer_id, Hello(roles=("client",)))
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_a_node_may_be_what_its_certificate_says(tmp_path: Path, public: bool) -> None:
+    assert Membership().roles == ("client", "gateway", "processor")
+    lab = Lab(tmp_path, public=public)
+    _, member = lab.member("processor")
+    assert member.roles == (("client", "processor") if public else ("processor",))
+    member.take(replace(lab.record, certificate=b""))
+    if public:
+        assert member.roles == ("client",)
+
+
 def test_the_certificate_of_another_is_no_use(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     _, member = lab.member("gateway")
