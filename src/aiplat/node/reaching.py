@@ -42,8 +42,8 @@ def no_peer(target: Target, fault: Exception, *, private: bool = False) -> NoPee
 def too_slow(target: Target, seconds: float) -> NoPeer:
     """The error for a peer that did not answer."""
     return NoPeer(
-        f"The peer at {target.endpoint} did not answer within {seconds:g} s. "
-        "It may be frozen, or overloaded: look there, or try again."
+        f"The peer at {target.endpoint} did not answer within {seconds:g} s (node.connect_seconds)."
+        " It may be frozen, or overloaded: look there, or try again."
     )
 
 

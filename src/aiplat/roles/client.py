@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from aiplat.node.channel import Channel
     from aiplat.node.node import Node
 
-MAX_REMEMBERED = 10_000
 WATCH_SECONDS = 0.5
 _EXPLANATION = msgspec.msgpack.Decoder(Explanation)
 _MODELS = msgspec.msgpack.Decoder(tuple[ModelStatus, ...])
@@ -129,8 +128,10 @@ class Client(Role):
         """
         gateway = self._best([])
         if gateway is None:
-            raise NoPeer(_nobody([]))
-        roaming = Roaming(submission, sink, self._best, self._now, self._ended)
+            raise NoPeer(_nobody())
+        roaming = Roaming(
+            submission, sink, self._best, self._now, self._ended, attempts=self._settings.attempts
+        )
         roaming.begin(gateway)
         self._roaming.add(roaming)
         self._remember(roaming)
@@ -143,7 +144,7 @@ class Client(Role):
     def _remember(self, roaming: Roaming) -> None:
         """Who was asked last can explain it."""
         self._asked[roaming.submission.id] = roaming.tried[-1]
-        if len(self._asked) > MAX_REMEMBERED:
+        if len(self._asked) > self._settings.explain_requests:
             self._asked.popitem(last=False)
 
     def _best(self, tried: list[PeerId]) -> RemoteGateway | None:
@@ -177,11 +178,11 @@ class Client(Role):
                 "request; it is explained where it was asked, and on its gateway.",
                 param="request",
             )
-        gateway = self._gateways.get(self._asked[found])
+        peer = self._who_has(found)
+        gateway = self._gateways.get(peer)
         if gateway is None:
             raise NoPeer(
-                f"The gateway {short(self._asked[found])}, which had it, is not connected: "
-                "it alone knows why."
+                f"The gateway {short(peer)}, which had it, is not connected: it alone knows why."
             )
         call = Call("explain", msgspec.Raw(msgspec.msgpack.encode(found)))
         reply = await gateway.channel.call(call, self._settings.call_seconds)
@@ -193,6 +194,11 @@ class Client(Role):
             raise NoPeer(
                 f"The gateway {short(gateway.channel.peer)} gave what cannot be read: {fault}."
             ) from None
+
+    def _who_has(self, request: str) -> PeerId:
+        """The gateway that has a request now, or had it last."""
+        under_way = (r.tried[-1] for r in self._roaming if r.submission.id == request)
+        return next(under_way, self._asked[request])
 
     async def _exactly(self, node: Node, peer: str) -> Inference:
         channel = await node.reach(peer)
@@ -219,12 +225,14 @@ class Client(Role):
         return gateway
 
     async def _nearest(self, node: Node) -> RemoteGateway:
-        with trio.move_on_after(self._settings.gateway_seconds if node.wanted else 0):
+        seconds = self._settings.gateway_seconds if node.wanted else 0.0
+        with trio.move_on_after(seconds):
             while not self._gateways:
                 await self._arrived.wait()
         live = [g for g in self._gateways.values() if not g.channel.is_ended]
         if not live:
-            raise NoPeer(_nobody([wanted.note for wanted in node.wanted if wanted.note]))
+            notes = [wanted.note for wanted in node.wanted if wanted.note]
+            raise NoPeer(_nobody(notes, seconds))
         return min(live, key=_distance)
 
     async def models(self, node: Node) -> tuple[ModelStatus, ...]:
@@ -272,10 +280,11 @@ def _distance(gateway: RemoteGateway) -> tuple[bool, float]:
     return (gateway.draining, gateway.channel.latency or 0.0)
 
 
-def _nobody(notes: list[str]) -> str:
+def _nobody(notes: Sequence[str] = (), waited: float = 0.0) -> str:
     tried = f" Tried: {notes[0]}" if notes else ""
+    after = f" after {waited:g} s of waiting (client.gateway_seconds)" if waited else ""
     return (
-        "This node is a client, and no gateway is connected to it: start one, or name one of this "
-        "machine with `--peer ADDRESS`. `aiplat doctor` looks at each step, and says what to do."
-        f"{tried}"
+        f"This node is a client, and no gateway is connected to it{after}: start one, or name one "
+        "of this machine with `--peer ADDRESS`. `aiplat doctor` looks at each step, and says what "
+        f"to do.{tried}"
     )

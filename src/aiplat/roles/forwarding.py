@@ -30,6 +30,9 @@ from aiplat.roles.settings import GatewaySettings
 
 Now = Callable[[], float]
 
+SAME_MOMENT_MS = 200
+"""A processor keeps the deadline too, and tells of it up to two looks before the gateway does."""
+
 FEW_TOKENS = 8
 """With fewer the speed of an answer is chance."""
 
@@ -200,6 +203,8 @@ class Forwarding:
             self._say_started()
             self._finish(event)
         elif type(event) is Failed:
+            if event.code == DeadlineExceeded.code and self.milliseconds_left() <= SAME_MOMENT_MS:
+                event = Failed.of(self._whole_is_over())  # it has the same deadline, and was first
             if self.retry(event):
                 return
             self._say_started()
@@ -319,30 +324,47 @@ class Forwarding:
         now, limits = self._now(), self._settings
         whole = self.submission.deadline_ms / 1000
         if now - self.arrived >= whole:
-            return DeadlineExceeded(
-                f"The answer was not done within {whole:g} s, the deadline of the whole request. "
-                "Allow more, or ask for fewer tokens."
-            )
+            return self._whole_is_over()
         if self.placed_at is None:
-            return self._over("a free processor", self.arrived, wait_limit, now)
+            return self._over("a free processor", self.arrived, wait_limit, "queue", now)
         if self._cancelled_at is not None:
             if now - self._cancelled_at < limits.cancel_seconds:
                 return None
-            who = short(self.processor or "")
-            return ProcessorLost(f"The processor {who} did not answer a cancel.")
+            return ProcessorLost(
+                f"The processor {short(self.processor or '')} did not answer a cancel within "
+                f"{limits.cancel_seconds:g} s (gateway.cancel_seconds)."
+            )
         if self.first_token_at is None:
-            late = self._over("the first token", self.placed_at, limits.first_token_seconds, now)
+            limit = limits.first_token_seconds
+            late = self._over("the first token", self.placed_at, limit, "first_token", now)
             if late is not None:
                 late.recoverable = True  # another processor may be quicker
             return late
         if self._owed_credit >= self.submission.credit // 2:
             return None  # the reader is what is slow: the whole deadline holds alone
-        return self._over("the next token", self._progress_at, limits.next_token_seconds, now)
+        limit = limits.next_token_seconds
+        return self._over("the next token", self._progress_at, limit, "next_token", now)
 
-    def _over(self, what: str, since: float, limit: float, now: float) -> AiplatError | None:
+    def _whole_is_over(self) -> DeadlineExceeded:
+        """The end at the deadline of the whole request: says how far it came."""
+        if self.placed_at is None:
+            stage = "it still waited for a free processor"
+        elif self.first_token_at is None:
+            stage = f"no token had come from processor {short(self.processor or '')}"
+        else:
+            stage = f"{len(self.ids)} tokens had come from processor {short(self.processor or '')}"
+        return DeadlineExceeded(
+            f"The answer was not done within {self.submission.deadline_ms / 1000:g} s, the "
+            f"deadline of the whole request: {stage}. Allow more, or ask for fewer tokens."
+        )
+
+    def _over(
+        self, what: str, since: float, limit: float, stage: str, now: float
+    ) -> AiplatError | None:
         if now - since < limit:
             return None
         who = f" from processor {short(self.processor)}" if self.processor else ""
         return DeadlineExceeded(
-            f"Waited {limit:g} s for {what}{who}, which is the limit.", retry_after=5
+            f"Waited {limit:g} s for {what}{who}, the limit (gateway.{stage}_seconds).",
+            retry_after=5,
         )

@@ -26,7 +26,6 @@ log = logging.getLogger("aiplat.client")
 _ELSEWHERE = ("gateway_lost", "shutting_down")
 """Failures of the gateway itself; any other it has tried to mend, or is the request's."""
 
-ATTEMPTS = 2
 SLACK_SECONDS = 2.0
 """What a gateway gets beyond the request's own deadline to tell of it itself."""
 
@@ -51,6 +50,7 @@ class Roaming:
         next_gateway: gives the best gateway that is none of these; None when there is none.
         now: the clock, in seconds.
         on_end: called once, at the end.
+        attempts: through how many gateways it is tried, the first one counted.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Roaming:
         next_gateway: Callable[[list[PeerId]], Behind | None],
         now: Callable[[], float],
         on_end: Callable[[Roaming], None],
+        *,
+        attempts: int = 2,
     ) -> None:
         self.submission = submission
         self.tried: list[PeerId] = []
@@ -67,6 +69,7 @@ class Roaming:
         self._next_gateway = next_gateway
         self._now = now
         self._on_end = on_end
+        self._attempts = attempts
         self._arrived = self._heard = now()
         self._attempt = 0
         self._asking: Asking | None = None
@@ -85,19 +88,32 @@ class Roaming:
             self.tried.append(gateway.peer)
             self._attempt += 1
             try:
-                self._asking = gateway.submit(self.submission, _Hop(self, self._attempt))
+                self._asking = gateway.submit(self._with_time_left(), _Hop(self, self._attempt))
             except AiplatError as error:
-                other = self._other(error.code)
+                other = self._other() if error.code in _ELSEWHERE else None
                 if other is None:
                     raise
                 gateway = other
             else:
                 return
 
-    def _other(self, code: str) -> Behind | None:
-        if code not in _ELSEWHERE or self._began or self._cancelled or self._ended:
+    def _other(self) -> Behind | None:
+        """The gateway that may take it now, if one may."""
+        if self._began or self._cancelled or self._ended:
             return None
-        return self._next_gateway(self.tried) if len(self.tried) < ATTEMPTS else None
+        if len(self.tried) >= self._attempts or self._milliseconds_left() <= 0:
+            return None
+        return self._next_gateway(self.tried)
+
+    def _with_time_left(self) -> Submission:
+        """What is asked, with what is left of its deadline now."""
+        left = max(1, self._milliseconds_left())
+        if left == self.submission.deadline_ms:
+            return self.submission
+        return replace(self.submission, deadline_ms=left)
+
+    def _milliseconds_left(self) -> int:
+        return self.submission.deadline_ms - round((self._now() - self._arrived) * 1000)
 
     # -- from the gateway --------------------------------------------------------------------
 
@@ -109,7 +125,7 @@ class Roaming:
         if type(event) is Started:
             self._held = event  # until the first token another gateway may take it
             return
-        if type(event) is Failed and self._moves(event):
+        if type(event) is Failed and event.code in _ELSEWHERE and self._moves(event):
             return
         if type(event) is not Queued:
             self._say_started()
@@ -126,7 +142,8 @@ class Roaming:
             self._sink.deliver(replace(started, attempts=attempts))
 
     def _moves(self, failed: Failed) -> bool:
-        other = self._other(failed.code)
+        """Ask another gateway after this failure, if one may be asked."""
+        other = self._other()
         if other is None:
             return False
         log.info(
@@ -134,6 +151,7 @@ class Roaming:
             short(other.peer), failed.message, extra={"request": self.submission.id},
         )  # fmt: skip
         self._held = None
+        self._heard = self._now()
         try:
             self.begin(other)
         except AiplatError as error:
@@ -161,7 +179,9 @@ class Roaming:
     # -- deadlines ---------------------------------------------------------------------------
 
     def look(self, silence: float) -> None:
-        """End it when its gateway has not told its end in time, or nothing at all.
+        """End it when its gateway has not told its end in time.
+
+        When it told nothing at all, another is asked first; the silent one is told to stop.
 
         Arguments:
             silence: seconds without an event.
@@ -175,13 +195,14 @@ class Roaming:
             )
         elif not self._began and now - self._heard > silence:
             text = (
-                f"The gateway {gateway} told nothing for {silence:g} s. It lives, but does not "
-                "work: ask another, or look there."
+                f"The gateway {gateway} told nothing for {silence:g} s (client.silence_seconds). "
+                "It lives, but does not work: ask another, or look there."
             )
         else:
             return
-        asking = self._asking
-        self._end(Failed.of(DeadlineExceeded(text, retry_after=5)))
+        asking, failed = self._asking, Failed.of(DeadlineExceeded(text, retry_after=5))
+        if not self._moves(failed):
+            self._end(failed)
         if asking is not None and not self._cancelled:
             asking.cancel()
 

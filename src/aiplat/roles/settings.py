@@ -74,6 +74,16 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds,
         Meta(description="How long a gateway may tell nothing at all of a request that it took."),
     ] = 300.0
+    attempts: Annotated[
+        int,
+        Meta(ge=1, le=10, description="Gateways that a request is tried through before its first "
+             "token, the first one counted."),
+    ] = 2  # fmt: skip
+    explain_requests: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Requests of which it is kept which gateway had them, "
+             "for `explain`."),
+    ] = 10_000  # fmt: skip
     gateway_seconds: Annotated[
         Seconds,
         Meta(description="How long a request waits for a gateway that is being reconnected."),
