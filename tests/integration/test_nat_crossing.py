@@ -11,8 +11,9 @@ import pytest
 import trio
 
 from aiplat.node.addresses import Endpoint
-from aiplat.node.nat.crossing import _bound, cross
-from aiplat.node.nat.holepunch import _endpoints
+from aiplat.node.nat.crossing import Connects, _bound, cross
+
+MANY = Connects(1000, lambda: None)
 
 
 async def listener() -> trio.SocketListener:
@@ -29,7 +30,7 @@ def place(listener: trio.SocketListener) -> Endpoint:
 async def test_it_leaves_from_the_port_that_is_listened_on() -> None:
     ours, theirs = await listener(), await listener()
     async with ours, theirs:
-        stream = await cross([ours], [place(theirs)], 5.0)
+        stream = await cross([ours], [place(theirs)], 5.0, MANY)
         assert stream is not None
         accepted = await theirs.accept()
         async with stream, accepted:
@@ -44,7 +45,7 @@ async def test_it_gives_up_where_nobody_comes() -> None:
     there = place(theirs)
     await theirs.aclose()
     async with ours:
-        assert await cross([ours], [there], 0.2) is None
+        assert await cross([ours], [there], 0.2, MANY) is None
 
 
 @pytest.mark.trio
@@ -59,9 +60,13 @@ async def test_no_second_node_listens_on_the_port_meanwhile() -> None:
         bound.close()
 
 
-def test_only_harmless_places_are_connected_to() -> None:
-    given = [("127.0.0.1", 22), ("224.0.0.1", 22), ("x", 22), ("198.51.100.1", 22)]
-    assert _endpoints(given) == [Endpoint("198.51.100.1", 22)]
-    many = [(f"198.51.100.{n}", 22) for n in range(1, 9)]
-    assert len(_endpoints(many)) == 4
-    assert _endpoints([("198.51.100.1", 70_000)]) == []
+@pytest.mark.trio
+async def test_it_connects_only_so_often() -> None:
+    ours, theirs = await listener(), await listener()
+    there, spent = place(theirs), []
+    await theirs.aclose()
+    async with ours:
+        with trio.fail_after(5):
+            connects = Connects(3, lambda: spent.append(True))
+            assert await cross([ours], [there, there], 60.0, connects) is None
+        assert spent == [True]

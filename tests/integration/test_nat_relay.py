@@ -10,13 +10,11 @@ import trio
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 from msgspec.structs import replace
 
-from aiplat.domain.answers import Finished
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import Endpoint, relay_in
+from aiplat.node.addresses import relay_in
 from aiplat.node.host import Host
-from aiplat.node.nat import holepunch
 from aiplat.node.nat import relay as relaying
 from aiplat.node.nat.autonat import DIAL_ME
 from aiplat.node.nat.circuit import write_whole
@@ -24,36 +22,8 @@ from aiplat.node.nat.reach import DialMe
 from aiplat.node.nat.words import HOP, STOP, Ask, hear_answer, say
 from aiplat.node.pipe import StreamPipe
 from aiplat.protocol.messages import Call
-from tests.unit.node.helpers import Handler, Sink, submission
+from tests.support.relaying import answer_a_request, handler_of, hide, through
 from tests.unit.node.nodes import QUICK, Peer, connect, listening, running, stranger, until
-
-NOWHERE = "/ip4/127.0.0.1/tcp/1/p2p/"
-
-
-def hide(peer: Peer) -> Peer:
-    """Let a node believe that it listens where nothing does, as one behind a NAT finds."""
-    peer.node.nat._own = lambda: (NOWHERE + peer.node.peer_id,)
-    return peer
-
-
-def through(relay: Peer, peer: Peer) -> str:
-    return f"{relay.address}/p2p-circuit/p2p/{peer.node.peer_id}"
-
-
-async def answer_a_request(asker: Peer, server: Peer, text: str = "Hello") -> Sink:
-    """One request and its answer on the channel that stands between them."""
-    channel = asker.node.channels[server.node.peer_id]
-    handler = handler_of(server, asker)
-    sink, before = Sink(), len(handler.requests)
-    channel.submit(submission(text=text), sink)
-    await until(lambda: len(handler.requests) > before)
-    serving = handler.requests[-1]
-    serving.start()
-    serving.say(1, 2, text="the secret answer")
-    serving.finish(2)
-    await until(lambda: sink.end)
-    assert isinstance(sink.end, Finished)
-    return sink
 
 
 async def hung_up(pipe: StreamPipe) -> None:
@@ -61,10 +31,6 @@ async def hung_up(pipe: StreamPipe) -> None:
     with trio.fail_after(5), contextlib.suppress(MuxedStreamError):
         while await pipe.read():
             pass
-
-
-def handler_of(at: Peer, of: Peer) -> Handler:
-    return [h for c, h in at.handlers if c.peer == of.node.peer_id][-1]
 
 
 @pytest.mark.trio
@@ -149,12 +115,12 @@ async def test_only_who_has_a_channel_may_use_a_relay() -> None:
         stream = await host.new_stream(relay, [HOP])
         pipe = StreamPipe(stream)
         await say(pipe, Ask(b.node.peer_id))
-        assert (await hear_answer(pipe))[0] == "not_a_member"
+        assert (await hear_answer(pipe))[0].refused == "not_a_member"
         # Nor does a member take a circuit from who has none to it.
         target = await connect(host, b.address)
         pipe = StreamPipe(await host.new_stream(target, [STOP]))
         await say(pipe, Ask(r.node.peer_id))
-        assert (await hear_answer(pipe))[0] == "not_a_member"
+        assert (await hear_answer(pipe))[0].refused == "not_a_member"
         assert r.node.nat.relay.circuits == 0
 
 
@@ -227,7 +193,7 @@ async def test_a_circuit_over_which_nothing_passes_ends() -> None:
         assert host is not None
         pipe = await host.stream(r.node.peer_id, HOP)
         await say(pipe, Ask(b.node.peer_id))
-        assert (await hear_answer(pipe))[0] == ""
+        assert (await hear_answer(pipe))[0].refused == ""
         await until(lambda: r.node.nat.relay.circuits == 1)
         await until(lambda: r.node.nat.relay.circuits == 0)
         assert set(r.node.channels) == {a.node.peer_id, b.node.peer_id}
@@ -342,48 +308,3 @@ async def test_a_frozen_circuit_is_noticed_by_its_silence(monkeypatch: pytest.Mo
         await until(lambda: a.node.peer_id not in b.node.channels)
         await until(lambda: r.node.nat.relay.circuits == 0)
         assert set(r.node.channels) == {a.node.peer_id, b.node.peer_id}
-
-
-@pytest.mark.trio
-async def test_a_better_connection_waits_for_the_requests_of_the_relayed_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Then it takes its place, and the relay carries nothing more."""
-    monkeypatch.setattr(holepunch, "PAUSES", (0.01,) * 300)
-    monkeypatch.setattr(holepunch, "_endpoints", lambda places: [Endpoint(*p) for p in places])
-    a, b, r = Peer(), hide(Peer()), Peer()
-    async with running(a, b, r):
-        await b.node.reach(r.address)
-        relayed = await a.node.reach(through(r, b))
-        sink = Sink()
-        relayed.submit(submission(), sink)
-        await until(lambda: handler_of(b, a).requests)
-        serving = handler_of(b, a).requests[0]
-        serving.start()
-        await until(lambda: a.node.nat.reach.state == "direct")
-        await trio.sleep(2 * holepunch.IDLE_SECONDS)
-        assert not relayed.is_ended
-        serving.say(1, text="whole")
-        serving.finish(1)
-        await until(lambda: sink.end)
-        assert sink.text == "whole"
-        await until(lambda: relayed.is_ended)
-        await until(lambda: r.node.nat.relay.circuits == 0)
-        await until(lambda: b.node.peer_id in a.node.channels)
-        channel = a.node.channels[b.node.peer_id]
-        assert channel.dialed
-        assert relay_in(channel.address) is None
-        await until(lambda: len([c for c, _ in b.handlers if c.peer == a.node.peer_id]) == 2)
-        await answer_a_request(a, b)
-
-
-@pytest.mark.trio
-async def test_only_who_dialed_a_relayed_channel_asks_for_a_way_past_it() -> None:
-    a, b = Peer(), Peer()
-    async with running(a, b):
-        channel = await a.node.reach(b.address)
-        body = msgspec.Raw(msgspec.msgpack.encode(holepunch.Punch((("198.51.100.1", 22),))))
-        for call in (Call(holepunch.PUNCH, body), Call(holepunch.SYNC)):
-            reply = await channel.call(call, 5.0)
-            assert reply.failed is not None
-            assert reply.failed.code == "invalid_request"

@@ -93,7 +93,7 @@ class Node:
         self.nat = NatService(
             settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,
             lambda: self._own_addresses, self.set_relayed,
-            lambda target, pipe: self._meeting.replace(target, pipe),
+            lambda target, pipe: self._meeting.replace(target, pipe), self.membership,
         )  # fmt: skip
         self.dht = DhtFinder(
             settings, self.membership, roles, lambda: self._standing.channels,

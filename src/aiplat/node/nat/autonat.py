@@ -2,7 +2,8 @@
 
 A call of ours in place of libp2p's AutoNAT (docs/decisions says why). The amplification rule is
 that of its second version: only the ip that the connection comes from is ever dialed, so nobody
-can have a third party dialed; and one dial at a time for each peer.
+can have a third party dialed; and one dial at a time for each peer. Only members are asked, and
+dialed back: in a public network a stranger would say that nobody reaches this node.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ the other's SYN is then the answer to its own.
 from __future__ import annotations
 
 import socket as sockets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -17,16 +17,49 @@ PAUSE_SECONDS = 0.02
 """Before the next try where the other side's NAT says that nobody listens."""
 
 
+class Connects:
+    """How often one crossing may still connect, all its places together.
+
+    Arguments:
+        most: how often in all.
+        spent: called once, when one more is wanted.
+    """
+
+    def __init__(self, most: int, spent: Callable[[], None]) -> None:
+        self._left = most
+        self._spent = spent
+
+    def take(self) -> bool:
+        """Tell whether once more is allowed."""
+        self._left -= 1
+        if self._left == -1:
+            self._spent()
+        return self._left >= 0
+
+
 async def cross(
-    listeners: Sequence[trio.SocketListener], places: Sequence[Endpoint], seconds: float
+    listeners: Sequence[trio.SocketListener],
+    places: Sequence[Endpoint],
+    seconds: float,
+    connects: Connects,
 ) -> trio.SocketStream | None:
-    """Connect to the first of these places that answers; None when none did within `seconds`."""
+    """Connect to the first of these places that answers.
+
+    Arguments:
+        listeners: of this node; a socket leaves from the port of one.
+        places: where to.
+        seconds: for all of it.
+        connects: how often it may try.
+
+    Returns:
+        What stands; None when nothing did in time, or `connects` are spent.
+    """
     found: list[trio.SocketStream] = []
     with trio.move_on_after(seconds):
         async with trio.open_nursery() as nursery:
 
             async def try_one(place: Endpoint) -> None:
-                stream = await _connect(listeners, place)
+                stream = await _connect(listeners, place, connects)
                 if stream is not None and not found:
                     found.append(stream)
                     nursery.cancel_scope.cancel()
@@ -39,10 +72,10 @@ async def cross(
 
 
 async def _connect(
-    listeners: Sequence[trio.SocketListener], place: Endpoint
+    listeners: Sequence[trio.SocketListener], place: Endpoint, connects: Connects
 ) -> trio.SocketStream | None:
-    """Try until it stands or is cancelled; None when this socket cannot be had here."""
-    while True:
+    """Try until it stands, may no more or is cancelled; None when there is no socket."""
+    while connects.take():
         socket = _bound(listeners, place)
         if socket is None:
             return None
@@ -59,6 +92,7 @@ async def _connect(
             raise
         else:
             return trio.SocketStream(socket)
+    return None
 
 
 def _bound(

@@ -4,13 +4,15 @@ The two sides tell each other over the relayed channel where they are seen, agre
 a round trip from now, and connect to each other in it. Who dialed the relayed channel leads, and
 speaks first on what comes of it. When one side is reached directly, the other just connects to it.
 
+Either side connects only to an ip at which their relay sees the other: any else would be a third
+party's. All three are members, by certificate. So in no network nobody punches.
+
 The direct connection takes the relayed one's place while no request runs, so that none is lost.
 It is an improvement and never needed: behind symmetric NATs, and most that answer RST, it fails.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -21,13 +23,16 @@ from libp2p.io.trio import TrioTCPStream
 
 from aiplat.domain.errors import InvalidRequest
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import Endpoint, Target, relay_in
+from aiplat.node.addresses import Endpoint, Target, seen_from
 from aiplat.node.channel import Channel
 from aiplat.node.nat.crossing import cross
+from aiplat.node.nat.observed import MAX_PLACES, Observed, Place, own_places
+from aiplat.node.nat.punches import Punches
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import PROTOCOL_ID, Call, Reply
+from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from aiplat.node.host import Host
@@ -35,7 +40,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("aiplat.node.nat")
 
 PUNCH, SYNC = "nat.punch", "nat.sync"
-MAX_PLACES = 4
 PAUSES = (1.0, 5.0, 30.0)
 """Seconds before each try. A new channel's first requests go first, and a node that has just
 started does not yet know where it is seen."""
@@ -44,8 +48,6 @@ IDLE_SECONDS = 0.3
 WAIT_IDLE_SECONDS = 600.0
 KEEP_SECONDS = 8.0
 """For a channel to fall idle again, while the direct connection waits for it."""
-
-Place = tuple[str, int]
 
 
 class Punch(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,18 +74,27 @@ class HolePunch:
     """The tries of one node.
 
     Arguments:
-        settings: deadlines.
+        settings: bounds and deadlines.
+        metrics: where hits of bounds are counted.
         places: gives where members see this node, and whether they reach it there.
         replace: makes a channel over a better connection in place of a relayed one.
+        observed: knows where relays see others.
+        vouching: gives the channel with the relay of another, when all are members.
     """
 
     def __init__(
         self,
         settings: NodeSettings,
+        metrics: Metrics,
         places: Callable[[], tuple[tuple[Place, ...], bool]],
         replace: Replace,
+        observed: Observed,
+        vouching: Callable[[Channel], Channel | None],
     ) -> None:
         self._settings = settings
+        self._observed = observed
+        self._vouching = vouching
+        self._punches = Punches(settings, metrics)
         self._places = places
         self._replace = replace
         self._agreed: dict[PeerId, list[Endpoint]] = {}
@@ -117,7 +128,12 @@ class HolePunch:
         answer = _PUNCHED.decode(reply.body)
         if reached:
             return answer.came and await self._over_theirs(host, channel)
-        return await self._over_ours(host, channel, _endpoints(answer.places), trip)
+        theirs = self._theirs(channel, answer.places)
+        if not theirs:
+            return False
+        with self._punches.one(channel.peer):
+            stream = await self._meet(host, channel, theirs, trip)
+        return stream is not None and await self._over_ours(host, channel, stream)
 
     async def _over_theirs(self, host: Host, channel: Channel) -> bool:
         """They came: their connection is here, and carries streams both ways."""
@@ -128,27 +144,28 @@ class HolePunch:
         ip, port = pipe.remote or ("0.0.0.0", 0)  # nothing is bound to it
         return await self._take(channel, pipe, Endpoint(ip, port))
 
-    async def _over_ours(
+    async def _meet(
         self, host: Host, channel: Channel, places: Sequence[Endpoint], trip: float
-    ) -> bool:
+    ) -> trio.SocketStream | None:
         """Both connect at the same moment."""
-        if not places:
-            return False
         found: list[trio.SocketStream | None] = []
         async with trio.open_nursery() as nursery:
 
             async def go() -> None:
                 await trio.sleep(trip / 2)
                 seconds = self._settings.nat_probe_seconds
-                found.append(await cross(host.listeners, places, seconds))
+                connects = self._punches.connects()
+                found.append(await cross(host.listeners, places, seconds, connects))
 
             nursery.start_soon(go)
             await channel.call(Call(SYNC), self._settings.connect_seconds)
-        if not found or found[0] is None:
-            return False
-        where = found[0].socket.getpeername()
+        return found[0] if found else None
+
+    async def _over_ours(self, host: Host, channel: Channel, stream: trio.SocketStream) -> bool:
+        """They met: the leader speaks first."""
+        where = stream.socket.getpeername()
         with trio.fail_after(self._settings.connect_seconds):
-            pipe = await host.open_over(TrioTCPStream(found[0]), channel.peer)
+            pipe = await host.open_over(TrioTCPStream(stream), channel.peer)
         return await self._take(channel, pipe, Endpoint(where[0], where[1]))
 
     async def _take(self, channel: Channel, pipe: StreamPipe, place: Endpoint) -> bool:
@@ -165,37 +182,69 @@ class HolePunch:
     async def called(
         self, host: Host, nursery: trio.Nursery, channel: Channel, call: Call
     ) -> Reply:
-        """Answer one who leads."""
-        if relay_in(channel.address) is None or channel.dialed or not self._settings.punch:
-            raise InvalidRequest("Only who dialed a relayed channel asks for a way past the relay.")
+        """Answer one who leads.
+
+        Raises:
+            InvalidRequest: it may not lead, or says what makes no sense.
+            RateLimited, Overloaded: a bound is hit.
+        """
+        if channel.dialed or self._vouching(channel) is None or not self._settings.punch:
+            raise InvalidRequest(
+                "Only a member that dialed a channel relayed by a member asks for a way past it."
+            )
         if call.method == SYNC:
-            nursery.start_soon(self._follow, host, self._agreed.pop(channel.peer, []))
-            return Reply()
+            return self._sync(host, nursery, channel.peer)
+        self._punches.ask(channel.peer)
         try:
             punch = _PUNCH.decode(call.body)
         except UNREADABLE as fault:
             raise InvalidRequest(f"The call {PUNCH} cannot be read: {fault}.") from None
-        theirs = _endpoints(punch.places)
+        theirs = self._theirs(channel, punch.places)
         if punch.come:
             return Reply(_raw(Punched(came=await self._come(host, channel.peer, theirs))))
+        if not theirs:
+            return Reply(_raw(Punched()))
         self._agreed[channel.peer] = theirs
         return Reply(_raw(Punched(self._places()[0][:MAX_PLACES])))
 
+    def _sync(self, host: Host, nursery: trio.Nursery, peer: PeerId) -> Reply:
+        """The moment is here."""
+        agreed = self._agreed.pop(peer, None)
+        if agreed is None:
+            raise InvalidRequest(f"Nothing was agreed on: {PUNCH} comes before each {SYNC}.")
+        self._punches.begin(peer)
+        nursery.start_soon(self._follow, host, peer, agreed)
+        return Reply()
+
+    def _theirs(self, channel: Channel, named: Sequence[Place]) -> list[Endpoint]:
+        """Those of the places that a peer names which are its own, as its relay sees it."""
+        relay = self._vouching(channel)
+        if relay is None:
+            return []
+        seen = self._observed.ips(relay.peer, channel.peer)
+        return own_places(named, seen, seen_from(relay.address))
+
     async def _come(self, host: Host, peer: PeerId, places: Sequence[Endpoint]) -> bool:
-        for place in places:
-            try:
-                with trio.fail_after(self._settings.nat_probe_seconds):
-                    await host.connect(place, peer)
-            except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: not there
-                log.debug("not reached", extra={"peer": peer, "fault": repr(fault)})
-            else:
-                return True
+        """Connect to who is reached; all places together within `nat_probe_seconds`."""
+        with self._punches.one(peer):
+            for place in places:
+                try:
+                    with trio.fail_after(self._settings.nat_probe_seconds / len(places)):
+                        await host.connect(place, peer)
+                except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds: not there
+                    log.debug("not reached", extra={"peer": peer, "fault": repr(fault)})
+                else:
+                    return True
         return False
 
-    async def _follow(self, host: Host, places: Sequence[Endpoint]) -> None:
+    async def _follow(self, host: Host, peer: PeerId, places: Sequence[Endpoint]) -> None:
         """Connect at once, and let the other side speak first."""
         try:
-            stream = await cross(host.listeners, places, self._settings.nat_probe_seconds)
+            seconds, connects = self._settings.nat_probe_seconds, self._punches.connects()
+            try:
+                stream = await cross(host.listeners, places, seconds, connects)
+            finally:
+                self._punches.end(peer)
             if stream is not None:
                 try:
                     await host.accept_over(TrioTCPStream(stream))
@@ -219,20 +268,6 @@ async def _idle(channel: Channel, seconds: float) -> bool:
                     return True
             await trio.sleep(IDLE_SECONDS)
     return False
-
-
-def _endpoints(places: Sequence[Place]) -> list[Endpoint]:
-    """Those of a peer's places that may be connected to: none on this machine, none to many."""
-    found = []
-    for ip, port in places[:MAX_PLACES]:
-        try:
-            address = ipaddress.ip_address(ip)
-        except ValueError:
-            continue
-        harmless = not (address.is_loopback or address.is_multicast or address.is_unspecified)
-        if harmless and 0 < port < 65536:
-            found.append(Endpoint(str(address), port))
-    return found
 
 
 def _raw(what: msgspec.Struct) -> msgspec.Raw:

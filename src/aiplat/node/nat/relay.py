@@ -2,7 +2,10 @@
 
 It reads nothing: what passes is the two ends' own Noise. Nobody registers: a peer's live channel
 with the relay is all that it takes, so there is nothing to renew, and a relay that was started
-again relays for whoever came back to it. Only who has a channel here, thus a member, may use it.
+again relays for whoever came back to it. Only members may use it, and only to reach members: in a
+public network a channel is not enough, as anyone has one. In no network all are on this machine.
+
+It tells each end at which ip it sees the other, for a way past it (`nat/observed.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from aiplat.domain.ids import PeerId
+from aiplat.node.addresses import seen_from
 from aiplat.node.nat.circuit import end, write_whole
 from aiplat.node.nat.words import (
     HOP,
@@ -40,6 +44,9 @@ log = logging.getLogger("aiplat.node.nat")
 SPARE_STREAMS = 3
 """Of a connection, besides circuits: for its channel, and for what is being negotiated."""
 
+SLACK_SECONDS = 0.05
+"""Of its rate that a circuit may catch up with."""
+
 
 class _Refused(Exception):
     """There is no circuit. The text is the word for it."""
@@ -52,6 +59,7 @@ class Relay:
         settings: bounds and deadlines.
         metrics: where hits of bounds are counted.
         channels: gives the live channels, by peer.
+        trusts: tells whether a channel is with a member.
     """
 
     def __init__(
@@ -59,10 +67,12 @@ class Relay:
         settings: NodeSettings,
         metrics: Metrics,
         channels: Callable[[], Mapping[PeerId, Channel]],
+        trusts: Callable[[Channel], bool],
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._channels = channels
+        self._trusts = trusts
         self._circuits: Counter[PeerId] = Counter()
         self._count = 0
         self._per_peer = min(
@@ -92,7 +102,8 @@ class Relay:
 
     async def _hop(self, host: Host, pipe: StreamPipe, source: PeerId) -> None:
         with trio.fail_after(self._settings.handshake_seconds):
-            target, early = await hear_ask(pipe)
+            ask, early = await hear_ask(pipe)
+            target = PeerId(ask.peer)
             try:
                 self._check(pipe, source, target)
             except _Refused as refusal:
@@ -110,19 +121,27 @@ class Relay:
     def _check(self, pipe: StreamPipe, source: PeerId, target: PeerId) -> None:
         if not self._settings.relay:
             raise _Refused("off")
-        if pipe.via is not None or not self._has_channel(source):
+        asking, asked = self._channel(source), self._channel(target)
+        if pipe.via is not None or asking is None or not self._trusts(asking):
             raise _Refused("not_a_member")
-        if target == source or not self._has_channel(target):
+        if target == source or asked is None:
             raise _Refused("not_connected")
+        if not self._trusts(asked):
+            raise _Refused("stranger")
         if self._count >= self._settings.relay_circuits:
             self._full("full", "relay_circuits")
         if max(self._circuits[source], self._circuits[target]) >= self._per_peer:
             self._full("too_many", "relay_circuits_per_peer")
 
-    def _has_channel(self, peer: PeerId) -> bool:
-        """Tell whether a peer was granted a place here: its connection alone proves nothing."""
+    def _channel(self, peer: PeerId) -> Channel | None:
+        """The live one with a peer: its connection alone proves nothing."""
         channel = self._channels().get(peer)
-        return channel is not None and not channel.is_ended
+        return None if channel is None or channel.is_ended else channel
+
+    def _sees(self, peer: PeerId) -> str:
+        """The ip at which a peer is; empty when it is not known."""
+        channel = self._channel(peer)
+        return "" if channel is None else seen_from(channel.address)
 
     def _full(self, word: Refusal, bound: str) -> None:
         self._metrics.bound_hits.labels(bound=bound).inc()
@@ -138,9 +157,9 @@ class Relay:
                     onward = await host.stream(target, STOP)
                     if onward.via is not None:
                         raise _Refused("not_connected")  # a relay of a relay: never
-                    await say(onward, Ask(source))
-                    refused, behind = await hear_answer(onward)
-                    if refused:
+                    await say(onward, Ask(source, self._sees(source)))
+                    answer, behind = await hear_answer(onward)
+                    if answer.refused:
                         raise _Refused("refused")
             except _Refused as refusal:
                 await refuse(pipe, str(refusal))
@@ -148,7 +167,7 @@ class Relay:
             except Exception:
                 await refuse(pipe, "not_connected")
                 raise
-            await say(pipe, Answer())
+            await say(pipe, Answer(ip=self._sees(target)))
             log.debug("a circuit stands", extra={"peer": source, "target": target})
             await self._carry(pipe, onward, early, behind)
         finally:
@@ -166,7 +185,7 @@ class Relay:
         read of as much: who reads slowly holds back who writes.
         """
         over = trio.Event()
-        flow = _Flow(self._settings)
+        flow = Flow(self._settings)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flow.pump, near, far, from_near, over)
             nursery.start_soon(flow.pump, far, near, from_far, over)
@@ -178,8 +197,12 @@ class Relay:
             nursery.cancel_scope.cancel()
 
 
-class _Flow:
-    """The two directions of one circuit."""
+class Flow:
+    """The two directions of one circuit.
+
+    Arguments:
+        settings: its rate, and how long nothing may pass.
+    """
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -189,7 +212,8 @@ class _Flow:
         self, source: StreamPipe, sink: StreamPipe, early: bytes, over: trio.Event
     ) -> None:
         """Carry one way."""
-        most = self._settings.write_bytes
+        most, rate = self._settings.write_bytes, self._settings.relay_bytes_per_second
+        free = trio.current_time()
         try:
             data = early
             while True:
@@ -197,7 +221,8 @@ class _Flow:
                     piece = data[start : start + most]
                     await write_whole(sink, piece)
                     self._passed.set()
-                    await self._rest(len(piece))
+                    if rate:
+                        free = await _rest(free, len(piece) / rate)
                 data = await source.read()
                 if not data:
                     return
@@ -205,12 +230,6 @@ class _Flow:
             log.debug("a circuit ended", extra={"fault": repr(fault)})
         finally:
             over.set()
-
-    async def _rest(self, size: int) -> None:
-        """Hold back who sends more than the settings allow."""
-        rate = self._settings.relay_bytes_per_second
-        if rate:
-            await trio.sleep(size / rate)
 
     async def watch(self, over: trio.Event) -> None:
         """End a circuit over which nothing passes."""
@@ -222,3 +241,21 @@ class _Flow:
             if not self._passed.is_set():
                 over.set()
                 return
+
+
+async def _rest(free: float, seconds: float) -> float:
+    """Hold back who sends more than its rate.
+
+    Arguments:
+        free: when what passed before had its time.
+        seconds: that what passed now may take.
+
+    Returns:
+        When this had its time. What was not used of the rate is lost, but for `SLACK_SECONDS`:
+        sleeps are made up of milliseconds, and a piece may take less.
+    """
+    now = trio.current_time()
+    free = max(free, now - SLACK_SECONDS) + seconds
+    if free > now:
+        await trio.sleep(free - now)
+    return free

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import trio
 
-from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, NotReady
-from aiplat.domain.ids import PeerId
+from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, NotAMember, NotReady
+from aiplat.domain.ids import PeerId, short
 from aiplat.node.addresses import (
     Endpoint,
     Target,
@@ -24,7 +25,9 @@ from aiplat.node.addresses import (
 )
 from aiplat.node.nat.autonat import DIAL_ME, DialBack, ask
 from aiplat.node.nat.circuits import Circuits
-from aiplat.node.nat.holepunch import PUNCH, SYNC, HolePunch, Place, Replace
+from aiplat.node.nat.holepunch import PUNCH, SYNC, HolePunch, Replace
+from aiplat.node.nat.members import Members
+from aiplat.node.nat.observed import Place
 from aiplat.node.nat.reach import DialedBack, Reach, Seen, judge, relayed
 from aiplat.node.nat.relay import Relay
 from aiplat.node.pipe import StreamPipe
@@ -36,6 +39,7 @@ from aiplat.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
     from aiplat.node.host import Host
+    from aiplat.node.membership.membership import Membership
 
 log = logging.getLogger("aiplat.node.nat")
 
@@ -58,6 +62,7 @@ class NatService:
         own: gives the complete addresses that this node listens on.
         announce: takes the addresses that reach this node besides those.
         replace: makes a channel over a better connection in place of a relayed one.
+        membership: says who is a member, and may be believed and helped.
     """
 
     def __init__(
@@ -70,9 +75,11 @@ class NatService:
         own: Callable[[], tuple[str, ...]],
         announce: Callable[[tuple[str, ...]], None],
         replace: Replace,
+        membership: Membership,
     ) -> None:
         self.reach = Reach()
-        self.relay = Relay(settings, metrics, channels)
+        self._members = Members(membership)
+        self.relay = Relay(settings, metrics, channels, self._members.trusted)
         self._settings = settings
         self._us = us
         self._channels = channels
@@ -80,8 +87,10 @@ class NatService:
         self._own = own
         self._announce = announce
         self._announced: tuple[str, ...] = ()
-        self._circuits = Circuits(settings, channels)
-        self._punch = HolePunch(settings, self._where, replace)
+        self._circuits = Circuits(settings, channels, self._members.trusted)
+        self._punch = HolePunch(
+            settings, metrics, self._where, replace, self._circuits.observed, self._vouching
+        )
         self._dial_back = DialBack(settings, metrics, self._would_relay)
         self._seen = Seen(None)
         self._asked: set[PeerId] = set()
@@ -120,8 +129,9 @@ class NatService:
         if channel.peer not in self._asked and (len(self._asked) < MAX_ASKED or self._lacks_relays):
             self._changed.set()
         host, nursery = self._host, self._nursery
-        relayed_ = channel.dialed and not _is_direct(channel)
-        if relayed_ and self._settings.punch and host is not None and nursery is not None:
+        if not channel.dialed or self._vouching(channel) is None or not self._settings.punch:
+            return
+        if host is not None and nursery is not None:
             nursery.start_soon(self._punch.improve, host, channel)
 
     def told(self, channel: Channel, news: Revocations | Addresses) -> None:
@@ -134,6 +144,8 @@ class NatService:
             return await self._punch.called(host, nursery, channel, call)
         if call.method != DIAL_ME:
             return None
+        if not self._members.trusted(channel):
+            raise NotAMember(f"Only members are dialed back, and {short(channel.peer)} is none.")
         try:
             return await self._dial_back.answer(self._host, channel, call)
         except UNREADABLE as fault:
@@ -179,7 +191,7 @@ class NatService:
         direct = [c for c in self._channels().values() if not c.is_ended and _is_direct(c)]
         random.shuffle(direct)  # no secret
         direct.sort(key=lambda c: (c.peer not in self._relays, not c.dialed))
-        return direct[:MAX_ASKED]
+        return list(islice(filter(self._members.trusted, direct), MAX_ASKED))
 
     def _places(self) -> list[Endpoint]:
         return [parse_target(address, beyond=True).endpoint for address in self._own()]
@@ -230,6 +242,7 @@ class NatService:
             and channel.dialed
             and _is_direct(channel)
             and self._offers.get(peer, False)
+            and self._members.trusted(channel)
         )
 
     def _beyond(self) -> tuple[str, ...]:
@@ -272,6 +285,13 @@ class NatService:
             return self._seen.places, True
         port = next((place.port for place in self._places()), 0)
         return tuple((ip, port) for ip in self._seen.ips), False
+
+    def _vouching(self, channel: Channel) -> Channel | None:
+        """The channel with the relay of another, when all three are members; else None."""
+        relay = self._channels().get(relay_in(channel.address) or channel.peer)
+        if relay is None or relay.peer == channel.peer or not self._members.certified(relay):
+            return None
+        return relay if self._members.certified(channel) else None
 
     # -- reaching others by a relay --------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 import trio
 
-from aiplat.domain.ids import PeerId
 from aiplat.node.pipe import StreamPipe
 
 HOP = "/aiplat/relay/1/hop"
@@ -23,19 +22,31 @@ MAX_FRAME = 1024
 LINGER_SECONDS = 2.0
 """For a peer that was refused to read so, and hang up."""
 
-Refusal = Literal["off", "not_a_member", "not_connected", "full", "too_many", "refused"]
+Refusal = Literal["off", "not_a_member", "not_connected", "stranger", "full", "too_many", "refused"]
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """To the relay: whom to reach. To the target: who wants to reach it."""
+class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """To the relay: whom to reach. To the target: who wants to reach it, and the ip of that one.
+
+    Arguments:
+        peer: who.
+        ip: at which the relay sees it; empty when it cannot tell, and to the relay.
+    """
 
     peer: str
+    ip: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether the circuit stands; if not, the word for why."""
+    """Whether the circuit stands; if not, the word for why.
+
+    Arguments:
+        refused: that word, or empty.
+        ip: at which the relay sees the target; empty when it cannot tell, and to the relay.
+    """
 
     refused: Refusal | str = ""
+    ip: str = ""
 
 
 _HEAD = struct.Struct("!H")
@@ -59,24 +70,24 @@ async def refuse(pipe: StreamPipe, word: Refusal | str) -> None:
             pass
 
 
-async def hear_ask(pipe: StreamPipe) -> tuple[PeerId, bytes]:
-    """Whom an ask names, and the bytes that came behind it.
+async def hear_ask(pipe: StreamPipe) -> tuple[Ask, bytes]:
+    """An ask, and the bytes that came behind it.
 
     Raises:
         EOFError, UNREADABLE: there is no ask.
     """
     body, rest = await _hear(pipe)
-    return PeerId(_ASK.decode(body).peer), rest
+    return _ASK.decode(body), rest
 
 
-async def hear_answer(pipe: StreamPipe) -> tuple[str, bytes]:
-    """The word of a refusal, empty when there is none, and the bytes that came behind it.
+async def hear_answer(pipe: StreamPipe) -> tuple[Answer, bytes]:
+    """An answer, and the bytes that came behind it.
 
     Raises:
         EOFError, UNREADABLE: there is no answer.
     """
     body, rest = await _hear(pipe)
-    return _ANSWER.decode(body).refused, rest
+    return _ANSWER.decode(body), rest
 
 
 async def _hear(pipe: StreamPipe) -> tuple[bytes, bytes]:
