@@ -33,6 +33,7 @@ class Keepers:
         known: the addresses that are kept for next time.
         reach: gives the live channel, or dials.
         channels: tells whether there is a live channel to a peer.
+        out: tells who may not be here any more: they are given up, and forgotten.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Keepers:
         known: KnownPeers,
         reach: Reach,
         channels: Callable[[], Container[PeerId]],
+        out: Callable[[], Container[PeerId]] = tuple,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._known = known
         self._reach = reach
         self._channels = channels
+        self._out = out
         self._keepers: dict[str, Keeper] = {}
         self._resting: Resting[str] = Resting(
             settings.hearsay_seconds, settings.hearsay_rest_seconds
@@ -57,12 +60,13 @@ class Keepers:
     @property
     def wanted(self) -> list[Wanted]:
         """The peers to stay connected to."""
-        live = self._channels()
+        live, out = self._channels(), self._out()
         return [
             Wanted(address, keeper.target.peer, "connected", "")
             if keeper.target.peer in live
-            else Wanted(address, keeper.target.peer, "connecting", keeper.note)
+            else Wanted(address, keeper.target.peer, "connecting", keeper.note, keeper.away_seconds)
             for address, keeper in self._keepers.items()
+            if keeper.target.peer not in out
         ]
 
     def open(self, nursery: trio.Nursery) -> None:
@@ -79,6 +83,8 @@ class Keepers:
 
     def keep(self, target: Target) -> None:
         """Stay connected to a peer, and remember it for next time."""
+        if target.peer in self._out():
+            return
         keeper = self._keepers.get(target.text)
         if keeper is not None:
             keeper.patience = math.inf
@@ -92,6 +98,8 @@ class Keepers:
     def found(self, target: Target) -> None:
         """Try an address that was heard of, unless it rests; whether it works, it has to show."""
         if target.text in self._keepers or target.text in self._resting:
+            return
+        if target.peer in self._out():
             return
         patience = self._settings.hearsay_seconds
         if self._has_room(target, evict_after=patience):
@@ -115,7 +123,10 @@ class Keepers:
     # -- inside ----------------------------------------------------------------------------------
 
     def _start(self, target: Target, patience: float) -> None:
-        keeper = Keeper(target, self._settings, self._reach, self._reached, patience)
+        keeper = Keeper(
+            target, self._settings, self._reach, self._reached, patience,
+            lambda: target.peer in self._out(),
+        )  # fmt: skip
         self._keepers[target.text] = keeper
         if self._nursery is not None:
             self._nursery.start_soon(self._run, keeper)
@@ -123,7 +134,9 @@ class Keepers:
     async def _run(self, keeper: Keeper) -> None:
         await keeper.run()
         address = keeper.target.text
-        if self._keepers.get(address) is keeper:  # out of patience
+        if keeper.target.peer in self._out():
+            self.forget(address)
+        elif self._keepers.get(address) is keeper:  # out of patience
             del self._keepers[address]
             self._resting.failed(address)
             log.info("an address that was heard of does not work", extra={"address": address})

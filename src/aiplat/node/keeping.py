@@ -25,12 +25,14 @@ Reach = Callable[[Target], Awaitable[Channel]]
 
 
 class Wanted(NamedTuple):
-    """A peer to stay connected to. `note` is the last failure, in words."""
+    """A peer to stay connected to. `note` is the last failure, in words; `away_seconds` says for
+    how long there is no channel."""
 
     address: str
     peer_id: PeerId
     state: Literal["connected", "connecting"]
     note: str
+    away_seconds: float = 0.0
 
 
 class Keeper:
@@ -43,6 +45,7 @@ class Keeper:
         reached: told of each channel that came to be.
         patience: for how long an address is tried that was only heard of, in seconds; the first
             time that it works sets it to infinity.
+        is_out: tells whether the peer may not be here any more: then it is given up.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class Keeper:
         reach: Reach,
         reached: Callable[[Target, Channel], None],
         patience: float = math.inf,
+        is_out: Callable[[], bool] = lambda: False,
     ) -> None:
         self.target = target
         self.note = ""
         self.patience = patience
+        self._is_out = is_out
         self._away_since: float | None = None
         self._scope: trio.CancelScope | None = None
         self._stopped = False
@@ -84,7 +89,7 @@ class Keeper:
             while True:
                 note, lived = await self._once()
                 self._note(note)
-                if self.away_seconds >= self.patience:
+                if self.away_seconds >= self.patience or self._is_out():
                     return
                 if lived > self._settings.reconnect_max_seconds:
                     pause = self._settings.reconnect_min_seconds
@@ -112,12 +117,14 @@ class Keeper:
             channel = await self._reach(self.target)
         except AiplatError as fault:
             return str(fault), 0.0
-        began, self._away_since = trio.current_time(), None
+        began, away_since, self._away_since = trio.current_time(), self._away_since, None
         self._reached(self.target, channel)
         reason = await channel.wait_ended()
-        self._away_since = trio.current_time()
-        note = f"The channel to {short(self.target.peer)} ended: {reason}."
-        return note, self._away_since - began
+        now = trio.current_time()
+        # Who turns this node away at once, each time, was never back.
+        was_back = now - began > self._settings.reconnect_max_seconds
+        self._away_since = now if was_back else away_since
+        return f"The channel to {short(self.target.peer)} ended: {reason}.", now - began
 
     def _note(self, note: str) -> None:
         level = logging.INFO if note != self.note else logging.DEBUG

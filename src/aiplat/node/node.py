@@ -110,8 +110,9 @@ class Node:
         self._renewed = trio.Event()
         self._listens = trio.Event()
         self._keepers = Keepers(
-            settings, metrics, self._known, self._meeting.reach, lambda: self._standing.channels
-        )
+            settings, metrics, self._known, self._meeting.reach, lambda: self._standing.channels,
+            lambda: self.membership.revoked,
+        )  # fmt: skip
         self._host: Host | None = None
         self._nursery: trio.Nursery | None = None
 

@@ -39,7 +39,10 @@ class World:
         self.tries: list[tuple[float, str]] = []
         self.metrics = Metrics()
         self.known = KnownPeers(None, settings.max_known_peers)
-        self.keepers = Keepers(settings, self.metrics, self.known, self.reach, lambda: self.live)
+        self.out: set[PeerId] = set()
+        self.keepers = Keepers(
+            settings, self.metrics, self.known, self.reach, lambda: self.live, lambda: self.out
+        )
 
     async def reach(self, target: Target) -> Channel:
         life: Any = self.live.get(target.peer)
@@ -234,3 +237,25 @@ async def test_who_forgets_all_wants_and_remembers_nobody(
     tries = len(world.tries)
     await trio.sleep(60)
     assert len(world.tries) == tries
+
+
+@pytest.mark.trio
+async def test_who_was_revoked_is_given_up_forgotten_and_not_listed(
+    world: World, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    world.keepers.open(nursery)
+    world.there = {at(1), at(2)}
+    for peer in (1, 2):
+        world.keepers.keep(target(peer))
+    await trio.sleep(1)
+    world.out.add(target(1).peer)
+    assert world.addresses == [at(2)]
+    world.end(at(1))
+    await trio.sleep(600)
+    assert len(world.tried(at(1))) == 1
+    assert world.known.addresses == (at(2),)
+    world.keepers.keep(target(1))
+    world.keepers.found(target(1, 4002))
+    await trio.sleep(600)
+    assert world.addresses == [at(2)]
+    assert len(world.tries) == 2

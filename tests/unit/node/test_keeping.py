@@ -66,3 +66,16 @@ async def test_the_pause_starts_anew_after_a_channel_that_lived(
     lives: float, last: float, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await Away(misses=8.0, lives=lives).pauses(monkeypatch))[-1] == last
+
+
+@pytest.mark.trio
+async def test_who_turns_it_away_at_once_each_time_is_tried_ever_more_seldom(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is away: after ten minutes the pause is half a minute, not five seconds."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    away = Away(lives=0.1)
+    keeper = Keeper(TARGET, SETTINGS, away.reach, lambda target, channel: None)
+    with trio.move_on_after(700):
+        await keeper.run()
+    assert away.tries[-1] - away.ends[-2] > 5 * SETTINGS.reconnect_max_seconds
