@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from msgspec.structs import replace
 
 from aiplat.domain.errors import AiplatError, NoPeer, NotAMember
-from aiplat.domain.ids import Role
+from aiplat.domain.ids import PeerId, Role
 from aiplat.node.identity import Identity
+from aiplat.node.membership.files import Record
 from aiplat.node.membership.joining import join
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import CERTIFICATE_SECONDS
 from aiplat.node.settings import NodeSettings
+from aiplat.protocol.messages import Call
 from aiplat.protocol.token import Token, decode
 from aiplat.telemetry.metrics import Metrics
 from tests.support.networks import Lab
@@ -220,6 +223,57 @@ async def test_a_certificate_is_renewed_through_a_member_and_the_owner_may_be_aw
     assert new.expires > own.expires
     assert new.roles == own.roles
     assert Membership(processor.node.membership.files).own == new, "it is on disk"
+
+
+def ask_to_renew(peer: PeerId) -> Call:
+    return Call("network.renew", msgspec.Raw(msgspec.msgpack.encode(peer)))
+
+
+@pytest.mark.trio
+async def test_a_stranger_renews_nobody_and_a_member_not_before_time(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, public=True)
+    owner, gateway, processor = (
+        the_owner(lab, "gateway"), a_member(lab, "gateway"), a_member(lab, "processor"),
+    )  # fmt: skip
+    identity = Identity.generate()
+    outsider = Membership(None, identity.peer_id, lab.clock)
+    outsider.take(Record(name="lab", network=lab.record.network))
+    stranger = Peer(ON_LOOPBACK, identity=identity, membership=outsider, roles=("client",))
+    peer = processor.node.peer_id
+    files = lab.membership.files
+    assert files is not None
+    before = files.ledger()
+    async with running(owner, gateway, stranger):
+        there = await gateway.node.reach(owner.address)
+        reply = await there.call(ask_to_renew(peer), 5)
+        assert reply.failed is None
+        same = msgspec.msgpack.decode(reply.body)["certificate"]
+        assert same == processor.node.membership.certificate
+        assert files.ledger() == before, "nothing is written"
+        lab.clock.now += CERTIFICATE_SECONDS * 0.6
+        channel = await stranger.node.reach(owner.address)
+        for whom, why in ((peer, "Only a member"), (identity.peer_id, "does not know the peer")):
+            reply = await channel.call(ask_to_renew(whom), 5)
+            assert reply.failed is not None
+            assert why in reply.failed.message
+        assert files.ledger().members[peer] == before.members[peer]
+        assert (await there.call(ask_to_renew(peer), 5)).failed is None
+        assert files.ledger().members[peer].expires > before.members[peer].expires
+
+
+@pytest.mark.trio
+async def test_renewals_that_a_peer_asks_for_are_bounded(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    bounded = replace(ON_LOOPBACK, renewals_per_minute=2)
+    owner = Peer(bounded, identity=lab.identity, membership=lab.membership, roles=("gateway",))
+    processor = a_member(lab, "processor")
+    async with running(owner, processor):
+        channel = await processor.node.reach(owner.address)
+        replies = [await channel.call(ask_to_renew(processor.node.peer_id), 5) for _ in range(3)]
+        assert [reply.failed is None for reply in replies] == [True, True, False]
+        assert replies[2].failed is not None
+        assert "over 2 certificates within a minute" in replies[2].failed.message
+        assert owner.count("aiplat_bound_hits_total", bound="renewals_per_minute") == 1
 
 
 @pytest.mark.trio

@@ -60,7 +60,7 @@ class Recent:
     """
 
     def __init__(self, bound: int, clock: Callable[[], float], seconds: float = 60.0) -> None:
-        self._bound = bound
+        self.bound = bound
         self._clock = clock
         self._seconds = seconds
         self._seen: dict[Hashable, tuple[float, int]] = {}
@@ -72,7 +72,7 @@ class Recent:
     def may(self, source: Hashable) -> bool:
         """Note that it came; tells whether it may."""
         began, times = self._stretch(source)
-        if times >= self._bound:
+        if times >= self.bound:
             return False
         self._seen[source] = (began, times + 1)
         if len(self._seen) > MAX_SOURCES:

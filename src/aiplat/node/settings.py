@@ -141,6 +141,13 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         Count, Meta(description="Tries to join from one source in a minute.")
     ] = 60
     join_seconds: Annotated[Seconds, Meta(description="For answering a newcomer.")] = 10.0
+    renewals_per_minute: Annotated[
+        Count,
+        Meta(
+            description="Certificates that one peer may ask for in a minute, its own and those of "
+            "members that ask through it."
+        ),
+    ] = 60
     idle_seconds: Annotated[
         Seconds, Meta(description="An inbound connection without a channel ends after so long.")
     ] = 15.0

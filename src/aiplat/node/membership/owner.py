@@ -222,7 +222,7 @@ class Owner:
         return self._certify(ledger, peer, voucher.roles)
 
     def renew(self, peer: PeerId) -> bytes:
-        """A new certificate in place of a member's old one.
+        """A new certificate in place of a member's old one; that one again before its half-life.
 
         Raises:
             NotAMember: it is no member, or was revoked.
@@ -235,7 +235,14 @@ class Owner:
                 f"The owner of the network {self._name} does not know the peer {short(peer)}: "
                 "join again with a new invitation."
             )
+        if self._now() < member.expires - CERTIFICATE_SECONDS / 2:
+            return self._seal(peer, member)  # nothing is written: it is the same, byte by byte
         return self._certify(ledger, peer, member.roles)
+
+    def is_member(self, peer: PeerId) -> bool:
+        """Whether a peer has a certificate that holds."""
+        member = self._files.ledger().members.get(peer)
+        return member is not None and not member.revoked and member.expires > self._now()
 
     def certify(self, peer: PeerId, roles: tuple[Role, ...]) -> bytes:
         """A certificate for a peer, without a voucher."""
@@ -249,15 +256,19 @@ class Owner:
         now = self._now()
         known = ledger.members.get(peer)
         ledger.serial += 1
-        certificate = Certificate(
-            network=self._network, peer=peer, owner=self._peer, roles=in_order(roles), issued=now,
+        ledger.members[peer] = member = Member(
+            roles=in_order(roles), joined=known.joined if known else now,
             expires=now + CERTIFICATE_SECONDS, serial=ledger.serial,
         )  # fmt: skip
-        ledger.members[peer] = Member(
-            roles=certificate.roles, joined=known.joined if known else now,
-            expires=certificate.expires, serial=ledger.serial,
-        )  # fmt: skip
         self._files.keep_ledger(ledger)
+        return self._seal(peer, member)
+
+    def _seal(self, peer: PeerId, member: Member) -> bytes:
+        certificate = Certificate(
+            network=self._network, peer=peer, owner=self._peer, roles=member.roles,
+            issued=member.expires - CERTIFICATE_SECONDS, expires=member.expires,
+            serial=member.serial,
+        )  # fmt: skip
         return seal(certificate, self._key.sign)
 
     def _refuse_revoked(self, ledger: Ledger, peer: PeerId) -> None:

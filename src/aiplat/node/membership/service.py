@@ -14,11 +14,13 @@ import trio
 from msgspec.structs import replace
 
 from aiplat.domain.answers import Failed
-from aiplat.domain.errors import AiplatError, NotAMember
+from aiplat.domain.errors import AiplatError, NotAMember, Overloaded
 from aiplat.domain.ids import PeerId, short
 from aiplat.node.membership.joining import JoinDoor
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import CERTIFICATE_SECONDS, owner_of
+from aiplat.node.places import Recent
+from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.membership import Certificate, RevocationList, SealError, unseal
 from aiplat.protocol.messages import Addresses, Call, Reply, Revocations
@@ -65,6 +67,11 @@ class MembershipService:
         self._channels = channels
         self._addresses = addresses
         self._door = JoinDoor(membership, metrics, addresses)
+        self._metrics = metrics
+        self._settle(NodeSettings())
+
+    def _settle(self, settings: NodeSettings) -> None:
+        self._renewals = Recent(settings.renewals_per_minute, trio.current_time)
 
     # -- what a person does ----------------------------------------------------------------------
 
@@ -92,14 +99,15 @@ class MembershipService:
     async def run(self, host: Host) -> None:
         """Open the door for newcomers, and renew the certificate when it is time."""
         self._door.open(host)
+        self._settle(host.settings)
         pause = FIRST_PAUSE_SECONDS
         while True:
             if not self._is_due():
                 await trio.sleep(LOOK_SECONDS)
                 continue
-            if await self.renew():
+            if await self.renew() and not self._is_due():
                 pause = FIRST_PAUSE_SECONDS
-            else:
+            else:  # the owner's clock, too, must say that it is time
                 await trio.sleep(pause)
                 pause = min(2 * pause, LOOK_SECONDS)
 
@@ -218,9 +226,12 @@ class MembershipService:
             peer = PeerId(_PEER.decode(call.body))
         except UNREADABLE:
             raise NotAMember("The call does not say whose certificate it is about.") from None
+        self._check_rate(channel.peer)
         owner = owner_of(self.membership)
         if owner is not None:
-            return owner.renew(peer)  # a certificate is of use to its own peer only
+            if peer != channel.peer and not owner.is_member(channel.peer):
+                raise NotAMember("Only a member may ask for the certificate of another.")
+            return owner.renew(peer)
         there = self._channels().get(own.owner)
         if peer != channel.peer or there is None or there is channel:
             raise NotAMember(f"The owner's node {short(own.owner)} is not connected here.")
@@ -231,6 +242,16 @@ class MembershipService:
             return _RENEWED.decode(reply.body).certificate
         except UNREADABLE as fault:
             raise NotAMember(f"The owner's node gave what cannot be read: {fault}.") from None
+
+    def _check_rate(self, peer: PeerId) -> None:
+        """Let one peer ask so often: each renewal costs a signature, and the owner's disk."""
+        if not self._renewals.may(peer):
+            self._metrics.bound_hits.labels(bound="renewals_per_minute").inc()
+            raise Overloaded(
+                f"The peer asked for over {self._renewals.bound} certificates within a minute, the "
+                "bound of the node (renewals_per_minute). Try again in a minute.",
+                retry_after=60.0,
+            )
 
     def _write(self) -> None:
         """Keep what changed; a full disk is no reason to stop."""
