@@ -232,7 +232,9 @@ class Meeting:
         except HandshakeFailed as fault:
             pipe.abort()
             self._count(fault)
-            log.info("no channel: %s", clip(fault.clause, 300), extra={"peer": peer})
+            log.info(
+                "no channel with %s: %s", short(peer), clip(fault.clause, 300), extra={"peer": peer}
+            )
             return
         except BaseException:
             pipe.abort()
