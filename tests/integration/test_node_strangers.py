@@ -26,6 +26,7 @@ from libp2p.stream_muxer.yamux.yamux import TYPE_DATA, YAMUX_HEADER_FORMAT
 from aiplat.node.addresses import Endpoint, parse_target
 from aiplat.node.host import bind_all, open_host
 from aiplat.node.identity import Identity
+from aiplat.node.muxing import MAX_BODY
 from aiplat.node.pipe import socket_of
 from aiplat.protocol.messages import CODEC, PROTOCOL_ID, Goodbye, Hello
 from aiplat.telemetry.metrics import Metrics
@@ -290,6 +291,26 @@ async def test_no_handler_is_added_to_the_root_logger() -> None:
 
 async def _reads_nothing(*_: object) -> None:
     await trio.sleep_forever()
+
+
+@pytest.mark.trio
+async def test_a_frame_of_yamux_is_bounded_before_it_is_read() -> None:
+    """Only its head comes: without the bound 16 MiB would be waited for, and kept meanwhile."""
+    a, b, host = Peer(), Peer(), stranger()
+    async with running(a, b), listening(host):
+        await b.node.reach(a.address)
+        node_id = await connect(host, a.address)
+        [connection] = host.get_network().get_connections(node_id)
+        assert a.node._host is not None
+        swarm = a.node._host._swarm
+        a.node._host.handle("/unread/1", _reads_nothing)
+        stream = (await host.new_stream(node_id, [TProtocol("/unread/1")])).muxed_stream
+        size = MAX_BODY + 1
+        header = struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_DATA, 0, stream.stream_id, size)
+        await connection.muxed_conn._write_frame(header)
+        await until(lambda: a.count("aiplat_bound_hits_total", bound="yamux_window") == 1)
+        await until(lambda: len(swarm.get_connections()) == 1)
+        await check_well(a, b)
 
 
 @pytest.mark.trio
