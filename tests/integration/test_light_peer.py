@@ -49,9 +49,23 @@ def test_it_joins_asks_and_sees_the_network(light: Light, lab: Fleet, tmp_path: 
         assert "torch" not in asked.stderr  # a client was never to run models
         answer = json.loads(asked.stdout)
         assert (answer["text"], answer["processor"]) == ("hello lab", lab["p"].peer_id)
-        [gateway] = json.loads(light.aiplat(home, "peers", "--json").stdout)
-        assert (gateway["peer_id"], gateway["state"]) == (lab["g"].peer_id, "connected")
-        assert lab["g"].peer_id[-8:] in light.aiplat(home, "peers").stdout
+        seen = {p["peer_id"]: p for p in json.loads(light.aiplat(home, "peers", "--json").stdout)}
+        assert set(seen) == {lab["g"].peer_id, lab["p"].peer_id}
+        gateway, processor = seen[lab["g"].peer_id], seen[lab["p"].peer_id]
+        assert (gateway["state"], gateway["seen_by"], gateway["path"]) == (
+            "connected", "", "direct",
+        )  # fmt: skip
+        assert (processor["state"], processor["roles"], processor["models"]) == (
+            "connected", ["processor"], ["echo"],
+        )  # fmt: skip
+        assert processor["slots"] > 0 and processor["waiting"] == 0 and processor["version"]
+        assert processor["seen_by"] == lab["g"].peer_id
+        table = light.aiplat(home, "peers").stdout
+        for name in ("g", "p"):
+            assert lab[name].peer_id[-8:] in table
+        assert f"0/{processor['slots']}" in table and "echo" in table
+        status = json.loads(light.aiplat(home, "status", "--json").stdout)
+        assert processor["peer_id"] in {peer["peer_id"] for peer in status["peers"]}
         assert "echo" in light.aiplat(home, "models", "list").stdout
         why = light.aiplat(home, "explain", answer["request"][:12])
         assert lab["p"].peer_id[-8:] in why.stdout

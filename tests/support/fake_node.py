@@ -273,7 +273,7 @@ class FakeNode:
     def revoke(self, peer: PeerName) -> Done:
         return self._told(peer)
 
-    def peers(self) -> PeerList:
+    async def peers(self) -> PeerList:
         return PeerList(peers=self.listed)
 
     def drain(self, peer: PeerName) -> Done:

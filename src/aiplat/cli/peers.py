@@ -26,7 +26,8 @@ def peers(
     """Show the peers of this node.
 
     A speed (tok/s) in brackets is what a processor says of itself, without them what was measured
-    here; ms is the round trip; path says whether the peer is reached directly, or through whom.
+    here; ms is the round trip; path says whether the peer is reached directly, or through whom. A
+    client has channels to few: what its gateways see besides is shown too, with "seen by".
 
     \b
     Examples:

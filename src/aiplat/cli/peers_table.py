@@ -61,7 +61,7 @@ COLUMNS = (
     Column("queue", 6, lambda p: "" if p.waiting is None else str(p.waiting)),
     Column("tok/s", 5, lambda p: _speed(p)),
     Column("ms", 4, lambda p: "" if p.latency_ms is None else f"{p.latency_ms:.1f}"),
-    Column("path", 1, lambda p: f"by …{p.via[-8:]}" if p.via else p.path),
+    Column("path", 1, lambda p: _path(p)),
     Column("version", 8, lambda p: p.version[:_LONGEST_WORD]),
     Column("since", 7, lambda p: "" if p.since_seconds is None else _ago(p.since_seconds)),
 )
@@ -72,6 +72,12 @@ def _models(names: Sequence[str]) -> str:
     shown = [clip(name, _LONGEST_NAME) for name in names[:_MOST_MODELS]]
     more = len(names) - len(shown)
     return ", ".join([*shown, *([f"{more} more"] if more else [])])
+
+
+def _path(peer: PeerStatus) -> str:
+    if peer.via:
+        return f"by …{peer.via[-8:]}"
+    return peer.path or (f"seen by …{peer.seen_by[-8:]}" if peer.seen_by else "")
 
 
 def _speed(peer: PeerStatus) -> str:

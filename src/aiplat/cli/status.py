@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from aiplat.cli import options, output
 from aiplat.cli.face import face_of
+
+if TYPE_CHECKING:
+    from aiplat.control.messages import PeerStatus, Status
 
 
 def status(context: typer.Context, json: options.Json = False) -> None:
@@ -22,7 +26,8 @@ def status(context: typer.Context, json: options.Json = False) -> None:
     """
     from aiplat.runtime.report import describe
 
-    _, now = face_of(context).running()
+    client, now = face_of(context).running()
+    now = with_all_peers(now, client.peers().peers)
     if json:
         output.print_json(now)
     else:
@@ -31,6 +36,15 @@ def status(context: typer.Context, json: options.Json = False) -> None:
                      f"{'in the background' if now.background else 'in the foreground'}, "
                      f"{now.active} requests under way")  # fmt: skip
         output.data("\n".join(lines) + "\n")
+
+
+def with_all_peers(now: Status, seen: tuple[PeerStatus, ...]) -> Status:
+    """Its own peers, with what a client's gateways tell of them, and of others."""
+    from msgspec.structs import replace
+
+    found = {peer.peer_id: peer for peer in now.peers}
+    found |= {peer.peer_id: peer for peer in seen if peer.seen_by}
+    return replace(now, peers=tuple(found.values()))
 
 
 def _duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ PeerState = Literal["connected", "connecting", "draining", "blocked"]
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer that this node has, or wants, a channel to.
+    """A peer that this node has, or wants, a channel to, or that one of its gateways sees.
 
     Arguments:
         latency_ms: of the last heartbeat, there and back.
@@ -171,7 +171,9 @@ class Stopping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeerList(msgspec.Struct, frozen=True, kw_only=True):
-    """The peers that this node has, or wants, a channel to; none that is gone."""
+    """The peers that this node has, or wants, a channel to, and those that a client's gateways see;
+    none that is gone.
+    """
 
     peers: tuple[PeerStatus, ...]
 

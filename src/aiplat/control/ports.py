@@ -76,8 +76,8 @@ class NodeOperations(Protocol):
     def revoke(self, peer: PeerName) -> Done:
         """Take a member's certificate away, on the owner's node."""
 
-    def peers(self) -> PeerList:
-        """The peers that this node has, or wants, a channel to."""
+    async def peers(self) -> PeerList:
+        """The peers that this node has, or wants, a channel to; a client's gateways tell more."""
 
     def drain(self, peer: PeerName) -> Done:
         """Place no more on a processor; with an empty name, take no more requests at all."""

@@ -59,7 +59,7 @@ class NetworkControl:
 
     async def peers(self, request: Request) -> None:
         """The peers."""
-        await _reply(request, self._operations.peers())
+        await _reply(request, await self._operations.peers())
 
     async def drain(self, request: Request) -> None:
         """Place no more on a processor, or take no more at all."""

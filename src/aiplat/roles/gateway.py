@@ -25,7 +25,7 @@ from aiplat.domain.errors import (
 from aiplat.domain.ids import PeerId
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
-from aiplat.roles import reasons
+from aiplat.roles import reasons, told
 from aiplat.roles.admission import Admission, waited_in_vain
 from aiplat.roles.base import Role
 from aiplat.roles.figures import observe
@@ -74,6 +74,7 @@ class Gateway(Role):
         self._metrics = metrics
         self._now = now
         self._in_network = in_network
+        self._channels: dict[PeerId, Channel] = {}
         self._admission = Admission(peer, self.processors, settings, metrics)
         self._placing = Placing(self.processors, settings, metrics, now)
         self._line = Line(self._placing, self._safely)
@@ -235,6 +236,7 @@ class Gateway(Role):
 
     def opened(self, channel: Channel) -> None:
         """A peer that is a processor may announce."""
+        self._channels[channel.peer] = channel
         if "processor" in channel.roles:
             self.add_processor(
                 channel.peer, channel, lambda: channel.latency or 0.0, is_member=self._in_network()
@@ -252,6 +254,8 @@ class Gateway(Role):
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A processor's channel is gone; its requests heard of it through their sinks."""
+        if self._channels.get(channel.peer) is channel:
+            del self._channels[channel.peer]
         if self.processors.remove(channel.peer, channel):
             self._metrics.peers.labels("processor", "connected").set(len(self.processors))
 
@@ -264,12 +268,28 @@ class Gateway(Role):
         """Answer what a client may ask of a gateway."""
         if call.method == "models":
             return Reply(body=msgspec.Raw(msgspec.msgpack.encode(self.models())))
+        if call.method == told.METHOD:
+            return Reply(body=self._told(channel))
         if call.method != "explain":
             return None
         try:
-            told = self.explain(msgspec.msgpack.decode(call.body, type=str), channel.peer)
+            found = self.explain(msgspec.msgpack.decode(call.body, type=str), channel.peer)
         except UNREADABLE:
             return Reply(failed=Failed.of(InvalidRequest("The call names no request.")))
         except AiplatError as refusal:
             return Reply(failed=Failed.of(refusal))
-        return Reply(body=msgspec.Raw(msgspec.msgpack.encode(told)))
+        return Reply(body=msgspec.Raw(msgspec.msgpack.encode(found)))
+
+    def _told(self, asker: Channel) -> msgspec.Raw:
+        """Whom this gateway sees, but for who asks."""
+        others = [c for c in self._channels.values() if c.peer != asker.peer]
+        rows = [told.row(c, self.processors.get(c.peer), self._now()) for c in others]
+        own = self.processors.get(self._peer)
+        if own is not None:
+            rows.insert(0, told.own_row(self._peer, own))
+        body, left_out = told.encode(
+            rows, to_member=bool(asker.hello.certificate), most=self._settings.peers_told
+        )
+        if left_out:
+            self._metrics.bound_hits.labels(bound="peers_told").inc()
+        return body

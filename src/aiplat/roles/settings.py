@@ -60,6 +60,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     cancel_seconds: Annotated[
         Seconds, Meta(description="How long a processor may take to answer a cancel.")
     ] = 5.0
+    peers_told: Annotated[
+        int,
+        Meta(ge=1, le=400, description="Peers that one is told of who asks this gateway whom it "
+             "sees; clients are left out first."),
+    ] = 200  # fmt: skip
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +75,16 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     call_seconds: Annotated[
         Seconds, Meta(description="How long a gateway may take to answer a small question.")
     ] = 5.0
+    peers_seconds: Annotated[
+        float,
+        Meta(gt=0, le=3, description="How long a gateway may take to tell whom it sees (`peers`)."),
+    ] = 1.0
+    peers_kept_seconds: Annotated[
+        Seconds, Meta(description="How long that is shown before the gateways are asked anew.")
+    ] = 1.5
+    peers_heard: Annotated[
+        int, Meta(ge=1, le=1000, description="Peers that one gateway may tell of.")
+    ] = 400
     silence_seconds: Annotated[
         Seconds,
         Meta(description="How long a gateway may tell nothing at all of a request that it took."),

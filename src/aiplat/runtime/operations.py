@@ -34,6 +34,7 @@ from aiplat.node.addresses import parse_peer
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
 from aiplat.runtime.networks import Networks, match_peer
 from aiplat.runtime.peers import Peers
@@ -50,6 +51,7 @@ class Operations:
         on_stop: begins the end; its argument says whether at once.
         now: the clock, in seconds.
         networks: what is done with the network that the node is in.
+        hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
 
     node: Node
@@ -63,6 +65,7 @@ class Operations:
     on_stop: Callable[[bool], None]
     now: Callable[[], float]
     networks: Networks
+    hearsay: Hearsay | None = None
     http: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
     drained: bool = False
@@ -72,7 +75,7 @@ class Operations:
     def __post_init__(self) -> None:
         """Remember when it began."""
         self.began = self.now()
-        self.seen = Peers(self.node, self.client, self.gateway, self.now)
+        self.seen = Peers(self.node, self.client, self.gateway, self.now, self.hearsay)
 
     # -- what runs -------------------------------------------------------------------------
 
@@ -228,9 +231,9 @@ class Operations:
         return Done(message=f"The peer {gone} is revoked: its certificate holds no more.",
                     peer_id=gone)  # fmt: skip
 
-    def peers(self) -> PeerList:
-        """The peers that this node has, or wants, a channel to."""
-        return PeerList(peers=self.seen.not_gone())
+    async def peers(self) -> PeerList:
+        """The peers that this node has, or wants, a channel to; a client's gateways tell more."""
+        return PeerList(peers=await self.seen.seen())
 
     def drain(self, peer: PeerName) -> Done:
         """Place no more on a processor, or take no more requests at all."""
@@ -256,7 +259,10 @@ class Operations:
         """Shut a peer out."""
         if _whole(peer.peer) == {self.node.peer_id}:
             raise InvalidRequest("That is this node itself.", param="peer")
-        known = {*self.node.channels, *(wanted.peer_id for wanted in self.node.wanted)}
+        known = {
+            *self.node.channels, *(wanted.peer_id for wanted in self.node.wanted),
+            *self.seen.heard_of(),
+        }  # fmt: skip
         found = match_peer(peer.peer, {*known, *_whole(peer.peer)} - {self.node.peer_id}, "peer")
         self.node.members.block(found)
         return Done(message=f"The peer {found} is shut out of this node. `aiplat unblock "

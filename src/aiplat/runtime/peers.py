@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from aiplat.control.messages import PeerStatus
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import relay_in
@@ -12,6 +14,8 @@ from aiplat.node.channel import Channel
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.hearsay import Heard, Hearsay
+from aiplat.roles.told import row
 
 MAX_MET = 10_000
 """Peers whose coming is remembered; the oldest is forgotten first."""
@@ -23,12 +27,14 @@ class Peers:
 
     Arguments:
         now: the clock, in seconds.
+        hearsay: what this node's gateways tell; None for who asks none.
     """
 
     node: Node
     client: Client | None
     gateway: Gateway | None
     now: Callable[[], float]
+    hearsay: Hearsay | None = None
     _met: dict[PeerId, None] = field(default_factory=dict)
 
     def opened(self, channel: Channel) -> None:
@@ -61,12 +67,21 @@ class Peers:
             if peer.state != "connecting" or peer.peer_id not in self._met
         )
 
+    async def seen(self) -> tuple[PeerStatus, ...]:
+        """Everyone but those that were lost, and whom this node's gateways see besides."""
+        heard = dict(await self.hearsay.listen()) if self.hearsay is not None else {}
+        own = [_filled(peer, heard.get(PeerId(peer.peer_id))) for peer in self.not_gone()]
+        known = {self.node.peer_id, *(peer.peer_id for peer in own)}
+        return (*own, *(_told(one) for peer, one in heard.items() if peer not in known))
+
+    def heard_of(self) -> tuple[PeerId, ...]:
+        """Whom its gateways told of last."""
+        return tuple(self.hearsay.known) if self.hearsay is not None else ()
+
     def _connected(self, channel: Channel) -> PeerStatus:
         drains = self._drains(channel.peer)
         processor = None if self.gateway is None else self.gateway.processors.get(channel.peer)
-        offers = () if processor is None else tuple(processor.offers.values())
-        speeds = [offer.tokens_per_second for offer in offers if offer.tokens_per_second]
-        measured = {} if processor is None else processor.measured
+        told = row(channel, processor, self.now())
         relay = relay_in(channel.address)
         return PeerStatus(
             peer_id=channel.peer,
@@ -75,15 +90,15 @@ class Peers:
             address=channel.address,
             agent=channel.hello.agent,
             latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
-            models=tuple(offer.name for offer in offers),
+            models=told.models,
             note="draining" if drains else "",
             version=channel.hello.agent.partition("/")[2],
-            since_seconds=round(self.now() - channel.opened, 1),
-            slots=sum(offer.slots for offer in offers) if offers else None,
-            running=sum(offer.running for offer in offers) if offers else None,
-            waiting=sum(offer.waiting for offer in offers) if offers else None,
-            tokens_per_second=max(speeds, default=None),
-            measured_tokens_per_second=round(max(measured.values()), 1) if measured else None,
+            since_seconds=told.since_seconds,
+            slots=told.slots,
+            running=told.running,
+            waiting=told.waiting,
+            tokens_per_second=told.tokens_per_second,
+            measured_tokens_per_second=told.measured_tokens_per_second,
             path="direct" if relay is None else "relayed",
             via=relay or "",
         )
@@ -92,3 +107,36 @@ class Peers:
         processor = None if self.gateway is None else self.gateway.processors.get(peer)
         gateway = None if self.client is None else self.client.gateways.get(peer)
         return any(known is not None and known.draining for known in (processor, gateway))
+
+
+def _told(heard: Heard) -> PeerStatus:
+    """A peer that only a gateway sees."""
+    peer = heard.peer
+    return _with_offers(
+        PeerStatus(
+            peer_id=peer.peer_id, roles=peer.known_roles, version=peer.version,
+            since_seconds=peer.since_seconds,
+        ),
+        heard,
+    )  # fmt: skip
+
+
+def _filled(own: PeerStatus, heard: Heard | None) -> PeerStatus:
+    """A peer of this node's own, with what only a gateway knows of it: a processor announces there.
+
+    One that is not reached from here, or shut out, stays that.
+    """
+    if heard is None or own.models or own.state == "blocked" or not heard.peer.models:
+        return own
+    return _with_offers(own, heard)
+
+
+def _with_offers(peer: PeerStatus, heard: Heard) -> PeerStatus:
+    told = heard.peer
+    if told.draining and peer.state == "connected":
+        peer = replace(peer, state="draining", note="draining")
+    return replace(
+        peer, models=told.models, slots=told.slots, running=told.running, waiting=told.waiting,
+        tokens_per_second=told.tokens_per_second,
+        measured_tokens_per_second=told.measured_tokens_per_second, seen_by=heard.by,
+    )  # fmt: skip

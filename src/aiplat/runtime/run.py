@@ -35,6 +35,7 @@ from aiplat.roles.base import Role as RoleBase
 from aiplat.roles.client import Client
 from aiplat.roles.dispatch import Dispatch
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
 from aiplat.roles.settings import ClientSettings, GatewaySettings
 from aiplat.runtime import logs
@@ -169,7 +170,15 @@ class _House:
                 self._node.membership, self._identity, self._loaded[NodeSettings],
                 lambda: self._node.addresses, self._node.forget_all, self._other_gateways,
             ),
+            hearsay=self._make_hearsay(),
         )  # fmt: skip
+
+    def _make_hearsay(self) -> Hearsay | None:
+        """For a client: a gateway sees the network itself."""
+        client = self._client
+        if client is None or self._gateway is not None:
+            return None
+        return Hearsay(self._loaded[ClientSettings], lambda: client.gateways)
 
     def _other_gateways(self) -> tuple[str, ...]:
         """Where they are, each at two of its addresses."""

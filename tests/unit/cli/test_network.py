@@ -18,6 +18,7 @@ from aiplat.cli.ask import told_of
 from aiplat.cli.explain import describe
 from aiplat.cli.peers_table import COLUMNS, fitting, lines, screen
 from aiplat.cli.reply import Reply
+from aiplat.cli.status import with_all_peers
 from aiplat.control.messages import (
     Accepted,
     Choice,
@@ -28,6 +29,7 @@ from aiplat.control.messages import (
     NetworkCreate,
     PeerName,
     PeerStatus,
+    Status,
     Weighed,
 )
 from aiplat.domain.errors import NotAMember
@@ -326,6 +328,24 @@ def test_a_wide_table_and_a_piped_one_tell_all(columns: int) -> None:
         assert part in text
     assert "(40)" in drawn(columns, replace(PROCESSOR, measured_tokens_per_second=None))
     assert "2 d 3 h" in drawn(columns, replace(PROCESSOR, since_seconds=51 * 3600 + 59.0))
+
+
+def test_a_peer_that_only_a_gateway_sees_says_through_whom() -> None:
+    seen = replace(PROCESSOR, path="", via="", seen_by="12D3KooWgatewayg")
+    assert "seen by …gatewayg" in drawn(0, seen)
+    assert "seen by" not in drawn(0, replace(seen, path="direct"))
+
+
+def test_status_shows_whom_the_gateways_see_too() -> None:
+    own = (DIALED, replace(PROCESSOR, models=(), slots=None))
+    now = Status(
+        peer_id="12D3KooWme", addresses=(), http="", control="", roles=("client",), models=(),
+        peers=own, version="1",
+    )  # fmt: skip
+    filled, far = replace(PROCESSOR, seen_by="g"), PeerStatus(peer_id="12D3KooWfar", seen_by="g")
+    assert with_all_peers(now, (replace(DIALED, note=""), filled, far)).peers == (
+        DIALED, filled, far,
+    )  # fmt: skip
 
 
 HOSTILE = PeerStatus(
