@@ -17,6 +17,7 @@ from aiplat.protocol.messages import Call
 from aiplat.roles import told
 from aiplat.roles.settings import ClientSettings
 from aiplat.roles.told import ToldPeer
+from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -39,6 +40,7 @@ class Hearsay:
     Arguments:
         settings: deadlines and bounds.
         gateways: gives those that can be asked now.
+        metrics: where hits of bounds are counted.
         now: the clock, in seconds.
     """
 
@@ -46,10 +48,12 @@ class Hearsay:
         self,
         settings: ClientSettings,
         gateways: Callable[[], Mapping[PeerId, RemoteGateway]],
+        metrics: Metrics,
         now: Callable[[], float] = trio.current_time,
     ) -> None:
         self._settings = settings
         self._gateways = gateways
+        self._metrics = metrics
         self._now = now
         self._heard: dict[PeerId, Heard] = {}
         self._asked: frozenset[PeerId] = frozenset()
@@ -96,10 +100,12 @@ class Hearsay:
             reply = await channel.call(Call(told.METHOD), self._settings.peers_seconds)
             if reply.failed is not None:
                 raise reply.failed.error()
-            rows = told.decode(reply.body, self._settings.peers_heard)
+            rows, left_out = told.decode(reply.body, self._settings.peers_heard)
+            if left_out:
+                self._metrics.bound_hits.labels(bound="peers_heard").inc()
             for row in rows:
                 parse_peer(row.peer_id)
         except (AiplatError, *UNREADABLE) as fault:
             log.debug("the gateway %s did not tell whom it sees: %s", short(channel.peer), fault)
             return
-        answers[channel.peer] = list(rows)
+        answers[channel.peer] = rows

@@ -5,7 +5,7 @@ Who shows no certificate, a client of a public network say, is told of gateways 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -108,13 +108,16 @@ def encode(rows: Iterable[ToldPeer], *, to_member: bool, most: int) -> tuple[msg
     return msgspec.Raw(body), max(0, len(told) - most)
 
 
-def decode(body: msgspec.Raw, most: int) -> Sequence[ToldPeer]:
-    """The rows of a reply, `most` of them, every text clipped: a gateway may send anything.
+def decode(body: msgspec.Raw, most: int) -> tuple[list[ToldPeer], int]:
+    """The rows of a reply, every text clipped, and how many were left out for the bound.
+
+    A gateway may send anything.
 
     Raises:
         UNREADABLE: it holds no rows.
     """
-    return [_clipped(r) for r in _ROWS.decode(body)[:most]]
+    rows = _ROWS.decode(body)
+    return [_clipped(r) for r in rows[:most]], max(0, len(rows) - most)
 
 
 def _clipped(told: ToldPeer) -> ToldPeer:

@@ -178,7 +178,7 @@ class _House:
         client = self._client
         if client is None or self._gateway is not None:
             return None
-        return Hearsay(self._loaded[ClientSettings], lambda: client.gateways)
+        return Hearsay(self._loaded[ClientSettings], lambda: client.gateways, self._metrics)
 
     def _other_gateways(self) -> tuple[str, ...]:
         """Where they are, each at two of its addresses."""

@@ -46,7 +46,7 @@ def a_gateway(most: int = 200) -> tuple[Gateway, Metrics]:
 async def asked(gateway: Gateway, asker: Any) -> list[ToldPeer]:
     reply = await gateway.called(asker, Call(told.METHOD))
     assert reply is not None and reply.failed is None
-    return list(told.decode(reply.body, 1000))
+    return told.decode(reply.body, 1000)[0]
 
 
 def announce(gateway: Gateway, peer: PeerId, **changes: Any) -> None:
@@ -155,8 +155,8 @@ def test_rows_that_cannot_be_are_not_read(row: dict[str, object]) -> None:
 
 def test_what_is_read_is_bounded_and_of_roles_that_are_known() -> None:
     row = {"peer_id": "x", "roles": ["oracle", "processor"], "models": ["m" * 999] * 99, "new": 1}
-    rows = told.decode(body(*[row] * 9), 4)
-    assert len(rows) == 4
+    rows, left_out = told.decode(body(*[row] * 9), 4)
+    assert (len(rows), left_out) == (4, 5)
     assert rows[0].known_roles == ("processor",)
     assert (len(rows[0].models), len(rows[0].models[0])) == (told.MAX_MODELS, told.MAX_NAME)
 
@@ -196,7 +196,10 @@ class Listener:
         self.gateways: dict[PeerId, Any] = {
             teller.peer: SimpleNamespace(channel=teller) for teller in tellers
         }
-        self.hearsay = Hearsay(ClientSettings(), lambda: self.gateways, lambda: self.now)
+        self.metrics = Metrics()
+        self.hearsay = Hearsay(
+            ClientSettings(peers_heard=3), lambda: self.gateways, self.metrics, lambda: self.now
+        )
 
     async def hears(self) -> dict[str, str]:
         """Who is seen, and by whom."""
@@ -229,6 +232,14 @@ async def test_what_was_heard_is_kept_for_a_moment(autojump_clock: trio.testing.
     other = Teller(G2, row(Q))
     listener.gateways[G2] = SimpleNamespace(channel=other)
     assert await listener.hears() == {P: G1, Q: G2}, "one that comes is asked at once"
+
+
+@pytest.mark.trio
+async def test_what_one_gateway_tells_has_a_bound_that_is_counted() -> None:
+    listener = Listener(Teller(G1, *(row(peer_id()) for _ in range(5))), Teller(G2, row(P)))
+    assert len(await listener.hears()) == 4
+    count = listener.metrics.registry.get_sample_value
+    assert count("aiplat_bound_hits_total", {"bound": "peers_heard"}) == 1
 
 
 @pytest.mark.trio
