@@ -15,7 +15,11 @@ T = TypeVar("T")
 
 
 def with_or_without_node(
-    face: Face, online: Callable[[NodeClient], T], offline: Callable[[Networks], T]
+    face: Face,
+    online: Callable[[NodeClient], T],
+    offline: Callable[[Networks], T],
+    *,
+    to_leave: bool = False,
 ) -> T:
     """Ask the node that runs here, or do it without one, which leaves none behind.
 
@@ -23,6 +27,7 @@ def with_or_without_node(
         face: the run.
         online: asks the node.
         offline: does it on the home's files, while no node can start.
+        to_leave: whether it is only about leaving, for which a record need not be readable.
     """
     from aiplat.runtime.lock import NodeRuns, node_runs
     from aiplat.runtime.reach import running_node
@@ -31,7 +36,7 @@ def with_or_without_node(
         from aiplat.runtime.networks import without_node  # a second's work, and for this alone
 
         try:
-            with without_node(face.places, face.loaded) as networks:
+            with without_node(face.places, face.loaded, to_leave=to_leave) as networks:
                 return offline(networks)
         except NodeRuns:
             pass  # one started just now

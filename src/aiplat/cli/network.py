@@ -158,17 +158,49 @@ def revoke(
 
 
 @network.command()
-def leave(context: typer.Context, json: options.Json = False) -> None:
-    """Belong to no network any more.
+def leave(
+    context: typer.Context,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, on the owner's node.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Belong to no network any more. On the owner's node it asks first.
 
     \b
-    Example:
+    Examples:
       aiplat network leave
+      aiplat network leave --yes
     """
+    face = face_of(context)
+    if not yes and with_or_without_node(
+        face, lambda client: _is_owners(client.status().network), lambda n: n.is_owners,
+        to_leave=True,
+    ) and not _confirmed():  # fmt: skip
+        output.say("Nothing was changed.")
+        raise typer.Exit(1)
     done = with_or_without_node(
-        face_of(context), lambda client: client.leave_network(), lambda n: n.leave()
+        face, lambda client: client.leave_network(), lambda n: n.leave(), to_leave=True
     )
     tell(done, json=json)
+
+
+def _is_owners(found: NetworkStatus | None) -> bool:
+    return found is not None and found.owner
+
+
+def _confirmed() -> bool:
+    """Ask; without a terminal nobody can be asked."""
+    from aiplat.domain.errors import InvalidRequest
+
+    what = (
+        "This node is the owner's: without it nobody can be invited, revoked or renewed, and the "
+        "network ends as its certificates do, within 30 days."
+    )
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise InvalidRequest(f"{what} Add --yes to leave it all the same.")
+    output.say(what)
+    return typer.confirm("Leave it?", err=True)
 
 
 def tell(done: Done, *, json: bool) -> None:

@@ -17,7 +17,6 @@ from aiplat.node.identity import load_or_create
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import CLOCK_TOLERANCE_SECONDS, Membership
 from aiplat.node.settings import NodeSettings
-from aiplat.protocol.membership import SealError
 from aiplat.runtime.checkup import Checkup
 from aiplat.runtime.networks import held
 from aiplat.runtime.places import Places
@@ -69,9 +68,9 @@ class Doctor:
         self._steps.note("identity", True, f"this node is {identity.peer_id}")
         try:
             membership = Membership(NetworkFiles(self._places.network), identity.peer_id)
-        except (AiplatError, SealError) as fault:
+        except AiplatError as fault:
             self._steps.note(
-                "network", False, str(fault), "Put a copy back, or leave and join again."
+                "network", False, str(fault), "Put a copy back, or `aiplat network leave`."
             )
             return
         self._network(membership)

@@ -18,7 +18,7 @@ from aiplat.control.messages import (
     MemberStatus,
     NetworkStatus,
 )
-from aiplat.domain.errors import InvalidRequest, NotAMember
+from aiplat.domain.errors import ConfigError, InvalidRequest, NotAMember
 from aiplat.domain.ids import PeerId, short
 from aiplat.node.identity import Identity, load_or_create
 from aiplat.node.listening import PortMemory, announced, where_to_listen
@@ -116,23 +116,29 @@ class Networks:
         self.membership.files.keep_record(record)
         self.membership.take(record)
 
+    @property
+    def is_owners(self) -> bool:
+        """Whether an owner's key is here: who leaves with it leaves the network without one."""
+        files = self.membership.files
+        return files is not None and files.has_owner_key()
+
     def leave(self) -> Done:
-        """Belong to no network any more."""
-        record = self.membership.record
-        if record is None:
+        """Belong to no network any more, also where the record of it cannot be read."""
+        record, files = self.membership.record, self.membership.files
+        if files is None or (record is None and not files.is_in_network()):
             raise NotAMember("This node is in no network.")
-        assert self.membership.files is not None
-        owned = owner_of(self.membership) is not None
-        self.membership.files.clear()
+        owned = self.is_owners
+        files.clear()
         self.membership.take(None)
         self._forget_peers()
         kept = (
-            f" Its owner's key is kept in {self.membership.files.folder}: nobody can be invited "
-            "or revoked without it."
+            f" Its owner's key and ledger are kept in {files.folder}: nobody can be invited or "
+            "revoked without them."
             if owned
             else ""
         )
-        return Done(message=f"This node left the network {record.name}.{kept}")
+        name = "its network" if record is None else f"the network {record.name}"
+        return Done(message=f"This node left {name}.{kept}")
 
     def members(self, connected: Iterable[PeerId] = ()) -> MemberList:
         """Everyone with a certificate, and those whose was taken away."""
@@ -216,15 +222,21 @@ def held(places: Places) -> Iterator[None]:
 
 
 @contextmanager
-def without_node(places: Places, loaded: Loaded) -> Iterator[Networks]:
+def without_node(places: Places, loaded: Loaded, *, to_leave: bool = False) -> Iterator[Networks]:
     """The network of a home in which no node runs; none can start meanwhile.
 
+    Arguments:
+        places: the home's.
+        loaded: its settings.
+        to_leave: whether it is only about leaving, for which a record need not be readable.
+
     Raises:
+        ConfigError: a file is broken, or others may read it.
         NodeRuns: one runs.
     """
     with held(places):
         identity = load_or_create(places.identity)
-        membership = Membership(NetworkFiles(places.network), identity.peer_id)
+        membership = _membership(NetworkFiles(places.network), identity.peer_id, to_leave=to_leave)
         settings = loaded[NodeSettings]
 
         def addresses() -> tuple[str, ...]:
@@ -238,6 +250,17 @@ def without_node(places: Places, loaded: Loaded) -> Iterator[Networks]:
             places.known_peers.unlink(missing_ok=True)
 
         yield Networks(membership, identity, settings, addresses, forget)
+
+
+def _membership(files: NetworkFiles, peer: PeerId, *, to_leave: bool) -> Membership:
+    try:
+        return Membership(files, peer)
+    except ConfigError:
+        if not to_leave:
+            raise
+        membership = Membership(None, peer)
+        membership.files = files
+        return membership
 
 
 def _free_port() -> int:

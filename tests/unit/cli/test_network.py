@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from msgspec.structs import replace
 from rich.console import Console
 
@@ -238,11 +239,38 @@ def test_a_network_is_made_shown_and_left_without_a_node(home: Path, capsys: Cap
     assert me["roles"] == ["client", "gateway", "processor"]
     assert main.run(["network", "revoke", me["peer_id"]]) == 3
     capsys.readouterr()
-    assert main.run(["network", "leave"]) == 0
-    assert "owner's key is kept in" in " ".join(capsys.readouterr().err.split())
+    assert main.run(["network", "leave", "--yes"]) == 0
+    assert "owner's key and ledger are kept in" in " ".join(capsys.readouterr().err.split())
     assert list((home / "data" / "network").glob("owner-of-*.key"))
     assert main.run(["network", "leave"]) == 3
     assert not (home / "state" / "control.sock").exists()
+
+
+def test_the_owner_is_asked_before_its_node_leaves(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main.run(["network", "create", "lab"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))  # no terminal: nobody is asked
+    assert main.run(["network", "leave"]) == 2
+    assert "This node is the owner's" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "confirm", lambda text, err: False)
+    assert main.run(["network", "leave"]) == 1
+    assert main.run(["network"]) == 0
+    monkeypatch.setattr(typer, "confirm", lambda text, err: True)
+    assert main.run(["network", "leave"]) == 0
+    assert "left the network lab" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_damaged_record_is_told_and_can_be_left(home: Path, capsys: Capture) -> None:
+    assert main.run(["network", "create", "lab"]) == 0
+    (home / "data" / "network" / "network.json").write_bytes(b"{")
+    capsys.readouterr()
+    assert main.run(["network", "show"]) == 1
+    assert "is damaged" in " ".join(capsys.readouterr().err.split())
+    assert main.run(["network", "leave", "--yes"]) == 0
+    assert main.run(["network", "create", "more"]) == 0
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(

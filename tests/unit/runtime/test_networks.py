@@ -27,6 +27,7 @@ from aiplat.domain.errors import (
     NotReady,
 )
 from aiplat.domain.ids import PeerId, Role
+from aiplat.node.membership.files import NetworkFiles
 from aiplat.protocol.token import decode
 from aiplat.runtime.lock import NodeLock, NodeRuns
 from aiplat.runtime.networks import match_peer, read_token, without_node
@@ -114,6 +115,32 @@ def test_who_leaves_keeps_the_owners_key_and_forgets_the_peers(places: Places) -
     assert kept.read_bytes() == key
     assert not places.known_peers.exists()
     create(places)  # another one
+
+
+@pytest.mark.parametrize("damage", ["no JSON", "forged"])
+def test_who_has_a_damaged_record_can_leave(places: Places, damage: str) -> None:
+    create(places)
+    record = places.network / "network.json"
+    if damage == "forged":
+        files = NetworkFiles(places.network)
+        kept = files.record()
+        assert kept is not None
+        files.keep_record(replace(kept, certificate=kept.certificate[:-1] + b"!"))
+    else:
+        record.write_bytes(b"{")
+    settings = load_settings(places, {})
+    with pytest.raises(ConfigError, match="damaged"), without_node(places, settings):
+        pass
+    with without_node(places, settings, to_leave=True) as networks:
+        assert networks.is_owners
+        assert "left its network. Its owner's key and ledger" in networks.leave().message
+    assert not record.exists()
+    assert len(list(places.network.glob("owner-of-*.key"))) == 1
+    assert len(list(places.network.glob("ledger-of-*.json"))) == 1
+    with without_node(places, settings, to_leave=True) as networks:
+        assert not networks.is_owners
+        with pytest.raises(NotAMember, match="in no network"):
+            networks.leave()
 
 
 # -- roles ---------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from aiplat.domain.errors import ConfigError
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.files import write_private
 
+RECORD, OWNER_KEY, LEDGER = "network.json", "owner.key", "ledger.json"
 MAX_FILE = 16 * 1024 * 1024
 SEED_BYTES = 32
 
@@ -93,7 +94,7 @@ class NetworkFiles:
         Raises:
             ConfigError: the file is broken, or others may read it. So do all readers here.
         """
-        return self._read("network.json", Record)
+        return self._read(RECORD, Record)
 
     def keep_record(self, record: Record) -> None:
         """Write it down.
@@ -101,7 +102,7 @@ class NetworkFiles:
         Raises:
             ConfigError: it cannot be written. So do all writers here.
         """
-        self._write("network.json", msgspec.json.encode(record))
+        self._write(RECORD, msgspec.json.encode(record))
 
     def blocked(self) -> set[PeerId]:
         """Whom this node shuts out."""
@@ -112,15 +113,26 @@ class NetworkFiles:
         """Write the list down."""
         self._write("blocked.json", msgspec.json.encode(_Blocked(sorted(peers))))
 
+    def is_in_network(self) -> bool:
+        """Whether a record is kept, which may not be readable."""
+        return os.path.lexists(self.folder / RECORD)
+
+    def damaged(self, what: str) -> ConfigError:
+        """The error for a record that cannot be used; `what` is a clause about it."""
+        return ConfigError(
+            f"The file {self.folder / RECORD} is damaged ({what}). Put a copy back, or leave the "
+            "network (aiplat network leave) and join it again with a new invitation."
+        )
+
     # -- the owner's -----------------------------------------------------------------------------
 
     def owner_key(self) -> Ed25519PrivateKey | None:
         """The owner's key; None for whoever is not the owner."""
-        seed = self._bytes("owner.key")
+        seed = self._bytes(OWNER_KEY)
         if seed is None:
             return None
         if len(seed) != SEED_BYTES or not any(seed):
-            path = self.folder / "owner.key"
+            path = self.folder / OWNER_KEY
             raise ConfigError(
                 f"The network's owner key {path} is no key: it has {len(seed)} bytes, and a key "
                 f"has {SEED_BYTES} random ones. Put a copy back; without it nobody can be "
@@ -130,25 +142,52 @@ class NetworkFiles:
 
     def keep_owner_key(self, key: Ed25519PrivateKey) -> None:
         """Write it down; one that is there is never overwritten."""
-        self._write("owner.key", key.private_bytes_raw(), replace=False)
+        self._write(OWNER_KEY, key.private_bytes_raw(), replace=False)
 
     def ledger(self) -> Ledger:
         """The owner's book, empty at first."""
-        return self._read("ledger.json", Ledger) or Ledger()
+        return self._read(LEDGER, Ledger) or Ledger()
 
     def keep_ledger(self, ledger: Ledger) -> None:
         """Write it down."""
-        self._write("ledger.json", msgspec.json.encode(ledger))
+        self._write(LEDGER, msgspec.json.encode(ledger))
+
+    def has_owner_key(self) -> bool:
+        """Whether an owner's key is kept, which may not be readable."""
+        return os.path.lexists(self.folder / OWNER_KEY)
 
     def clear(self) -> None:
-        """Forget the network; `blocked.json` stays, and the owner's key under another name."""
-        key = self.folder / "owner.key"
-        with contextlib.suppress(FileNotFoundError):
-            record = self.record()
-            name = record.network.hex()[:16] if record is not None else "unknown"
-            key.replace(self.folder / f"owner-of-{name}.key")
-        for name in ("network.json", "ledger.json"):
-            (self.folder / name).unlink(missing_ok=True)
+        """Forget the network, readable or not; `blocked.json` stays, and what an owner has, aside.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        try:
+            self._set_aside()
+            (self.folder / RECORD).unlink(missing_ok=True)
+        except OSError as fault:
+            raise ConfigError(f"{self.folder} cannot be written: {fault.strerror}.") from None
+
+    def _set_aside(self) -> None:
+        """Give the key and the ledger the network's name; both back under their own undo it."""
+        name, number = self._owned(), 1
+        while any(os.path.lexists(path) for path in self._aside(name)):  # nothing is overwritten
+            number += 1
+            name = f"{name.split('-')[0]}-{number}"
+        for kept, path in zip((OWNER_KEY, LEDGER), self._aside(name), strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                (self.folder / kept).rename(path)
+
+    def _aside(self, name: str) -> tuple[Path, Path]:
+        return self.folder / f"owner-of-{name}.key", self.folder / f"ledger-of-{name}.json"
+
+    def _owned(self) -> str:
+        """What the key's network is called in names of files, whatever can be read."""
+        try:
+            key = self.owner_key()
+        except ConfigError:
+            key = None
+        return key.public_key().public_bytes_raw().hex()[:16] if key is not None else "unknown"
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -159,9 +198,11 @@ class NetworkFiles:
         try:
             return msgspec.json.decode(data, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            if name == RECORD:
+                raise self.damaged(f"it is broken: {fault}") from None
             raise ConfigError(
                 f"The file {self.folder / name} is broken ({fault}). Put a copy back, or move it "
-                "away and join the network again."
+                "away."
             ) from None
 
     def _bytes(self, name: str) -> bytes | None:

@@ -29,7 +29,7 @@ from aiplat.node.places import Recent, source_of
 from aiplat.node.reaching import no_peer
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
-from aiplat.protocol.membership import Certificate, SealError, unseal
+from aiplat.protocol.membership import Certificate, RevocationList, SealError, unseal
 from aiplat.protocol.token import Token
 from aiplat.telemetry.metrics import Metrics
 
@@ -135,6 +135,13 @@ def _record(token: Token, reply: JoinReply, us: PeerId) -> Record:
         mine = unseal(reply.certificate, Certificate, token.network)
     except SealError as fault:
         raise NotAMember(f"The certificate that the owner's node gave is none: {fault}.") from None
+    try:
+        if reply.revocations:
+            unseal(reply.revocations, RevocationList, token.network)
+    except SealError as fault:
+        raise NotAMember(
+            f"The list of the revoked that the owner's node gave is none: {fault}."
+        ) from None
     if mine.peer != us:
         raise NotAMember("The owner's node gave the certificate of another peer.")
     addresses = tuple(dict.fromkeys((*token.addresses, *reply.addresses[:32])))

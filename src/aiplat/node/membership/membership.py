@@ -52,23 +52,28 @@ class Membership:
         """Read the files anew.
 
         Raises:
-            ConfigError: one is broken, or others may read it.
+            ConfigError: one is broken, does not hold, or others may read it.
         """
         if self.files is None:
             return
         self.blocked = frozenset(self.files.blocked())
-        self.take(self.files.record())
+        try:
+            self.take(self.files.record())
+        except SealError as fault:
+            raise self.files.damaged(f"the owner's signature does not hold: {fault}") from None
 
     def take(self, record: Record | None) -> None:
-        """Belong to this network from now on; None for none."""
-        self.record = record
-        self.own = self.revocations = None
-        if record is None:
-            return
-        if record.certificate:
-            self.own = unseal(record.certificate, Certificate, record.network)
-        if record.revocations:
-            self.revocations = unseal(record.revocations, RevocationList, record.network)
+        """Belong to this network from now on; None for none.
+
+        Raises:
+            SealError: its certificate or its list of the revoked is none; nothing has changed.
+        """
+        own = revocations = None
+        if record is not None and record.certificate:
+            own = unseal(record.certificate, Certificate, record.network)
+        if record is not None and record.revocations:
+            revocations = unseal(record.revocations, RevocationList, record.network)
+        self.record, self.own, self.revocations = record, own, revocations
 
     # -- what it is ------------------------------------------------------------------------------
 

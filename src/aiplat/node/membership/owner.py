@@ -48,6 +48,7 @@ def create(membership: Membership, name: str, *, public: bool = False) -> None:
             param="name",
         )
     refuse_if_in_one(membership)
+    files.clear()  # an owner's key without a record is of another network, and is kept aside
     key = Ed25519PrivateKey.generate()
     files.keep_owner_key(key)
     kept = files.owner_key()
@@ -142,7 +143,7 @@ class Owner:
             InvalidRequest: a figure is out of bounds.
         """
         self._check_invitation(roles, expires_seconds, uses, addresses)
-        ledger, now = self._files.ledger(), self._now()
+        ledger, now = self._ledger(), self._now()
         voucher = Voucher(
             network=self._network, id=secrets.token_bytes(VOUCHER_ID_BYTES),
             roles=in_order(roles), expires=now + expires_seconds, uses=uses,
@@ -203,7 +204,7 @@ class Owner:
                 f"The invitation is not one of the network {name}: {fault}. Ask its owner for "
                 "a new one."
             ) from None
-        now, ledger = self._now(), self._files.ledger()
+        now, ledger = self._now(), self._ledger()
         self._refuse_revoked(ledger, peer)
         if voucher.expires <= now:
             ago = _span(now - voucher.expires)
@@ -227,9 +228,11 @@ class Owner:
         Raises:
             NotAMember: it is no member, or was revoked.
         """
-        ledger = self._files.ledger()
+        ledger = self._ledger()
         self._refuse_revoked(ledger, peer)
         member = ledger.members.get(peer)
+        if member is None and peer == self._peer:  # the ledger was lost
+            return self._certify(ledger, peer, ROLES)
         if member is None:
             raise NotAMember(
                 f"The owner of the network {self._name} does not know the peer {short(peer)}: "
@@ -241,17 +244,20 @@ class Owner:
 
     def is_member(self, peer: PeerId) -> bool:
         """Whether a peer has a certificate that holds."""
-        member = self._files.ledger().members.get(peer)
+        member = self._ledger().members.get(peer)
         return member is not None and not member.revoked and member.expires > self._now()
 
     def certify(self, peer: PeerId, roles: tuple[Role, ...]) -> bytes:
         """A certificate for a peer, without a voucher."""
-        return self._certify(self._files.ledger(), peer, roles)
+        return self._certify(self._ledger(), peer, roles)
 
     def _certify(self, ledger: Ledger, peer: PeerId, roles: tuple[Role, ...]) -> bytes:
         if peer not in ledger.members and len(ledger.members) >= MAX_MEMBERS:
+            self._drop_the_gone(ledger)
+        if peer not in ledger.members and len(ledger.members) >= MAX_MEMBERS:
             raise NotAMember(
-                f"The network {self._name} has {MAX_MEMBERS} members, which is the bound."
+                f"The network {self._name} has {MAX_MEMBERS} members, which is the bound. Who "
+                "leaves makes room when its certificate has been over for 30 days."
             )
         now = self._now()
         known = ledger.members.get(peer)
@@ -271,6 +277,38 @@ class Owner:
         )  # fmt: skip
         return seal(certificate, self._key.sign)
 
+    def _drop_the_gone(self, ledger: Ledger) -> None:
+        """Forget whose certificates are long over, and who cannot come back by an old invitation.
+
+        It is done when room is needed, and not before: a clock that is wrong for a day must not
+        cost a network its members.
+        """
+        now = self._now()
+        ledger.vouchers = {v: use for v, use in ledger.vouchers.items() if use.expires > now}
+        invited = {peer for use in ledger.vouchers.values() for peer in use.used_by}
+        ledger.members = {
+            peer: member
+            for peer, member in ledger.members.items()
+            if peer == self._peer
+            or member.expires + CERTIFICATE_SECONDS > now
+            or (member.revoked and peer in invited)
+        }
+
+    def _ledger(self) -> Ledger:
+        """The book. What a lost one said of the revoked is taken from the list that is kept.
+
+        The list's version then grows on from there: members take no list that is not newer.
+        """
+        ledger, kept = self._files.ledger(), self._membership.revocations
+        if kept is None or kept.version <= ledger.revision:
+            return ledger
+        ledger.revision = kept.version
+        until = kept.issued + CERTIFICATE_SECONDS  # none of theirs can hold for longer
+        for peer in kept.peers:
+            lost = Member(roles=(), joined=kept.issued, expires=until, serial=0)
+            ledger.members.setdefault(peer, lost).revoked = True
+        return ledger
+
     def _refuse_revoked(self, ledger: Ledger, peer: PeerId) -> None:
         member = ledger.members.get(peer)
         if member is not None and member.revoked:
@@ -283,7 +321,7 @@ class Owner:
 
     def members(self) -> dict[PeerId, Member]:
         """Everyone who has a certificate, or had one that was revoked."""
-        return self._files.ledger().members
+        return self._ledger().members
 
     def revoke(self, peer: PeerId) -> bytes:
         """Take a member's certificate away; gives the new list, sealed.
@@ -295,7 +333,7 @@ class Owner:
             raise NotAMember(
                 "The owner's node cannot revoke itself. `aiplat network leave` leaves."
             )
-        ledger = self._files.ledger()
+        ledger = self._ledger()
         member = ledger.members.get(peer)
         if member is None:
             raise NotAMember(

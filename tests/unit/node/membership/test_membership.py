@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from aiplat.domain.errors import ConfigError, InvalidRequest, NotAMember
 from aiplat.domain.ids import Role
 from aiplat.node.identity import Identity
+from aiplat.node.membership import joining, owner
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import CERTIFICATE_SECONDS, create, need_owner, owner_of
@@ -251,9 +252,100 @@ def test_leaving_keeps_the_owners_key_aside(tmp_path: Path) -> None:
     seed = (tmp_path / "owner" / "owner.key").read_bytes()
     network = lab.record.network.hex()
     lab.membership.files.clear()  # type: ignore[union-attr]  # it has files
-    [left] = list((tmp_path / "owner").iterdir())
-    assert left.name == f"owner-of-{network[:16]}.key"
-    assert left.read_bytes() == seed
+    ledger = f"ledger-of-{network[:16]}.json"
+    kept = {path.name: path for path in (tmp_path / "owner").iterdir()}
+    assert set(kept) == {f"owner-of-{network[:16]}.key", ledger}
+    assert kept[f"owner-of-{network[:16]}.key"].read_bytes() == seed
+    assert lab.identity.peer_id in kept[ledger].read_text()
+
+
+def test_what_was_kept_aside_is_never_overwritten(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    folder = tmp_path / "owner"
+    seed = (folder / "owner.key").read_bytes()
+    for _ in range(2):
+        NetworkFiles(folder).clear()
+        (folder / "owner.key").write_bytes(seed)
+        (folder / "owner.key").chmod(0o600)
+    lab.membership.take(None)
+    create(lab.membership, "other")  # a key without a record is not taken for the new network's
+    assert (folder / "owner.key").read_bytes() != seed
+    assert len(list(folder.glob("owner-of-*.key"))) == 3
+    (folder / "owner.key").write_bytes(b"{")
+    (folder / "network.json").write_bytes(b"{")
+    NetworkFiles(folder).clear()
+    assert (folder / "owner-of-unknown.key").read_bytes() == b"{"
+    assert not (folder / "network.json").exists()
+
+
+@pytest.mark.parametrize("field", ["certificate", "revocations"])
+def test_a_record_whose_signatures_do_not_hold_is_told(tmp_path: Path, field: str) -> None:
+    lab, other = Lab(tmp_path / "a"), Lab(tmp_path / "b")
+    other.owner.revoke(other.member("client")[0].peer_id)
+    files = NetworkFiles(tmp_path / "a" / "owner")
+    files.keep_record(replace(lab.record, **{field: getattr(other.record, field)}))
+    with pytest.raises(ConfigError, match=r"network\.json is damaged .*aiplat network leave"):
+        Membership(files, lab.identity.peer_id)
+    before = lab.membership.record
+    with pytest.raises(ConfigError):
+        lab.membership.reload()
+    assert lab.membership.record is before
+    assert lab.membership.own is not None
+
+
+def test_a_newcomer_keeps_no_list_that_does_not_hold(tmp_path: Path) -> None:
+    lab, other = Lab(tmp_path / "a"), Lab(tmp_path / "b")
+    other.owner.revoke(other.member("client")[0].peer_id)
+    token, us = decode(lab.token()), peer_id()
+    reply = joining.JoinReply(lab.owner.certify(us, ("client",)), other.record.revocations)
+    with pytest.raises(NotAMember, match="list of the revoked .* of another network"):
+        joining._record(token, reply, us)
+
+
+# -- what an owner forgets, and what it lost --------------------------------------------------
+
+
+def test_members_that_are_long_gone_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "MAX_MEMBERS", 4)
+    lab = Lab(tmp_path)
+    away, revoked, invited = (Identity.generate().peer_id for _ in range(3))
+    for peer in (away, revoked):
+        lab.owner.certify(peer, ("client",))
+    voucher = decode(lab.token(seconds=100 * DAY)).voucher
+    lab.owner.grant(voucher, invited)
+    lab.owner.revoke(revoked)
+    lab.owner.revoke(invited)
+    new = peer_id()
+    with pytest.raises(NotAMember, match="has 4 members, which is the bound"):
+        lab.owner.certify(new, ("client",))
+    lab.clock.now += 2 * CERTIFICATE_SECONDS - 1
+    with pytest.raises(NotAMember, match="which is the bound"):
+        lab.owner.certify(new, ("client",))
+    lab.clock.now += 1
+    lab.owner.certify(new, ("client",))
+    assert set(lab.owner.members()) == {lab.identity.peer_id, invited, new}
+    with pytest.raises(NotAMember, match="was revoked"):
+        lab.owner.grant(voucher, invited)  # by an invitation that is open still
+    lab.owner.revoke(new)
+    assert lab.membership.revoked == {new}, "the others are over, and need no place on the list"
+
+
+def test_the_list_of_the_revoked_outlives_the_ledger(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    first, second = (lab.member("client")[0].peer_id for _ in range(2))
+    for peer in (first, second):
+        lab.owner.revoke(peer)
+    (tmp_path / "owner" / "ledger.json").unlink()
+    lab.owner.renew(lab.identity.peer_id)  # it is a member still
+    third = lab.member("client")[0].peer_id
+    lab.owner.revoke(third)
+    assert lab.membership.revocations is not None
+    assert lab.membership.revocations.version == 3, "else no member would take it"
+    assert lab.membership.revoked == {first, second, third}
+    with pytest.raises(NotAMember, match="was revoked"):
+        lab.owner.renew(first)
 
 
 def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
