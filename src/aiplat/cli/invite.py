@@ -39,8 +39,9 @@ def invite(
 ) -> None:
     """Make a token with which another machine joins this network.
 
-    The token is a secret until it is used: send it as you would a key. A client's of a public
-    network is none, and makes any number of clients.
+    The token is a secret, and stays one: nobody joins with it once it is used or over, but a
+    private network's holds the pre-shared key that hides the network. Send it as you would a key.
+    A client's of a public network is none, and makes any number of clients.
 
     \b
     Examples:
@@ -131,7 +132,9 @@ def join(
 ) -> None:
     """Join the network of a token.
 
-    Without one it asks, or reads stdin when something is piped in.
+    Without one it asks, or reads stdin when something is piped in. A token on the command line
+    stays in the shell's history and is seen by ps, and with it a private network's pre-shared
+    key; the prompt, --file and stdin keep it out.
 
     \b
     Examples:

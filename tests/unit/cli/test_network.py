@@ -499,3 +499,12 @@ def test_a_pipe_that_says_nothing_is_not_waited_for_without_end(
         monkeypatch.setattr(sys, "stdin", stdin)
         assert main.run(["join"]) == 5
     assert "No whole token came on stdin" in capsys.readouterr().err
+
+
+def test_the_help_says_that_a_token_stays_a_secret(capsys: Capture) -> None:
+    for command, says in (
+        ("invite", "private network's holds the pre-shared key"),
+        ("join", "seen by ps, and with it a private network's pre-shared key"),
+    ):
+        assert main.run([command, "--help"]) == 0
+        assert says in " ".join(capsys.readouterr().out.split())

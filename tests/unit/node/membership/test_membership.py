@@ -298,7 +298,7 @@ def test_a_newcomer_keeps_no_list_that_does_not_hold(tmp_path: Path) -> None:
     other.owner.revoke(other.member("client")[0].peer_id)
     token, us = decode(lab.token()), peer_id()
     reply = joining.JoinReply(lab.owner.certify(us, ("client",)), other.record.revocations)
-    with pytest.raises(NotAMember, match="list of the revoked .* of another network"):
+    with pytest.raises(NotAMember, match=r"list of the revoked .* of another network"):
         joining._record(token, reply, us)
 
 
