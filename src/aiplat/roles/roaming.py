@@ -18,13 +18,30 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
-from aiplat.domain.errors import AiplatError, DeadlineExceeded, NoPeer
+from aiplat.domain.errors import (
+    AiplatError,
+    DeadlineExceeded,
+    ModelNotFound,
+    NoPeer,
+    NoProcessor,
+)
 from aiplat.domain.ids import PeerId, short
 
 log = logging.getLogger("aiplat.client")
 
-_ELSEWHERE = ("gateway_lost", "shutting_down")
-"""Failures of the gateway itself; any other it has tried to mend, or is the request's."""
+_ELSEWHERE = {
+    "gateway_lost": "was lost",
+    "shutting_down": "shuts down",
+    "overloaded": "is full",
+    "no_processor": "has no processor for it",
+    "model_not_found": "knows no such model",
+}
+"""Failures that another gateway may mend, with what each says of the one that had it.
+
+Any other the gateway has tried to mend itself, or it is the request's own.
+"""
+
+_HAS_NOBODY = (NoProcessor.code, ModelNotFound.code)
 
 SLACK_SECONDS = 2.0
 """What a gateway gets beyond the request's own deadline to tell of it itself."""
@@ -48,6 +65,7 @@ class Roaming:
         submission: what is asked.
         sink: who asked.
         next_gateway: gives the best gateway that is none of these; None when there is none.
+        on_refused: told of a gateway that has nobody for the request.
         now: the clock, in seconds.
         on_end: called once, at the end.
         attempts: through how many gateways it is tried, the first one counted.
@@ -62,6 +80,7 @@ class Roaming:
         on_end: Callable[[Roaming], None],
         *,
         attempts: int = 2,
+        on_refused: Callable[[PeerId], None] = lambda gateway: None,
     ) -> None:
         self.submission = submission
         self.tried: list[PeerId] = []
@@ -69,6 +88,8 @@ class Roaming:
         self._next_gateway = next_gateway
         self._now = now
         self._on_end = on_end
+        self._on_refused = on_refused
+        self._refusals: list[tuple[PeerId, Failed]] = []
         self._attempts = attempts
         self._arrived = self._heard = now()
         self._attempt = 0
@@ -82,7 +103,7 @@ class Roaming:
         """Ask a gateway, or the next when that one cannot even be asked.
 
         Raises:
-            AiplatError: the last of them refused.
+            AiplatError: each of them refused.
         """
         while True:
             self.tried.append(gateway.peer)
@@ -90,12 +111,44 @@ class Roaming:
             try:
                 self._asking = gateway.submit(self._with_time_left(), _Hop(self, self._attempt))
             except AiplatError as error:
-                other = self._other() if error.code in _ELSEWHERE else None
+                failed = Failed.of(error)
+                other = self._other_than(failed)
                 if other is None:
-                    raise
+                    if len(self.tried) == 1:
+                        raise
+                    raise self._with_all_tried(failed).error() from error
                 gateway = other
             else:
                 return
+
+    def _other_than(self, failed: Failed) -> Behind | None:
+        """The gateway to ask after this failure of the last one, if there is one."""
+        if failed.code not in _ELSEWHERE:
+            return None
+        self._refusals.append((self.tried[-1], failed))
+        if failed.code in _HAS_NOBODY:
+            self._on_refused(self.tried[-1])
+        return self._other()
+
+    def _with_all_tried(self, last: Failed) -> Failed:
+        """What is told at the end: the last failure, and what came of the gateways before.
+
+        That one gateway knows no such model does not say so of the network, when another one
+        could not tell.
+        """
+        who, told = self.tried[-1], last
+        if last.code == ModelNotFound.code:
+            others = (r for r in reversed(self._refusals) if r[1].code != ModelNotFound.code)
+            who, told = next(others, (who, last))
+        before = [
+            f"{short(peer)} ({_ELSEWHERE.get(failed.code, 'told nothing')})"
+            for peer, failed in self._refusals if peer != who
+        ]  # fmt: skip
+        if not before:
+            return told
+        gateways = "gateways" if len(before) > 1 else "gateway"
+        text = f"{told.message} Tried too: the {gateways} {', '.join(before)}."
+        return replace(told, message=text)
 
     def _other(self) -> Behind | None:
         """The gateway that may take it now, if one may."""
@@ -125,8 +178,12 @@ class Roaming:
         if type(event) is Started:
             self._held = event  # until the first token another gateway may take it
             return
-        if type(event) is Failed and event.code in _ELSEWHERE and self._moves(event):
-            return
+        if type(event) is Failed and not self._began:
+            other = self._other_than(event)
+            if other is not None:
+                self._moves_to(other, event)
+                return
+            event = self._with_all_tried(event)
         if type(event) is not Queued:
             self._say_started()
         if isinstance(event, Finished | Failed):
@@ -141,11 +198,8 @@ class Roaming:
             attempts = started.attempts + len(self.tried) - 1
             self._sink.deliver(replace(started, attempts=attempts))
 
-    def _moves(self, failed: Failed) -> bool:
-        """Ask another gateway after this failure, if one may be asked."""
-        other = self._other()
-        if other is None:
-            return False
+    def _moves_to(self, other: Behind, failed: Failed) -> None:
+        """Ask another gateway after this failure."""
         log.info(
             "request %s goes to the gateway %s: %s", self.submission.id,
             short(other.peer), failed.message, extra={"request": self.submission.id},
@@ -156,7 +210,6 @@ class Roaming:
             self.begin(other)
         except AiplatError as error:
             self._end(Failed.of(error))
-        return True
 
     def _end(self, end: Finished | Failed) -> None:
         self._ended = True
@@ -201,8 +254,12 @@ class Roaming:
         else:
             return
         asking, failed = self._asking, Failed.of(DeadlineExceeded(text, retry_after=5))
-        if not self._moves(failed):
-            self._end(failed)
+        other = self._other()
+        if other is not None:
+            self._refusals.append((self.tried[-1], failed))
+            self._moves_to(other, failed)
+        else:
+            self._end(self._with_all_tried(failed))
         if asking is not None and not self._cancelled:
             asking.cancel()
 

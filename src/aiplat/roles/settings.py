@@ -93,7 +93,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=10, description="Gateways that a request is tried through before its first "
              "token, the first one counted."),
-    ] = 2  # fmt: skip
+    ] = 4  # fmt: skip
     explain_requests: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Requests of which it is kept which gateway had them, "

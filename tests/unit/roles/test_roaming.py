@@ -12,6 +12,7 @@ from aiplat.domain.errors import (
     GatewayLost,
     InvalidRequest,
     ModelNotFound,
+    NoProcessor,
     Overloaded,
     ProcessorLost,
     ShuttingDown,
@@ -40,10 +41,11 @@ class Way:
         self.now = 1000.0
         self.sink = Kept()
         self.ends = 0
+        self.refused: list[PeerId] = []
         self._gateways = gateways
         self.roaming = Roaming(
             submission(**changes), self.sink, self._next, lambda: self.now, self._ended,
-            attempts=attempts,
+            attempts=attempts, on_refused=self.refused.append,
         )  # fmt: skip
         self.roaming.begin(gateways[0])
 
@@ -124,19 +126,58 @@ def test_a_gateway_that_cannot_even_be_asked_is_passed_over() -> None:
     assert way.roaming.tried == ["one", "two"]
 
 
+NOBODY = NoProcessor("Nobody serves it.", retry_after=5)
+FULL = Overloaded("It is full.", retry_after=1)
+UNKNOWN = ModelNotFound("There is no model 'x'.")
+
+
+@pytest.mark.parametrize("error", [NOBODY, FULL, UNKNOWN, ShuttingDown("it drains")])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_another_gateway_may_have_is_asked_there(error: AiplatError, at_once: bool) -> None:
+    one, two = Gateway("one", error if at_once else None), Gateway("two")
+    way = Way(one, two)
+    if not at_once:
+        the_work(one).sink.deliver(Failed.of(error))
+    the_work(two).starts().says("Paris").finishes()
+    assert way.sink.text == "Paris"
+    assert way.roaming.tried == ["one", "two"]
+    assert way.refused == (["one"] if error in (NOBODY, UNKNOWN) else [])
+
+
+def test_a_refusal_that_no_gateway_mends_is_raised_as_it_is() -> None:
+    wrong, two = InvalidRequest("it is wrong"), Gateway("two")
+    with pytest.raises(InvalidRequest) as caught:
+        Way(Gateway("one", wrong), two)
+    assert caught.value is wrong
+    assert two.work == []
+
+
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("first", "second", "told", "other"),
     [
-        (Overloaded("it is full"), None),
-        (ModelNotFound("no such model"), None),
-        (GatewayLost("it went"), GatewayLost("it went too")),
-        (GatewayLost("it went"), Overloaded("it is full")),
+        (UNKNOWN, NOBODY, NOBODY, "one (knows no such model)"),
+        (GatewayLost("It went."), FULL, FULL, "one (was lost)"),
+        (FULL, UNKNOWN, FULL, "two (knows no such model)"),
+        (UNKNOWN, UNKNOWN, UNKNOWN, "one (knows no such model)"),
     ],
 )
-def test_the_last_refusal_is_raised(first: AiplatError, second: AiplatError | None) -> None:
-    with pytest.raises(AiplatError) as caught:
-        Way(Gateway("one", first), Gateway("two", second))
-    assert caught.value is (second or first)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_when_all_refuse_the_end_names_them(
+    first: AiplatError, second: AiplatError, told: AiplatError, other: str, at_once: bool
+) -> None:
+    """That one knows no such model is no news when another, that is full, may have it."""
+    if at_once:
+        with pytest.raises(AiplatError) as caught:
+            Way(Gateway("one", first), Gateway("two", second))
+        failed = Failed.of(caught.value)
+    else:
+        one, two = Gateway("one"), Gateway("two")
+        way = Way(one, two)
+        the_work(one).sink.deliver(Failed.of(first))
+        the_work(two).sink.deliver(Failed.of(second))
+        failed = way.failed
+    assert failed.code == told.code
+    assert failed.message == f"{told.message} Tried too: the gateway {other}."
 
 
 def test_a_refusal_after_a_move_is_the_end() -> None:
