@@ -21,6 +21,11 @@ MAX_MET = 10_000
 """Peers whose coming is remembered; the oldest is forgotten first."""
 
 
+NEVER_FOUND_SECONDS = 60.0
+"""After which a member that was never reached in this life is not listed any more; `doctor` still
+tells of it."""
+
+
 @dataclass
 class Peers:
     """Who is there, who is tried, and who is shut out.
@@ -60,12 +65,18 @@ class Peers:
         return (*connected, *tried.values(), *shut_out)
 
     def not_gone(self) -> tuple[PeerStatus, ...]:
-        """Everyone but those that were lost, whether or not they are tried again."""
+        """Everyone but those that were lost, whether or not they are tried again, and members
+        that an earlier life knew and that this one did not find within a minute."""
+        gone = {*self._met, *self._never_found()}
         return tuple(
-            peer
-            for peer in self.all()
-            if peer.state != "connecting" or peer.peer_id not in self._met
+            peer for peer in self.all() if peer.state != "connecting" or peer.peer_id not in gone
         )
+
+    def _never_found(self) -> set[PeerId]:
+        if self.node.membership.record is None:
+            return set()  # outside of a network whoever is tried was named by a person
+        tried = [one for one in self.node.wanted if one.away_seconds < NEVER_FOUND_SECONDS]
+        return {one.peer_id for one in self.node.wanted} - {one.peer_id for one in tried}
 
     async def seen(self) -> tuple[PeerStatus, ...]:
         """Everyone but those that were lost, and whom this node's gateways see besides."""

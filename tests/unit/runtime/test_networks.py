@@ -280,15 +280,15 @@ def test_a_drained_node_is_not_waited_for(places: Places) -> None:
 
 
 def test_who_was_lost_is_gone_and_who_is_tried_for_the_first_time_is_not() -> None:
-    def tried(peer: str, note: str = "") -> Any:
+    def tried(peer: str, note: str = "", away: float = 1.0) -> Any:
         return SimpleNamespace(
-            peer_id=peer, address=f"/{peer}{note}", note=note, state="connecting"
-        )
+            peer_id=peer, address=f"/{peer}{note}", note=note, state="connecting",
+            away_seconds=away,
+        )  # fmt: skip
 
-    wanted = [tried("lost"), tried("new"), tried("new", "refused"), tried("shut")]
-    node = SimpleNamespace(
-        channels={}, wanted=wanted, membership=SimpleNamespace(blocked=frozenset({"shut"}))
-    )
+    wanted = [tried("lost"), tried("new", away=90), tried("new", "refused"), tried("shut")]
+    membership = SimpleNamespace(blocked=frozenset({"shut"}), record=LAB)
+    node = SimpleNamespace(channels={}, wanted=wanted, membership=membership)
     peers = Peers(cast(Any, node), None, None, lambda: 0.0)
     peers.opened(cast(Any, SimpleNamespace(peer="lost")))
     assert [(p.peer_id, p.state) for p in peers.all()] == [
@@ -298,6 +298,11 @@ def test_who_was_lost_is_gone_and_who_is_tried_for_the_first_time_is_not() -> No
     assert [(p.peer_id, p.state, p.note) for p in left] == [
         ("new", "connecting", "refused"), ("shut", "blocked", ""),
     ]  # fmt: skip
+    # One that an earlier life knew, and that is not found, does not stay either.
+    wanted[2].away_seconds = 61.0
+    assert [p.peer_id for p in peers.not_gone()] == ["shut"]
+    membership.record = None  # outside of a network a person named it: why it fails is told
+    assert [p.peer_id for p in peers.not_gone()] == ["new", "shut"]
 
 
 def test_reset_names_an_owners_key(places: Places) -> None:
