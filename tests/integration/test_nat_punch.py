@@ -207,6 +207,37 @@ async def test_a_peer_asks_so_often_in_a_minute(
 
 
 @pytest.mark.trio
+async def test_a_node_comes_to_a_peer_once_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[Endpoint] = []
+
+    async def connect(self: Host, endpoint: Endpoint, peer: PeerId) -> None:
+        came.append(endpoint)
+        await trio.sleep_forever()
+
+    a, b, r = house(tmp_path, nat_probe_seconds=1)
+    async with running(a, b, r):
+        channel = await relayed(a, b, r)
+        monkeypatch.setattr(Host, "connect", connect)
+        said(b, OTHER)
+        ask = punch((OTHER, 1), (OTHER, 2), come=True)
+        codes: list[str] = []
+
+        async def call() -> None:
+            reply = await channel.call(ask, 5.0)
+            codes.append("" if reply.failed is None else reply.failed.code)
+
+        with trio.fail_after(3):  # the places share nat_probe_seconds
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(call)
+        assert sorted(codes) == ["", "overloaded", "overloaded"]
+        assert came == [Endpoint(OTHER, 1), Endpoint(OTHER, 2)]
+        assert hits(b) == {"punches": 2}
+
+
+@pytest.mark.trio
 async def test_a_place_for_a_crossing_is_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

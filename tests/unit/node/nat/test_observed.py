@@ -44,6 +44,8 @@ def test_none_on_this_machine_or_of_many_is_connected_to(ip: str) -> None:
 
 def test_an_ip_written_in_another_way_is_the_same() -> None:
     assert own_places([("::ffff:127.0.0.1", 22)], frozenset({"127.0.0.1"}), "127.0.0.1") == []
+    mapped = own_places([(f"::ffff:{MINE}", 22)], frozenset({MINE}), WORLD)
+    assert mapped == [Endpoint(MINE, 22)]
     [found] = own_places([("2001:4860:0::8", 22)], frozenset({"2001:4860::8"}), WORLD)
     assert found == Endpoint("2001:4860::8", 22)
 
