@@ -9,6 +9,7 @@ import typer
 
 from aiplat.cli import options, output
 from aiplat.cli.face import face_of
+from aiplat.runtime.advice import with_home
 
 if TYPE_CHECKING:
     from aiplat.runtime.steps import Step
@@ -32,17 +33,23 @@ def doctor(context: typer.Context, json: options.Json = False) -> None:
     looked = Doctor(places, face_of(context).loaded, (lambda step: None) if json else _say)
     looked.look(node)
     if json:
-        output.print_json({"ok": looked.is_well, "steps": looked.steps})
+        output.print_json({"ok": looked.is_well, "steps": [_with_home(s) for s in looked.steps]})
     if not looked.is_well:
         raise typer.Exit(1)
+
+
+def _with_home(step: Step) -> Step:
+    from msgspec.structs import replace
+
+    return replace(step, text=with_home(step.text), advice=with_home(step.advice))
 
 
 def _say(step: Step) -> None:
     mark = "ok  " if step.ok else "FAIL"
     columns = output.width(sys.stdout)
-    output.data(_beside(f"{mark}  {step.name:<12}", output.flat(step.text), columns))
+    output.data(_beside(f"{mark}  {step.name:<12}", with_home(output.flat(step.text)), columns))
     if step.advice:
-        advice = output.with_home(output.flat(step.advice))
+        advice = with_home(output.flat(step.advice))
         output.data(_beside(" " * _MARGIN, advice, columns))
 
 

@@ -16,7 +16,12 @@ from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
 from aiplat.runtime.pulling import missing
 from aiplat.runtime.reach import NodeClient, connect, status_of
-from aiplat.runtime.roles import can_run_models, certified_roles, with_roles
+from aiplat.runtime.roles import (
+    can_run_models,
+    certified_roles,
+    refuse_without_client,
+    with_roles,
+)
 from aiplat.runtime.start import ensure_node
 from aiplat.runtime.takeover import end_stranded, is_stranded
 
@@ -37,6 +42,7 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
     if (found := _ready(places)) is not None:
         client, status = found
         if elsewhere or not is_stranded(status):
+            refuse_without_client(places, status.roles)
             return client
         output.say("The background node is a client without a gateway: it gives way to a new one.")
         end_stranded(places, runtime.start_seconds)
@@ -44,6 +50,8 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
         roles=("client",) if elsewhere else (),
         models=() if elsewhere else models_for(model, places.cache),
     )
+    if not node_runs(places.node_lock):
+        refuse_without_client(places)
     certified = certified_roles(places)
     if "processor" not in certified:
         options = replace(options, models=())  # the network has the models

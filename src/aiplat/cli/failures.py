@@ -14,6 +14,7 @@ import typer
 from aiplat.cli import output
 from aiplat.domain import errors
 from aiplat.domain.errors import AiplatError
+from aiplat.runtime.advice import with_home
 
 DONE = 0
 FAILED = 1
@@ -62,7 +63,7 @@ def as_json(error: AiplatError) -> dict[str, Any]:
     """Write an error for a program."""
     return {
         "code": error.code,
-        "message": output.with_home(str(error)),
+        "message": with_home(str(error)),
         "param": error.param,
         "retry_after": error.retry_after,
         "recoverable": error.recoverable,

@@ -11,6 +11,7 @@ import typer
 from aiplat.cli import failures, output
 from aiplat.cli.app import app
 from aiplat.domain.errors import AiplatError
+from aiplat.runtime.advice import use_home
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name, and give its exit code."""
-    output.use_home(_home_of(_home_first(arguments)))
+    use_home(_home_of(_home_first(arguments)))
     try:
         return _run(arguments)
     except output.ReaderLeft:  # as `head` does, who has enough

@@ -58,8 +58,10 @@ def describe(found: NetworkStatus) -> list[str]:
         f"  owner   {'this node' if found.owner else 'another node'}",
         f"  roles   {', '.join(found.roles)}",
     ]
-    if found.expires:
+    if found.expires and not found.revoked:
         lines.append(f"  until   {day(found.expires)} (the certificate is renewed before)")
+    if found.revoked:
+        lines.append("  state   REVOKED by its owner: this node is no member any more")
     if found.searching:
         lines.append(f"  seeks   {output.flat(found.searching)}")
     return lines

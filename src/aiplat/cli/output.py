@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import shlex
 import sys
 from typing import Any, TextIO
 
 from aiplat.domain.errors import clip
+from aiplat.runtime.advice import with_home
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
@@ -30,25 +29,6 @@ class ReaderLeft(Exception):
 
 class Unwritable(Exception):
     """Our output cannot be written, as on a full disk."""
-
-
-_home = ""
-
-
-def use_home(folder: str) -> None:
-    """Remember the home that the command line chose: what a person is told to type needs it."""
-    global _home  # one a process, as stdout is
-    _home = folder
-
-
-def with_home(text: str) -> str:
-    """Put the home into each command that `text` tells a person to type.
-
-    One that belongs to another node is written in double quotes, and stays as it is.
-    """
-    if not _home:
-        return text
-    return re.sub(r"`aiplat (?!--home)", lambda _: f"`aiplat --home {shlex.quote(_home)} ", text)
 
 
 def harmless(text: str) -> str:

@@ -144,6 +144,9 @@ def notes(found: Sequence[PeerStatus]) -> list[str]:
     ]
 
 
+_MORE = "… and more: make the terminal higher, or leave --watch out."
+
+
 def screen(found: Sequence[PeerStatus], searching: str, columns: int, rows: int) -> Group:
     """Everything that fits one screen: peers, then why some are not reached.
 
@@ -163,5 +166,8 @@ def screen(found: Sequence[PeerStatus], searching: str, columns: int, rows: int)
     drawn = lines(found, columns)
     room = max(3, rows - len(said) - 1)
     if len(drawn) > room:
-        drawn = [*drawn[: room - 1], "… and more: make the terminal higher, or leave --watch out."]
+        drawn = [
+            *drawn[: room - 1],
+            _MORE if len(_MORE) <= columns else "… and more: higher, please.",
+        ]
     return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in (*drawn, *said)))

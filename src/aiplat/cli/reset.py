@@ -21,6 +21,10 @@ def reset(
         bool,
         typer.Option("--data", help="Logs, local token, known peers. The default."),
     ] = False,
+    identity: Annotated[
+        bool,
+        typer.Option("--identity", help="Who this node is, and its membership; models stay."),
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="All: identity, network keys and settings too.")
     ] = False,
@@ -29,11 +33,13 @@ def reset(
 ) -> None:
     """Show what would be removed, ask, and remove it.
 
-    Identity and network keys go only with --all: without them this node is another one.
+    Identity and network keys go only with --all or --identity: without them this node is another
+    one, which is what a node needs that was revoked.
 
     \b
     Examples:
       aiplat reset --models
+      aiplat reset --identity
       aiplat --home g reset --all --yes
     """
     from aiplat.domain.errors import ConfigError
@@ -41,19 +47,23 @@ def reset(
     from aiplat.runtime.lock import NodeLock, node_runs
 
     places = face_of(context).places
-    data = data or not (models or everything)
+    data = data or not (models or everything or identity)
     if places.state.is_dir():
         if node_runs(places.node_lock):
             raise ConfigError("A node of this home runs: end it with `aiplat stop` first.")
         with NodeLock(places.node_lock, background=False):  # and none starts meanwhile
-            removals = removing.plan(places, models=models, data=data, everything=everything)
+            removals = removing.plan(
+                places, models=models, data=data, everything=everything, identity=identity
+            )
             gone = _confirmed(removals, yes=yes)
             if gone:
                 removing.remove(removals)
             if gone and everything:
                 removing.leave(places)  # while it is held: a node may wait for this very file
     else:
-        removals = removing.plan(places, models=models, data=data, everything=everything)
+        removals = removing.plan(
+            places, models=models, data=data, everything=everything, identity=identity
+        )
         gone = _confirmed(removals, yes=yes)
         if gone:
             removing.remove(removals)

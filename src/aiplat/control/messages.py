@@ -76,6 +76,7 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
         roles: what this node's certificate allows; a client without one in a public network.
         expires: when the certificate ends, seconds since 1970 (UTC).
         searching: what it looks for and has not found, in words; empty when all is well.
+        revoked: whether the owner took this node's certificate away.
     """
 
     name: str
@@ -85,6 +86,7 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...] = ()
     expires: int = 0
     searching: str = ""
+    revoked: bool = False
 
 
 class ReachStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +102,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `addresses` are complete multiaddrs, best first; `http` is the door's base URL without
     ``/v1``; `control` the socket's path; `active` the requests under way; `drained` says that a
-    person told it to take no more, until its next start.
+    person told it to take no more, until its next start; `turned_away` says who refuses this node
+    and why, a line each.
     """
 
     peer_id: str
@@ -119,6 +122,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkStatus | None = None
     reach: ReachStatus | None = None
     drained: bool = False
+    turned_away: tuple[str, ...] = ()
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,15 @@ SETTLE_SECONDS = 2.0
 """For two nodes that dialed each other at once to agree on one channel."""
 
 
+MAX_TURNED_AWAY = 100
+"""Peers whose refusal is remembered; the oldest is forgotten first."""
+
+TWIN = (
+    "Another node with the same identity started later, and has this one's place here: two nodes "
+    "must not share one home or one key. Stop one of them and give it an identity of its own: "
+    "`aiplat reset --identity`, then join with a new invitation."
+)
+
 HEAD_START_SECONDS = 0.5
 """For the direct addresses of a peer, before a relay is asked for it."""
 
@@ -70,6 +79,8 @@ class Meeting:
     ) -> None:
         self.admit: Admit = lambda peer, hello: None
         self.draining = ""
+        self.turned_away: dict[PeerId, str] = {}
+        self.on_revocations: Callable[[bytes], None] = lambda signed: None
         self._settings = settings
         self._us = us
         self._hello = hello
@@ -173,6 +184,8 @@ class Meeting:
         except HandshakeFailed as fault:
             pipe.abort()
             self._count(fault)
+            if fault.goodbye is not None:
+                self._was_turned_away(target.peer, fault.goodbye)
             if fault.goodbye is not None and fault.goodbye.code == "duplicate":
                 return await self._other_channel(target.peer)
             raise
@@ -180,7 +193,20 @@ class Meeting:
             pipe.abort()
             raise
         channel = self._channel(pipe, machine, target.peer, roles, target.text, early, dialed=True)
+        self.turned_away.pop(target.peer, None)
         return self._standing.take(channel, nursery)
+
+    def _was_turned_away(self, peer: PeerId, goodbye: Goodbye) -> None:
+        """Remember who refuses this node for what it is, and why; a member proves it by a list."""
+        if goodbye.code != "refused":
+            return
+        words = clip(goodbye.message or goodbye.code, 500)
+        if self.turned_away.pop(peer, None) != words:
+            log.warning("a peer turns this node away: %s", words, extra={"peer": peer})
+        self.turned_away[peer] = words
+        while len(self.turned_away) > MAX_TURNED_AWAY:
+            del self.turned_away[next(iter(self.turned_away))]
+        self.on_revocations(goodbye.revocations)
 
     async def _let_direct_go_first(self, target: Target) -> None:
         """A relay is the second best way: see what becomes of the others that are tried now."""
@@ -243,6 +269,7 @@ class Meeting:
             pipe.abort()
             return
         channel = self._channel(pipe, machine, peer, roles, address, early, dialed=False)
+        self.turned_away.pop(peer, None)
         self._standing.take(channel, self._nursery)
         await channel.wait_ended()
 
@@ -254,6 +281,9 @@ class Meeting:
                 for ours in [a for a in self._attempts.values() if a.target.peer == peer]:
                     if ours.is_connected:
                         await ours.done.wait()
+        old = self._standing.live(peer)
+        if old is not None and old.hello.incarnation > hello.incarnation:
+            return Goodbye("refused", TWIN)
         if not self._standing.would_stand(peer, hello):
             return Goodbye("duplicate", "There is a channel between us already.")
         if self._standing.live(peer) is None and self._is_full():
@@ -271,11 +301,17 @@ class Meeting:
             roles = self._membership.admit(peer, hello)
             self.admit(peer, hello)
         except AiplatError as refusal:
-            return Goodbye("refused", str(refusal))
+            return Goodbye("refused", str(refusal), self._proof(peer))
         except Exception:
             log.exception("admit failed", extra={"peer": peer})
             return Goodbye("refused", "The node could not decide; its log says why.")
         return roles
+
+    def _proof(self, peer: PeerId) -> bytes:
+        """The list of the revoked for a peer that is on it."""
+        record = self._membership.record
+        on_it = record is not None and peer in self._membership.revoked
+        return record.revocations if record is not None and on_it else b""
 
     # -- both ------------------------------------------------------------------------------------
 

@@ -106,6 +106,7 @@ class Node:
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )
+        self._meeting.on_revocations = self.members.turned_away
         self._port = PortMemory(port_path)
         self._renewed = trio.Event()
         self._listens = trio.Event()
@@ -127,6 +128,11 @@ class Node:
     def draining(self) -> str:
         """Why it takes no new peers; empty while it does."""
         return self._meeting.draining
+
+    @property
+    def turned_away(self) -> Mapping[PeerId, str]:
+        """Who refused this node when it last dialed, each with its reason."""
+        return MappingProxyType(self._meeting.turned_away)
 
     @property
     def known(self) -> tuple[str, ...]:

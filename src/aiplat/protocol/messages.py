@@ -113,10 +113,15 @@ class Pong(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Goodbye(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The last frame of a channel: why it ends. Without one, the peer died."""
+    """The last frame of a channel: why it ends. Without one, the peer died.
+
+    Arguments:
+        revocations: the owner's sealed list, for whoever is on it: it proves what is said.
+    """
 
     code: Literal["bye", "draining", "duplicate", "refused", "protocol_error", "version"] | str
     message: str = ""
+    revocations: bytes = b""
 
 
 Answer = Queued | Started | Delta | Finished | Failed

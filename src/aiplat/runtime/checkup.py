@@ -38,6 +38,12 @@ class Checkup:
         self._reached(status)
         connected = [peer for peer in status.peers if peer.state in ("connected", "draining")]
         self._dialed(status, len(connected))
+        for refusal in status.turned_away:
+            self._steps.note(
+                "turned away", False, f"by {refusal}",
+                "Until it lets this node in (`aiplat unblock` there, if it blocks it), nothing "
+                "goes between the two.",
+            )  # fmt: skip
         gateways = [f"{short(p.peer_id)} ({p.agent})" for p in connected if "gateway" in p.roles]
         if "gateway" in status.roles:
             self._steps.note("gateway", True, f"this node is one itself (aiplat/{status.version})")

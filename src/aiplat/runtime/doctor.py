@@ -21,7 +21,7 @@ from aiplat.runtime.checkup import Checkup
 from aiplat.runtime.networks import held
 from aiplat.runtime.places import Places
 from aiplat.runtime.reach import NodeClient
-from aiplat.runtime.steps import Step, Steps, Tell
+from aiplat.runtime.steps import Step, Steps, Tell, note_revoked
 from aiplat.runtime.trial import Trial
 
 
@@ -101,11 +101,7 @@ class Doctor:
                 "certificate", membership.is_public, "none", "Join again: `aiplat join`."
             )
             return
-        if own.peer in membership.revoked:
-            self._steps.note(
-                "certificate", False, "it was revoked by the network's owner",
-                "Ask the owner; `aiplat network leave` lets this node go on without the network.",
-            )  # fmt: skip
+        if note_revoked(self._steps, membership):
             return
         days = (own.expires - self._clock()) / 86_400
         roles = " and ".join(own.roles)

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 import msgspec
 
 from aiplat.domain.errors import ConfigError
+from aiplat.runtime.advice import with_home
 from aiplat.runtime.behind import Behind
 from aiplat.runtime.signs import SIGNS, wants_signs
 
@@ -41,7 +42,7 @@ class TerminalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the message; a traceback only when debugging."""
-        text = one_line(record.getMessage())
+        text = with_home(one_line(record.getMessage()))
         sign = getattr(record, "sign", None)
         if sign is None and record.levelno >= logging.ERROR:
             sign = "failed"

@@ -173,6 +173,7 @@ class Networks:
             owner=owner_of(self.membership) is not None,
             roles=own.roles if own is not None else self.membership.roles,
             expires=own.expires if own is not None else 0, searching=searching,
+            revoked=self.membership.is_revoked,
         )  # fmt: skip
 
 

@@ -28,9 +28,10 @@ from aiplat.control.messages import (
     Stopping,
 )
 from aiplat.domain.answers import Inference
-from aiplat.domain.errors import InvalidRequest, NoPeer, NotReady
-from aiplat.domain.ids import PeerId, Role
+from aiplat.domain.errors import InvalidRequest, NoPeer, NotAMember, NotReady
+from aiplat.domain.ids import PeerId, Role, short
 from aiplat.node.addresses import parse_peer
+from aiplat.node.membership.membership import revoked_text
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
@@ -116,19 +117,37 @@ class Operations:
             network=self.networks.status(self.node.finding.searching),
             reach=self._reach(),
             drained=self.drained,
+            turned_away=tuple(
+                f"{short(peer)}: {why}" for peer, why in self.node.turned_away.items()
+            ),
         )
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """The models that a request may name."""
+        self._refuse_revoked()
         if self.gateway is not None:
             return self.gateway.models()
         return await self._client().models(self.node)
 
     async def inference(self, peer: str = "") -> Inference:
-        """Who answers a request."""
+        """Who answers a request.
+
+        Raises:
+            NotAMember: nobody does any more: this node was revoked.
+        """
+        self._refuse_revoked()
         if self.client is None and self.gateway is not None and not peer:
             return self.gateway
-        return await self._client().inference(self.node, peer)
+        try:
+            return await self._client().inference(self.node, peer)
+        except NoPeer:
+            self._refuse_revoked()  # it may have learned of it meanwhile
+            raise
+
+    def _refuse_revoked(self) -> None:
+        membership = self.networks.membership
+        if membership.is_revoked and membership.record is not None:
+            raise NotAMember(revoked_text(membership.record.name))
 
     def _client(self) -> Client:
         if self.client is None:
@@ -203,12 +222,28 @@ class Operations:
         """Join the network of a token, and take it up."""
         done = await self.networks.join(wish.token)
         await self.node.rejoin()
+        return replace(done, message=f"{done.message}{self._take_up_roles()}")
+
+    def _take_up_roles(self) -> str:
+        """See that the roles are those of the certificate; tells what a person has to know of it.
+
+        Roles are of a node's whole life. A background node without work ends, so that the next
+        prompt starts one that is right; any other is left to who started it, or waits for it.
+        """
         allowed = self.networks.membership.roles
         extra = [role for role in self.roles if role not in allowed]
+        if self.background and set(self.roles) != set(allowed) and not self.is_busy():
+            self.on_stop(False)
+            return (
+                f" The node in the background ran as {' and '.join(self.roles)}, and ends: "
+                "`aiplat serve`, or the next `aiplat ask`, starts one with the new roles."
+            )
         if not extra:
-            return done
-        return replace(done, message=f"{done.message} It still runs as {' and '.join(extra)} too, "
-                       "for itself alone: `aiplat stop` and a new start end that.")  # fmt: skip
+            return ""
+        return (
+            f" It still runs as {' and '.join(extra)} too, for itself alone: `aiplat stop` and a "
+            "new start end that."
+        )
 
     async def leave_network(self) -> Done:
         """Belong to no network any more."""

@@ -10,6 +10,7 @@ import msgspec
 
 from aiplat.control.messages import NetworkStatus, ReachStatus, Status
 from aiplat.domain.errors import ConfigError
+from aiplat.runtime.advice import with_home
 from aiplat.runtime.logs import one_line
 from aiplat.runtime.signs import SIGNS, wants_signs
 
@@ -64,6 +65,7 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
         ("control", [status.control]),
         ("roles", [", ".join(status.roles)]),
         ("network", [] if status.network is None else [_network(status.network)]),
+        ("refused", list(status.turned_away)),
         ("reach", _reach(status.reach)),
         ("seeks", _seeks(status.network)),
         ("models", [_model(model.name, model.state, model.note) for model in status.models]),
@@ -71,7 +73,7 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
     ]
     for name, values in rows:
         for n, value in enumerate(values):
-            label, text = f"  {name if n == 0 else '':<10}", one_line(value)
+            label, text = f"  {name if n == 0 else '':<10}", with_home(one_line(value))
             if 0 < columns < len(label) + 1 + len(text):
                 lines += [label.rstrip()] if label.strip() else []
                 lines.append(f"    {text}")
@@ -83,6 +85,8 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
 def _network(network: NetworkStatus) -> str:
     kind = "public" if network.public else "private"
     owner = ", owned by this node" if network.owner else ""
+    if network.revoked:
+        return f"{network.name} ({kind}): this node was REVOKED by its owner, and is no member"
     return f"{network.name} ({kind}{owner}), a member as {' and '.join(network.roles) or 'nothing'}"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiplat.domain.errors import ConfigError
+from aiplat.node.membership.files import RECORD, NetworkFiles
 from aiplat.runtime.places import Places
 
 
@@ -21,7 +22,9 @@ class Removal:
     size: int
 
 
-def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[Removal]:
+def plan(
+    places: Places, *, models: bool, data: bool, everything: bool, identity: bool = False
+) -> list[Removal]:
     """List what would be removed, of what is there.
 
     Arguments:
@@ -29,6 +32,10 @@ def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[
         models: the models that were pulled; other homes share them.
         data: logs, the local token, known peers: all but identity, network keys and settings.
         everything: both, and those three.
+        identity: who this node is, and its membership, which is of that identity.
+
+    Raises:
+        ConfigError: the identity shall go alone, and is the owner's of a network.
     """
     wanted: list[tuple[Path, str]] = []
     if models or everything:
@@ -36,6 +43,8 @@ def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[
     if data or everything:
         wanted += [(path, "state: logs, local token") for path in _inside(places.state, places)]
         wanted.append((places.known_peers, "known peers"))
+    if identity and not everything:
+        wanted += _identity(places)
     if everything:
         wanted += [
             (path, _kept_keys(path, places))
@@ -47,6 +56,20 @@ def plan(places: Places, *, models: bool, data: bool, everything: bool) -> list[
         Removal(path, what, size_of(path))
         for path, what in wanted
         if path.is_symlink() or path.exists()
+    ]
+
+
+def _identity(places: Places) -> list[tuple[Path, str]]:
+    files = NetworkFiles(places.network)
+    if files.has_owner_key():
+        raise ConfigError(
+            "This home owns a network: with another identity its node could not be a member. "
+            "`aiplat network leave` comes first."
+        )
+    return [
+        (places.identity, "identity: the node gets another peer id"),
+        (places.network / RECORD, "membership of a network"),
+        (places.known_peers, "known peers"),
     ]
 
 

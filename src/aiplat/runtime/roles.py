@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 
-from aiplat.domain.errors import ConfigError
+from aiplat.domain.errors import ConfigError, NotAMember, PermissionDenied
 from aiplat.domain.ids import ROLES, Role
 from aiplat.engine.catalogue import ECHO
 from aiplat.node.membership.files import NetworkFiles
-from aiplat.node.membership.membership import Membership
+from aiplat.node.membership.membership import Membership, revoked_text
 from aiplat.runtime.options import ServeOptions, default_roles
 from aiplat.runtime.places import Places
 
@@ -31,6 +31,34 @@ def can_run_models() -> bool:
 def certified_roles(places: Places) -> tuple[Role, ...]:
     """What this home's network lets its node be; all roles in no network."""
     return Membership(NetworkFiles(places.network)).roles
+
+
+def refuse_without_client(places: Places, running: tuple[Role, ...] = ()) -> None:
+    """See that no prompt is asked where the network lets this home ask none.
+
+    Arguments:
+        places: the home.
+        running: the roles of the node that runs there, if one does.
+
+    Raises:
+        NotAMember: the owner revoked it.
+        PermissionDenied: its certificate is for a processor only.
+    """
+    membership = Membership(NetworkFiles(places.network))
+    if membership.record is None:
+        return
+    name = membership.record.name
+    if membership.is_revoked:
+        raise NotAMember(revoked_text(name))
+    asks = {"client", "gateway"}
+    if asks & set(running) or asks & set(membership.roles):
+        return
+    raise PermissionDenied(
+        f"This home's certificate of the network {name} is for {' and '.join(membership.roles)} "
+        'only: it may not ask. Ask on another member, or have the owner invite it ("aiplat invite '
+        f'--role client{"".join(f" --role {role}" for role in membership.roles)}"), and join with '
+        "that after `aiplat network leave`."
+    )
 
 
 def refuse_without_certificate(options: ServeOptions, places: Places) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from aiplat.control.messages import ModelStatus
+from aiplat.node.membership.membership import Membership, revoked_text
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +42,27 @@ class Steps:
     def models(self, found: tuple[ModelStatus, ...]) -> None:
         """Take the last one: which models can be asked for."""
         ready = [model.name for model in found if model.state == "ready"]
-        others = "; ".join(f"{m.name} is {m.state} {m.note}".strip() for m in found)
-        self.note("model", bool(ready), f"ready: {few(ready)}" if ready else "none is ready",
-                  others or 'Start a processor: "aiplat serve --role processor", on a machine that '
+        others = [f"{m.name} is {m.state}{_why(m)}" for m in found]
+        loads = any(model.state == "loading" for model in found)
+        text = few(ready or others)
+        self.note("model", bool(ready), f"{'ready: ' if ready else ''}{text or 'none is ready'}",
+                  "Wait until it is loaded, and look again." if loads else
+                  "The log of the node that runs it says more." if found else
+                  'Start a processor: "aiplat serve --role processor", on a machine that '
                   "can run a model.")  # fmt: skip
+
+
+def _why(model: ModelStatus) -> str:
+    """The note, unless it says no more than the state."""
+    return f": {model.note}" if model.note and model.note != f"the model is {model.state}" else ""
+
+
+def note_revoked(steps: Steps, membership: Membership) -> bool:
+    """Take the step of the certificate if the owner took it away; tells whether it did."""
+    if membership.is_revoked and membership.record is not None:
+        text = "it was revoked by the network's owner"
+        steps.note("certificate", False, text, revoked_text(membership.record.name))
+    return membership.is_revoked
 
 
 def few(texts: tuple[str, ...] | list[str]) -> str:

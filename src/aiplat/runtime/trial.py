@@ -21,7 +21,7 @@ from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Call, Hello
 from aiplat.roles.dispatch import Dispatch
 from aiplat.runtime.places import Places
-from aiplat.runtime.steps import Steps, few
+from aiplat.runtime.steps import Steps, few, note_revoked
 from aiplat.telemetry.metrics import Metrics
 
 MAX_DIALS = 8
@@ -62,6 +62,7 @@ class Trial:
         kept = KnownPeers(self._places.known_peers, MAX_DIALS).addresses
         known = [*kept, *(record.addresses if record is not None else ())]
         addresses = list(dict.fromkeys(known))[:MAX_DIALS]
+        was_revoked = membership.is_revoked
         self._own_address()
         if not addresses:
             self._without_peers()
@@ -76,7 +77,8 @@ class Trial:
         async with trio.open_nursery() as nursery:
             await nursery.start(node.run, dispatch.on_channel, _anyone)
             channels = await self._dial_each(node, addresses)
-            await self._ask(channels)
+            if was_revoked or not note_revoked(self._steps, membership):
+                await self._ask(channels)
             nursery.cancel_scope.cancel()
 
     def _own_address(self) -> None:

@@ -222,7 +222,14 @@ def test_what_a_running_node_lacks(places: Places) -> None:
     loading = (ModelStatus(name="m", state="failed", note="its file is cut off"),)
     steps = look(places, running(replace(STATUS, drained=True), loading))
     assert bad(steps) == ["node", "model"]
-    assert steps["model"].advice == "m is failed its file is cut off"
+    assert steps["model"].text == "m is failed: its file is cut off"
+    assert "log" in steps["model"].advice
+    waits = ModelStatus(name="m", state="loading", note="the model is loading")
+    steps = look(places, running(STATUS, (waits,)))
+    assert steps["model"].text == "m is loading"
+    assert "Wait" in steps["model"].advice
+    steps = look(places, running(replace(STATUS, turned_away=("…12345678: It blocks me.",))))
+    assert steps["turned away"].text == "by …12345678: It blocks me."
 
 
 def test_a_client_asks_its_gateway_for_the_models(places: Places) -> None:

@@ -24,6 +24,15 @@ CLOCK_TOLERANCE_SECONDS = 24 * 3600
 DAY = 86_400
 
 
+def revoked_text(name: str) -> str:
+    """Say to a node that it was revoked from the network `name`, and how it goes on."""
+    return (
+        f"This node was revoked from the network {name} by its owner. To come back it needs a new "
+        "invitation and a new identity: `aiplat stop`, `aiplat reset --identity`, then `aiplat "
+        "join`; models stay. `aiplat network leave` lets it go on without the network."
+    )
+
+
 class Membership:
     """A node's place in a network; or in none, where it knows only its own machine.
 
@@ -108,6 +117,11 @@ class Membership:
     def revoked(self) -> frozenset[PeerId]:
         """Whose certificates hold no more."""
         return frozenset(self.revocations.peers if self.revocations is not None else ())
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the owner took this node's own certificate away."""
+        return self.own is not None and self.own.peer in self.revoked
 
     # -- what a peer may be ----------------------------------------------------------------------
 

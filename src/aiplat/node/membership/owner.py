@@ -44,7 +44,7 @@ def create(membership: Membership, name: str, *, public: bool = False) -> None:
     if not is_network_name(name):
         raise InvalidRequest(
             f"A network's name has 1 to {MAX_NAME} printable characters, and no space around "
-            f"them; this one has {len(name)}.",
+            f"them; this one has {len(name)}{_unprintable(name)}.",
             param="name",
         )
     refuse_if_in_one(membership)
@@ -63,6 +63,12 @@ def create(membership: Membership, name: str, *, public: bool = False) -> None:
     record = replace(record, certificate=owner.certify(peer, ROLES))
     files.keep_record(record)
     membership.take(record)
+
+
+def _unprintable(name: str) -> str:
+    """Name the first character that a person could not see."""
+    found = next((n for n, character in enumerate(name) if not character.isprintable()), None)
+    return "" if found is None else f", and its character {found + 1} is {name[found]!a}"
 
 
 def refuse_if_in_one(membership: Membership) -> None:
@@ -314,7 +320,9 @@ class Owner:
         if member is not None and member.revoked:
             raise NotAMember(
                 f"The peer {short(peer)} was revoked from the network {self._name} by its owner, "
-                "and cannot come back with the same identity."
+                "and cannot come back with the same identity. It takes a new one there, which "
+                "leaves the models alone: `aiplat reset --identity`, then `aiplat join` with a "
+                "new invitation."
             )
 
     # -- revoking --------------------------------------------------------------------------------

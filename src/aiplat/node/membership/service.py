@@ -177,6 +177,20 @@ class MembershipService:
             elif peer in membership.blocked:
                 channel.close("refused", "The node blocks the peer.")
 
+    def turned_away(self, signed: bytes) -> None:
+        """A peer refused this node with the list of the revoked: it is kept if it is newer."""
+        record, ours = self.membership.record, self.membership.revocations
+        if record is None or not signed:
+            return
+        try:
+            theirs = unseal(signed, RevocationList, record.network)
+            if ours is None or theirs.version > ours.version:
+                self.membership.take(replace(record, revocations=signed))
+                self._write()
+                self._enforce()
+        except SealError as fault:
+            log.info("a list of revocations does not hold: %s", fault)
+
     # -- renewal ---------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
