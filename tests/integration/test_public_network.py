@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aiplat.node.listening import own_ips
 from tests.support.fleet import Fleet
-from tests.support.nodes import aiplat
+from tests.support.nodes import RunningNode, aiplat
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +50,12 @@ def test_any_number_of_clients_come_by_one_token_while_the_owner_is_away(
         assert asked.returncode == 0, asked.stderr
         answer = json.loads(asked.stdout)
         assert (answer["text"], answer["processor"]) == ("hello town", fleet["p"].peer_id)
+        looked = aiplat(fleet.home(name), "doctor")
+        assert looked.returncode == 0, looked.stdout
+        seen = {peer["peer_id"]: peer for peer in fleet.peers(name)}
+        processor = seen[fleet["p"].peer_id]
+        assert (processor["models"], processor["state"]) == (["echo"], "connected")
+        assert (processor["seen_by"], processor["slots"] > 0) == (fleet["g"].peer_id, True)
     roles = {peer["peer_id"]: peer["roles"] for peer in fleet.peers("g")}
     assert roles[fleet["c1"].peer_id] == roles[fleet["c2"].peer_id] == ["client"]
     members = json.loads(aiplat(fleet.home("o"), "network", "members", "--json").stdout)["members"]
@@ -78,6 +86,34 @@ def test_a_node_that_runs_takes_the_network_up_and_is_admitted_as_client_alone(
     fleet.wait_until_sees("g", "all")
     roles = {peer["peer_id"]: peer["roles"] for peer in fleet.peers("g")}
     assert roles[fleet["all"].peer_id] == ["client"]
+
+
+def test_it_reaches_a_gateway_beyond_its_machines_loopback(
+    town: tuple[Fleet, str], tmp_path: Path
+) -> None:
+    """Which a node that is in no network may not dial."""
+    fleet, token = town
+    beyond = next((ip for ip in own_ips() if not ipaddress.ip_address(ip).is_loopback), "")
+    if not beyond:
+        pytest.skip("this machine has no address but loopback")
+    fleet.start("o")
+    fleet.join("far", fleet.invite("gateway"))
+    kind = ipaddress.ip_address(beyond).version
+    fleet.nodes["far"] = RunningNode(
+        fleet.home("far"), "--role", "gateway", "--listen", f"/ip{kind}/{beyond}/tcp/0"
+    )
+    fleet.wait_until_sees("far", "p")
+    wants = ("ask", "--peer", fleet["far"].address, "hello there")
+    assert beyond in fleet["far"].address
+    try:
+        refused = aiplat(tmp_path / "alone", *wants)
+        assert refused.returncode == 4, refused.stderr
+        joins(tmp_path / "s", token)
+        asked = aiplat(tmp_path / "s", *wants)
+        assert (asked.returncode, asked.stdout.strip()) == (0, "hello there"), asked.stderr
+    finally:
+        aiplat(tmp_path / "alone", "stop", "--now")
+        aiplat(tmp_path / "s", "stop", "--now")
 
 
 def test_the_owner_says_that_such_a_token_is_for_anyone(town: tuple[Fleet, str]) -> None:

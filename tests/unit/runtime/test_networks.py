@@ -225,9 +225,17 @@ def test_other_tokens_are_shown_to_the_owners_node_also_in_a_public_network(
         trio.run(networks.join, made.token)
 
 
-def test_a_private_networks_client_needs_a_certificate(places: Places) -> None:
+def test_a_private_networks_client_needs_a_certificate(
+    places: Places, clients: list[Places]
+) -> None:
     create(places)
-    assert not invited(places, "client").for_anyone
+    made = invited(places, "client")
+    assert not made.for_anyone
+    with (
+        without_node(clients[0], load_settings(clients[0], {})) as networks,
+        pytest.raises(NoPeer),
+    ):
+        trio.run(networks.join, made.token)
 
 
 def test_without_a_certificate_no_more_than_a_client_is_started(
