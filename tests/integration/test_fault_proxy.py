@@ -192,7 +192,7 @@ async def test_a_half_open_connection_whose_dialer_lost_it_gives_way_at_once() -
         assert trio.current_time() - began < 2.5, "nobody waited for a silence"
         assert "without a word" in reason(sink)
         old, _ = b.handlers[0]
-        assert old.reason == "this node closed it: A newer channel took its place."
+        assert old.reason == "this node closed it: A newer channel took its place"
         assert serving.cancels == 1
         after, of = await asked(new, b)
         of.finish(2)
@@ -261,7 +261,7 @@ async def test_a_late_announce_of_an_earlier_life_is_void() -> None:
         await until(lambda: not proxy.connections)
         told: list[Handler] = [handler for _, handler in b.handlers]
         assert [handler.heard for handler in told] == [[Announce(revision=1)]] * 2
-        assert told[0].reasons == ["this node closed it: A newer channel took its place."]
+        assert told[0].reasons == ["this node closed it: A newer channel took its place"]
         assert told[1].reasons == []
 
 

@@ -215,7 +215,7 @@ class Channel:
     def close(self, code: str, message: str) -> None:
         """Say goodbye, and end. Sinks and handler are told from the channel's own task."""
         self._requests.flush()
-        clause = f"this node closed it: {message or code}"
+        clause = f"this node closed it: {(message or code).rstrip('.')}"
         self._end(Ending("closed", clause), Goodbye(code, message))
 
     # -- its life --------------------------------------------------------------------------------

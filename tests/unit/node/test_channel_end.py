@@ -92,8 +92,22 @@ async def test_a_goodbye_is_said_and_heard_after_what_was_said_before_it() -> No
         assert len(sink.events) == 2
         assert not any(isinstance(e, Failed) for e in sink.events)
         check_ended(left, "it said goodbye: The node shuts down")
-        check_ended(right, "this node closed it")
+        check_ended(right, "this node closed it: The node shuts down")
         assert left.count("aiplat_channels_lost_total", reason="eof") == 0
+
+
+@pytest.mark.trio
+async def test_what_was_asked_ends_in_whole_sentences() -> None:
+    """The words of a close are a sentence of their own, and stand in another one here."""
+    async with channels() as (left, right):
+        sink = left.ask(1)
+        await settle()
+        left.channel.close("refused", "The network's owner revoked the peer.")
+        await settle()
+        assert lost(sink).message.endswith(
+            "was lost: this node closed it: The network's owner revoked the peer. Ask again."
+        )
+        check_ended(right, "it said goodbye: The network's owner revoked the peer")
 
 
 @pytest.mark.trio
