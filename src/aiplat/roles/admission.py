@@ -84,7 +84,10 @@ class Admission:
         if submission.privacy == "machine":
             return self._too_private(submission, "has no processor here that takes it")
         what = f"the model {model!r}" if model else "a model"
-        notes = {offer.note for offer in pool.offers(model) if offer.note}
+        notes = {offer.note for offer in pool.taking(model) if offer.note}
+        if not self._processors.taking(model):
+            notes.add(self._processors.why_nobody(model))
+            notes.discard("")
         why = f" ({'; '.join(sorted(notes))})" if notes else ""
         if submission.privacy == "network" and self._processors.may_come(model):
             return NoProcessor(

@@ -256,7 +256,8 @@ class Gateway(Role):
         """A processor's channel is gone; its requests heard of it through their sinks."""
         if self._channels.get(channel.peer) is channel:
             del self._channels[channel.peer]
-        if self.processors.remove(channel.peer, channel):
+        why = reason.replace("this node", "this gateway")  # others read it too
+        if self.processors.remove(channel.peer, channel, why):
             self._metrics.peers.labels("processor", "connected").set(len(self.processors))
 
     def submitted(self, incoming: Incoming) -> None:

@@ -68,9 +68,9 @@ class Placing:
                 refused[choice.peer] = str(error)
                 self._metrics.route_attempts.labels("refused").inc()
             else:
-                self._note(forwarding, seen, refused, choice)
+                self._note(forwarding, model, seen, refused, choice)
                 return True
-        self._note(forwarding, seen, refused, None)
+        self._note(forwarding, model, seen, refused, None)
         return False
 
     def may_move(self, forwarding: Forwarding, failed: Failed) -> bool:
@@ -122,6 +122,7 @@ class Placing:
     def _note(
         self,
         forwarding: Forwarding,
+        model: str,
         seen: tuple[Candidate, ...],
         refused: dict[PeerId, str],
         chosen: Candidate | None,
@@ -135,7 +136,10 @@ class Placing:
         )
         words = {c.peer: refused[c.peer] for c in named if c.peer in refused}
         after, peer = self._now() - forwarding.arrived, None if chosen is None else chosen.peer
-        tried = reasons.Tried(after, named, peer, words, left_out=len(seen) - len(named))
+        tried = reasons.Tried(
+            after, named, peer, words, left_out=len(seen) - len(named), model=model,
+            nobody="" if seen else self._processors.why_nobody(model),
+        )  # fmt: skip
         if kept.tries and kept.tries[-1].chosen is None:
             kept.tries[-1] = tried  # it waited; how it looked meanwhile is of no use
         else:

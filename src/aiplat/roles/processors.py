@@ -9,13 +9,16 @@ import trio
 
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.answers import Inference
-from aiplat.domain.ids import PeerId
+from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Announce
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.pool import Pool, Processor
 
 MAX_REMEMBERED = 1000
 """Models that are gone, but were here in this gateway's life: their names are no mistakes."""
+
+MAX_NAMED = 3
+"""Processors that a text names."""
 
 
 class Processors(Pool):
@@ -28,7 +31,7 @@ class Processors(Pool):
     def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
         self._by_peer: dict[PeerId, Processor] = {}
         self._resting: dict[PeerId, dict[str, Breaker]] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, str] = OrderedDict()
         super().__init__(self._by_peer, now)
 
     def add(
@@ -64,18 +67,32 @@ class Processors(Pool):
         self._remember(processor)
         return True
 
-    def remove(self, peer: PeerId, inference: Inference) -> bool:
-        """It is gone. A later life of the same peer is another `inference` and stays."""
+    def remove(self, peer: PeerId, inference: Inference, reason: str = "") -> bool:
+        """It is gone. A later life of the same peer is another `inference` and stays.
+
+        Arguments:
+            reason: why, as a clause.
+        """
         processor = self._by_peer.get(peer)
         if processor is None or processor.inference is not inference:
             return False
         del self._by_peer[peer]
+        for name in processor.offers.keys() & self._seen.keys():
+            self._seen[name] = f"the last that offered it, {short(peer)}, is gone: {reason}"
         self._keep_rests(processor)
         return True
 
     def was_here(self, model: str) -> bool:
         """Whether a model was offered in this gateway's life, so that it may come back."""
         return model in self._seen
+
+    def why_nobody(self, model: str) -> str:
+        """In words, why nobody takes requests for `model`, named or empty; empty if unknown."""
+        drained = [p for p in self if p.draining and (model in p.offers if model else p.offers)]
+        if drained:
+            words = [_why_it_drains(p) for p in drained[:MAX_NAMED]]
+            return f"who offers it takes nothing new: {', '.join(words)}"
+        return self._seen.get(model or next(reversed(self._seen), ""), "")
 
     def models(self) -> tuple[ModelStatus, ...]:
         """What can be asked for, those that are ready first."""
@@ -98,7 +115,7 @@ class Processors(Pool):
 
     def _remember(self, processor: Processor) -> None:
         for name in processor.offers:
-            self._seen[name] = None
+            self._seen[name] = ""
             self._seen.move_to_end(name)
         while len(self._seen) > MAX_REMEMBERED:
             self._seen.popitem(last=False)
@@ -114,6 +131,13 @@ class Processors(Pool):
                 self._resting[peer] = open_ones
             else:
                 del self._resting[peer]
+
+
+def _why_it_drains(processor: Processor) -> str:
+    who = short(processor.peer)
+    if processor.held_back:
+        return f"{who} was drained here, until it connects anew"
+    return f"{who} drains by its own word"
 
 
 def _forget_old_models(processor: Processor, now: float) -> None:

@@ -20,7 +20,9 @@ from aiplat.roles.placement import Candidate, expected_wait
 class Tried:
     """One look at the candidates; `chosen` is None when none could be taken.
 
-    `left_out` counts those that were looked at and are not among `candidates`.
+    `left_out` counts those that were looked at and are not among `candidates`. `model` is the
+    one that was looked for, the gateway's default when none was named; `nobody` says in words
+    why there are no candidates.
     """
 
     after: float
@@ -29,6 +31,8 @@ class Tried:
     refused: dict[PeerId, str]
     outcome: str = ""
     left_out: int = 0
+    model: str = ""
+    nobody: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ class Reasons:
             )
         return Explanation(
             request=request, model=kept.model, gateway=self._gateway, privacy=kept.privacy,
-            choices=tuple(map(_choice, kept.tries)),
+            choices=tuple(_choice(tried, named=bool(kept.model)) for tried in kept.tries),
             state=kept.state,  # type: ignore[arg-type]  # one of them
             outcome=kept.outcome,
         )  # fmt: skip
@@ -104,7 +108,7 @@ def ended(kept: Kept, end: Finished | Failed) -> None:
         kept.tries[-1].outcome = kept.outcome
 
 
-def _choice(tried: Tried) -> Choice:
+def _choice(tried: Tried, *, named: bool) -> Choice:
     more = f" ({tried.left_out} more were looked at)" if tried.left_out else ""
     weighed = tuple(
         Weighed(
@@ -116,15 +120,23 @@ def _choice(tried: Tried) -> Choice:
         for c in tried.candidates
     )  # fmt: skip
     return Choice(
-        after=round(tried.after, 3), processor=tried.chosen or "", reason=_reason(tried) + more,
+        after=round(tried.after, 3), processor=tried.chosen or "",
+        reason=_default(tried, named) + _reason(tried) + more,
         weighed=weighed, outcome=tried.outcome,
     )  # fmt: skip
+
+
+def _default(tried: Tried, named: bool) -> str:
+    """Why it was that model, when who asked named none."""
+    if named or not tried.model:
+        return ""
+    return f"no model was named, and the gateway's default is {tried.model!r}: "
 
 
 def _reason(tried: Tried) -> str:
     if tried.chosen is None:
         if not tried.candidates:
-            return "no processor offers the model"
+            return tried.nobody or "no processor offers the model"
         return "no processor could take it: it waits"
     others = [c for c in tried.candidates if c.peer not in (*tried.refused, tried.chosen)]
     if not others:
