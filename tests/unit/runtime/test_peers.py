@@ -40,7 +40,7 @@ def peers(*heard: tuple[PeerId, Heard], wanted: tuple[Any, ...] = (), blocked: s
     channels = {c.peer: c for c in (channel("g", "gateway"), channel("p", "processor"))}
     node = SimpleNamespace(
         peer_id="me", channels=channels, wanted=list(wanted),
-        membership=SimpleNamespace(blocked=frozenset({blocked} - {""})),
+        membership=SimpleNamespace(blocked=frozenset({blocked} - {""}), record="lab"),
     )  # fmt: skip
     hearsay = SimpleNamespace(listen=listen, known=dict(heard))
     return Peers(cast(Any, node), None, None, lambda: 10.0, cast(Any, hearsay))
@@ -83,12 +83,16 @@ async def test_one_that_drains_is_said_to_wherever_it_is_known_from() -> None:
 
 @pytest.mark.trio
 async def test_who_is_shut_out_or_not_reached_from_here_stays_that() -> None:
-    new = SimpleNamespace(peer_id="new", address="/a", note="refused")
-    found = await seen(told("shut", "tiny"), told("new", "tiny"), wanted=(new,), blocked="shut")
+    new = SimpleNamespace(peer_id="new", address="/a", note="refused", away_seconds=1.0)
+    heard = (told("shut", "tiny"), told("new", "tiny"))
+    found = await seen(*heard, wanted=(new,), blocked="shut")
     assert (found["shut"].state, found["shut"].models) == ("blocked", ())
     assert (found["new"].state, found["new"].note, found["new"].models) == (
         "connecting", "refused", ("tiny",),
     )  # fmt: skip
+    new.away_seconds = 90.0  # it gave up on it: then the gateway's word is all there is
+    found = await seen(*heard, wanted=(new,), blocked="shut")
+    assert (found["new"].state, found["new"].path, found["new"].seen_by) == ("connected", "", "g")
 
 
 @pytest.mark.trio
