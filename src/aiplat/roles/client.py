@@ -21,6 +21,7 @@ from aiplat.roles.gateway import Gateway
 from aiplat.roles.requests import find_request
 from aiplat.roles.roaming import Roaming, refuse_if_private
 from aiplat.roles.settings import ClientSettings
+from aiplat.roles.standstill import Ticks
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -155,11 +156,13 @@ class Client(Role):
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the requests that other nodes' gateways have."""
+        ticks = Ticks(self._now(), WATCH_SECONDS)
         task_status.started()
         while True:
             await trio.sleep(WATCH_SECONDS)
+            late = ticks.look(self._now())
             for roaming in list(self._roaming):
-                roaming.look(self._settings.silence_seconds)
+                roaming.look(self._settings.silence_seconds, late)
 
     def find(self, name: str) -> str:
         """The request that a person means, if this node asked it elsewhere (`find_request`)."""

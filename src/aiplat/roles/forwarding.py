@@ -27,6 +27,7 @@ from aiplat.domain.usage import Timings, Usage
 from aiplat.roles.breaker import Turn
 from aiplat.roles.reasons import Kept
 from aiplat.roles.settings import GatewaySettings
+from aiplat.roles.standstill import meanwhile
 
 Now = Callable[[], float]
 
@@ -90,6 +91,7 @@ class Forwarding:
         self.asker = asker
         self.tried: list[PeerId] = []
         self.last_failure: Failed | None = None
+        self.stood_still_for = 0.0
         self.kept: Kept | None = None
         self._attempt = Attempt(self)
         self._held: Started | None = None
@@ -102,7 +104,8 @@ class Forwarding:
         self._settings = settings
         self._now = now
         self._on_end = on_end
-        self._last_token_at = self._progress_at = 0.0
+        self._queued_since = self.arrived
+        self._placed_since = self._last_token_at = self._progress_at = 0.0
         self._owed_credit = 0
         self._cancelled_at: float | None = None
 
@@ -139,7 +142,7 @@ class Forwarding:
         self._turn = turn
         self._release = release
         self.model = model
-        self.placed_at = self._now()
+        self.placed_at = self._placed_since = self._now()
         self._upstream = asking
 
     def may_retry(self, failed: Failed) -> bool:
@@ -315,6 +318,16 @@ class Forwarding:
         if upstream is not None and self._cancelled_at is None:
             upstream.cancel()
 
+    def stood_still(self, seconds: float) -> None:
+        """This node ran late by so much and could hear nothing: no stage's limit counts it."""
+        now = self._now()
+        self.stood_still_for += min(seconds, now - self.arrived)
+        self._queued_since = min(now, self._queued_since + seconds)
+        self._placed_since = min(now, self._placed_since + seconds)
+        self._progress_at = min(now, self._progress_at + seconds)
+        if self._cancelled_at is not None:
+            self._cancelled_at = min(now, self._cancelled_at + seconds)
+
     def overdue(self, wait_limit: float) -> AiplatError | None:
         """The deadline that has passed, if one has.
 
@@ -326,7 +339,7 @@ class Forwarding:
         if now - self.arrived >= whole:
             return self._whole_is_over()
         if self.placed_at is None:
-            return self._over("a free processor", self.arrived, wait_limit, "queue", now)
+            return self._over("a free processor", self._queued_since, wait_limit, "queue", now)
         if self._cancelled_at is not None:
             if now - self._cancelled_at < limits.cancel_seconds:
                 return None
@@ -336,7 +349,7 @@ class Forwarding:
             )
         if self.first_token_at is None:
             limit = limits.first_token_seconds
-            late = self._over("the first token", self.placed_at, limit, "first_token", now)
+            late = self._over("the first token", self._placed_since, limit, "first_token", now)
             if late is not None:
                 late.recoverable = True  # another processor may be quicker
             return late
@@ -353,6 +366,7 @@ class Forwarding:
             stage = f"no token had come from processor {short(self.processor or '')}"
         else:
             stage = f"{len(self.ids)} tokens had come from processor {short(self.processor or '')}"
+        stage += meanwhile(self.stood_still_for)
         return DeadlineExceeded(
             f"The answer was not done within {self.submission.deadline_ms / 1000:g} s, the "
             f"deadline of the whole request: {stage}. Allow more, or ask for fewer tokens."

@@ -35,6 +35,7 @@ from aiplat.roles.placing import Placing
 from aiplat.roles.processors import Processors
 from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
+from aiplat.roles.standstill import NOTABLE_SECONDS, Ticks
 from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -79,18 +80,29 @@ class Gateway(Role):
         self._placing = Placing(self.processors, settings, metrics, now)
         self._line = Line(self._placing, self._safely)
         self._wake = trio.Event()
+        self._ticks: Ticks | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the deadlines of all requests, place those that wait, and tell them why."""
+        self._ticks = Ticks(self._now(), WATCH_SECONDS)
         task_status.started()
         while True:
             with trio.move_on_after(WATCH_SECONDS):
                 await self._wake.wait()
             self._wake = trio.Event()
+            self._discount(self._ticks.look(self._now()))
             for forwarding in list(self.active):
                 self._safely(self._watch, forwarding)
             self._line.move_up()
             self._metrics.queue_depth.set(len(self._line))
+
+    def _discount(self, late: float) -> None:
+        """Hold this node's own standstill against no processor."""
+        if late >= NOTABLE_SECONDS:
+            log.warning("this gateway itself stood still for %.1f s", late)
+        if late > 0:
+            for forwarding in self.active:
+                forwarding.stood_still(late)
 
     def _safely(self, step: Callable[[Forwarding], None], forwarding: Forwarding) -> None:
         """One request's fault is that request's alone, and never the node's."""
@@ -172,7 +184,9 @@ class Gateway(Role):
         self.active.discard(forwarding)
         self._line.leave(forwarding)
         if forwarding.kept is not None:
-            reasons.ended(forwarding.kept, end)
+            late = 0.0 if self._ticks is None else self._ticks.late(self._now())
+            late = min(late, self._now() - forwarding.arrived)  # its end came before the next look
+            reasons.ended(forwarding.kept, end, stood_still=forwarding.stood_still_for + late)
         processor = self.processors.get(forwarding.processor)
         if processor is not None and (speed := forwarding.tokens_per_second):
             processor.saw(forwarding.model, speed)

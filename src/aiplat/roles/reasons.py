@@ -14,6 +14,7 @@ from aiplat.domain.answers import Failed, Finished, Submission
 from aiplat.domain.errors import InvalidRequest, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.roles.placement import Candidate, expected_wait
+from aiplat.roles.standstill import meanwhile
 
 
 @dataclass(slots=True)
@@ -98,12 +99,16 @@ class Reasons:
         )  # fmt: skip
 
 
-def ended(kept: Kept, end: Finished | Failed) -> None:
-    """Note how a request ended."""
+def ended(kept: Kept, end: Finished | Failed, *, stood_still: float = 0.0) -> None:
+    """Note how a request ended.
+
+    Arguments:
+        stood_still: seconds of it in which the gateway itself did.
+    """
     if isinstance(end, Finished):
         kept.state, kept.outcome = "finished", end.reason
     else:
-        kept.state, kept.outcome = "failed", clip(end.message, 300)
+        kept.state, kept.outcome = "failed", clip(end.message, 300) + meanwhile(stood_still)
     if kept.tries and not kept.tries[-1].outcome:
         kept.tries[-1].outcome = kept.outcome
 

@@ -231,15 +231,18 @@ class Roaming:
 
     # -- deadlines ---------------------------------------------------------------------------
 
-    def look(self, silence: float) -> None:
+    def look(self, silence: float, late: float = 0.0) -> None:
         """End it when its gateway has not told its end in time.
 
         When it told nothing at all, another is asked first; the silent one is told to stop.
 
         Arguments:
             silence: seconds without an event.
+            late: seconds by which this look is late: this node's own standstill, in which it
+                could hear nothing.
         """
         now, whole = self._now(), self.submission.deadline_ms / 1000
+        self._heard = min(now, self._heard + late)
         gateway = short(self.tried[-1])
         if now - self._arrived > whole + SLACK_SECONDS:
             text = (
