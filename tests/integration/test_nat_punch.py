@@ -309,6 +309,22 @@ async def test_only_members_have_a_node_punch(
 
 
 @pytest.mark.trio
+async def test_a_strangers_word_where_a_peer_is_counts_for_nothing(
+    tmp_path: Path, crossings: list[list[Endpoint]]
+) -> None:
+    """It relays between two members of a public network, of which one leads."""
+    lab = Lab(tmp_path, public=True)
+    a, b, r = a_member(lab, IN_A_NETWORK), a_member(lab, IN_A_NETWORK), a_stranger(lab)
+    b.node.nat._circuits._trusts = lambda channel: True  # as if it had taken the circuit
+    async with running(a, b, r):
+        channel = await relayed(a, b, r)
+        said(b, OTHER)
+        reply = await channel.call(punch((OTHER, 22)), 5.0)
+        assert reply.failed is not None
+        assert reply.failed.code == "invalid_request"
+
+
+@pytest.mark.trio
 async def test_a_better_connection_waits_for_the_requests_of_the_relayed_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
