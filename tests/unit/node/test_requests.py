@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import trio
 
 from aiplat.domain.answers import Delta, Finished
-from aiplat.domain.usage import Usage
-from aiplat.node.incoming import Incoming
 from aiplat.node.settings import NodeSettings
-from tests.unit.node.helpers import STARTED, channels, settle
+from tests.unit.node.helpers import channels, settle
 
 BULK_CREDIT = 1024 * 1024
 
@@ -56,34 +53,6 @@ async def test_a_small_answer_waits_for_one_frame_of_each_other_not_for_all_they
         assert all(len(bulk.text) < 60_000 for bulk in bulks)
         await settle(400)
         assert [len(bulk.text) for bulk in bulks] == [240_000, 240_000]
-
-
-@pytest.mark.trio
-async def test_who_asked_much_at_once_hears_first_answers_before_the_last_was_read() -> None:
-    """All at once, the peer would idle while this node works, and the other way round."""
-    count = 200
-    async with channels() as (left, right):
-        heard_when_first_left: list[int] = []
-        served = 0
-
-        def answer(incoming: Incoming) -> None:
-            nonlocal served
-            served += 1
-            incoming.deliver(STARTED)
-            incoming.deliver(Finished("stop", Usage(3, 0)))
-
-        right.handler.on_submitted = answer
-        before = len(right.pipe.writes)
-        left.pipe.stall()
-        sinks = [left.ask(number, text="x" * 200) for number in range(1, count)]
-        left.pipe.flow()
-        while not heard_when_first_left:
-            await trio.lowlevel.checkpoint()
-            if len(right.pipe.writes) > before:
-                heard_when_first_left.append(served)
-        await settle(200)
-        assert all(isinstance(sink.end, Finished) for sink in sinks)
-        assert 0 < heard_when_first_left[0] < count - 1
 
 
 @pytest.mark.trio
