@@ -21,11 +21,12 @@ from aiplat.protocol.messages import Call
 from aiplat.protocol.token import Token, decode
 from aiplat.telemetry.metrics import Metrics
 from tests.support.networks import Lab
+from tests.unit.node.helpers import Sink, submission
 from tests.unit.node.nodes import Peer, running, until
 
 ON_LOOPBACK = NodeSettings(
     listen=("/ip4/127.0.0.1/tcp/0",), reconnect_max_seconds=0.5, finding_seconds=0.2,
-    handshake_seconds=1.0, connect_seconds=3.0,
+    handshake_seconds=1.0, connect_seconds=3.0, certificates_seconds=0.05,
 )  # fmt: skip
 
 
@@ -223,6 +224,96 @@ async def test_a_certificate_is_renewed_through_a_member_and_the_owner_may_be_aw
     assert new.expires > own.expires
     assert new.roles == own.roles
     assert Membership(processor.node.membership.files).own == new, "it is on disk"
+
+
+@pytest.mark.trio
+async def test_a_channel_ends_with_its_certificate_and_who_renewed_keeps_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner, early, late = the_owner(lab), a_member(lab, "client"), a_member(lab, "client")
+    async with running(owner, early, late):
+        kept = await early.node.reach(owner.address)
+        lost = await late.node.reach(owner.address)
+        there = await until(lambda: owner.node.channels.get(early.node.peer_id))
+        asked = Sink()
+        kept.submit(submission(), asked)
+        lab.clock.now += CERTIFICATE_SECONDS * 0.6
+        assert await owner.node.members.renew()
+        assert await early.node.members.renew()
+        await until(lambda: there.hello.certificate == early.node.membership.certificate)
+        await until(lambda: kept.hello.certificate == owner.node.membership.certificate)
+        lab.clock.now += CERTIFICATE_SECONDS * 0.5
+        with trio.fail_after(5):
+            assert "ended 3.0 days ago" in await lost.wait_ended()
+        assert not kept.is_ended
+        assert not there.is_ended
+        assert asked.end is None, "its request is under way still"
+        assert owner.count("aiplat_bound_hits_total", bound="certificate_end") >= 1
+
+
+@pytest.mark.trio
+async def test_what_a_peer_shows_as_its_new_certificate_must_hold(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner, member, other = the_owner(lab), a_member(lab, "client"), a_member(lab, "processor")
+    async with running(owner, member):
+        channel = await member.node.reach(owner.address)
+        there = await until(lambda: owner.node.channels.get(member.node.peer_id))
+        shown = there.hello.certificate
+        others = other.node.membership.certificate
+        for body, why in ((others, "of another"), (b"", "0 bytes"), ("text", "does not show")):
+            call = Call("network.certificate", msgspec.Raw(msgspec.msgpack.encode(body)))
+            reply = await channel.call(call, 5)
+            assert reply.failed is not None
+            assert why in reply.failed.message
+        assert there.hello.certificate == shown
+
+
+@pytest.mark.trio
+async def test_who_was_certified_anew_for_less_is_no_more_than_that(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner, gateway, processor = (
+        the_owner(lab), a_member(lab, "gateway"), a_member(lab, "processor"),
+    )  # fmt: skip
+    async with running(owner, gateway, processor):
+        await gateway.node.reach(owner.address)
+        channel = await processor.node.reach(gateway.address)
+        certificate = lab.owner.certify(processor.node.peer_id, ("client",))
+        with trio.fail_after(5):
+            assert "number 3" in await channel.wait_ended()
+        with pytest.raises(NoPeer, match="gave it other roles with number 4"):
+            await processor.node.reach(gateway.address)
+        membership = processor.node.membership
+        processor.scope.cancel()
+        assert membership.record is not None
+        membership.take(replace(membership.record, certificate=certificate))
+        client = Peer(
+            ON_LOOPBACK, identity=processor.identity, membership=membership, roles=("client",)
+        )
+        async with running(client):
+            await client.node.reach(gateway.address)
+            assert gateway.node.channels[client.node.peer_id].roles == ("client",)
+
+
+@pytest.mark.trio
+async def test_a_peer_whose_certificate_gives_it_more_comes_again_with_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    owner, gateway = the_owner(lab), a_member(lab, "gateway")
+    identity, membership = lab.member("processor")
+    both = Peer(
+        ON_LOOPBACK, identity=identity, membership=membership, roles=("client", "processor")
+    )
+    async with running(owner, gateway, both):
+        both.node.keep(gateway.address)
+        await until(lambda: gateway.node.channels.get(identity.peer_id))
+        record = membership.record
+        assert record is not None
+        more = lab.owner.certify(identity.peer_id, ("client", "processor"))
+        membership.take(replace(record, certificate=more))
+
+        def roles() -> tuple[Role, ...]:
+            there = gateway.node.channels.get(identity.peer_id)
+            return there.roles if there is not None and not there.is_ended else ()
+
+        await until(lambda: roles() == ("client", "processor"))
 
 
 def ask_to_renew(peer: PeerId) -> Call:

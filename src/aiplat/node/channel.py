@@ -98,6 +98,7 @@ class Channel:
         self.peer = peer
         self.hello: Hello = machine.remote
         self.roles = roles
+        self.shown = machine.own.certificate
         self.dialed = dialed
         self.address = address
         self.opened = trio.current_time()

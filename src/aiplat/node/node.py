@@ -24,6 +24,7 @@ from aiplat.node.keeping import Wanted
 from aiplat.node.known import KnownPeers
 from aiplat.node.listening import PortMemory, announced, where_to_listen
 from aiplat.node.meeting import Admit, Meeting
+from aiplat.node.membership.lasting import LastingMembers
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.service import MembershipService
 from aiplat.node.nat.service import NatService
@@ -85,6 +86,9 @@ class Node:
         self.members = MembershipService(
             self.membership, metrics, lambda: self._standing.channels, self.gateway_addresses
         )
+        lasting = LastingMembers(
+            settings, self.membership, self.members, metrics, lambda: self._standing.channels
+        )
         self._known = KnownPeers(known_peers_path, settings.max_known_peers)
         self.finding = Finder(
             settings, self.membership, roles, lambda: self._standing.channels, self.keep,
@@ -102,7 +106,7 @@ class Node:
         self.mdns = MdnsFinder(
             settings, self.membership, roles, lambda: self._own_addresses, self.finding.found
         )
-        self._services += [self.members, self.finding, self.dht, self.mdns, self.nat]
+        self._services += [self.members, lasting, self.finding, self.dht, self.mdns, self.nat]
         self._meeting = Meeting(
             settings, self.peer_id, hello, metrics, self._standing, self.membership
         )

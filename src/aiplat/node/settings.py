@@ -148,6 +148,13 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             "members that ask through it."
         ),
     ] = 60
+    certificates_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="Between two looks whether the certificates of peers with a channel hold "
+            "still; a channel whose peer's has ended, and was not renewed, ends."
+        ),
+    ] = 10.0
     idle_seconds: Annotated[
         Seconds, Meta(description="An inbound connection without a channel ends after so long.")
     ] = 15.0

@@ -92,6 +92,11 @@ class ChannelMachine:
             Goodbye: self._hear_goodbye, Hello: _a_second_hello,
         }  # fmt: skip
 
+    @property
+    def own(self) -> Hello:
+        """What this side says first."""
+        return self._hello
+
     # -- what this side says -------------------------------------------------------------
 
     def hello(self) -> bytes:

@@ -68,12 +68,16 @@ class Voucher(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RevocationList(msgspec.Struct, frozen=True, kw_only=True):
-    """Peers whose certificates hold no more; a greater `version` replaces a smaller one whole."""
+    """Peers whose certificates hold no more; a greater `version` replaces a smaller one whole.
+
+    `least` is for peers that were certified anew, with fewer roles: the least serial that holds.
+    """
 
     network: bytes
     version: int
     issued: int
     peers: tuple[PeerId, ...]
+    least: dict[PeerId, int] = {}
 
 
 Sealable = Certificate | Voucher | RevocationList
@@ -129,8 +133,9 @@ def unseal(data: bytes, kind: type[S], network: bytes) -> S:
 def _check(thing: Sealable) -> None:
     """Raise `Malformed` for what even an owner cannot mean."""
     if isinstance(thing, RevocationList):
-        peers = thing.peers
-        if thing.version < 1 or len(peers) > MAX_REVOKED or any(map(_is_no_peer, peers)):
+        peers, least = thing.peers, thing.least
+        too_many = len(peers) > MAX_REVOKED or len(least) > MAX_REVOKED
+        if thing.version < 1 or too_many or any(map(_is_no_peer, (*peers, *least))):
             raise Malformed("it is a list of revocations out of bounds")
         return
     if not thing.roles or len(set(thing.roles)) != len(thing.roles):

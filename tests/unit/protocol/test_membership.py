@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -93,6 +94,16 @@ def test_one_thing_is_not_another() -> None:
 def test_even_an_owner_cannot_mean_that(thing: Any) -> None:
     with pytest.raises(Malformed):
         unseal(seal(thing, KEY.sign), type(thing), NETWORK)
+
+
+def test_a_list_of_before_serials_holds() -> None:
+    """Append-only: what an earlier version sealed is read, with nothing in the new field."""
+    old = {"network": NETWORK, "version": 1, "issued": 1, "peers": (PEER,)}
+    body = msgspec.msgpack.encode(old)
+    sealed = msgspec.msgpack.encode((body, KEY.sign(b"aiplat/1 revocationlist\0" + body)))
+    assert unseal(sealed, RevocationList, NETWORK) == REVOKED
+    more = replace(REVOKED, least={PEER: 7})
+    assert unseal(seal(more, KEY.sign), RevocationList, NETWORK).least == {PEER: 7}
 
 
 def test_a_megabyte_is_not_even_read() -> None:

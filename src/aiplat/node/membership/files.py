@@ -58,6 +58,13 @@ class Member(msgspec.Struct, kw_only=True, omit_defaults=True):
     revoked: bool = False
 
 
+class Least(msgspec.Struct, kw_only=True):
+    """The least serial of a peer's certificates that holds; `until` then all others are over."""
+
+    serial: int
+    until: int
+
+
 class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the owner must remember."""
 
@@ -65,6 +72,7 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     revision: int = 0
     vouchers: dict[str, Use] = {}
     members: dict[PeerId, Member] = {}
+    least: dict[PeerId, Least] = {}
     version: int = 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from aiplat.domain.errors import NotAMember
 from aiplat.domain.ids import ROLES, PeerId, Role, short
@@ -22,6 +23,9 @@ CLOCK_TOLERANCE_SECONDS = 24 * 3600
 """How far two nodes' clocks may differ: a certificate is good for so much earlier and longer."""
 
 DAY = 86_400
+
+SHOWN = 1024
+"""Certificates that were seen to hold, and are not computed again at each look."""
 
 
 def revoked_text(name: str) -> str:
@@ -118,6 +122,10 @@ class Membership:
         """Whose certificates hold no more."""
         return frozenset(self.revocations.peers if self.revocations is not None else ())
 
+    def least_serial(self, peer: PeerId) -> int:
+        """The least serial that a peer's certificate must have: older ones hold no more."""
+        return self.revocations.least.get(peer, 0) if self.revocations is not None else 0
+
     @property
     def is_revoked(self) -> bool:
         """Whether the owner took this node's own certificate away."""
@@ -169,12 +177,12 @@ class Membership:
         """The certificate that a peer shows.
 
         Raises:
-            NotAMember: it is not its own, not this network's, over, or revoked.
+            NotAMember: it is not its own, not this network's, over, replaced, or revoked.
         """
         assert self.record is not None
         name, who = self.record.name, short(peer)
         try:
-            shown = unseal(sealed, Certificate, self.record.network)
+            shown = _certificate(sealed, self.record.network)
         except SealError as fault:
             raise NotAMember(
                 f"The certificate of {who} does not hold in the network {name}: {fault}."
@@ -183,6 +191,12 @@ class Membership:
             raise NotAMember(f"The peer {who} shows the certificate of another, {shown.peer}.")
         if peer in self.revoked:
             raise NotAMember(f"The peer {who} was revoked from the network {name} by its owner.")
+        if shown.serial < (least := self.least_serial(peer)):
+            raise NotAMember(
+                f"The certificate of {who} in the network {name} is number {shown.serial}, and its "
+                f"owner gave it other roles with number {least}: it must show that one, or join "
+                "again with a new invitation."
+            )
         self._check_time(shown, who)
         return shown
 
@@ -206,3 +220,9 @@ class Membership:
                 f"{what} begins only in {days:.1f} days {by}. That clock is wrong, or the owner's "
                 "was: set it, best by NTP."
             )
+
+
+@lru_cache(SHOWN)
+def _certificate(sealed: bytes, network: bytes) -> Certificate:
+    """The certificate under the owner's signature; what does not hold is not kept."""
+    return unseal(sealed, Certificate, network)

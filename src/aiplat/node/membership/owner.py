@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from aiplat.domain.errors import InvalidRequest, NotAMember
 from aiplat.domain.ids import ROLES, PeerId, Role, short
-from aiplat.node.membership.files import Ledger, Member, NetworkFiles, Record, Use
+from aiplat.node.membership.files import Least, Ledger, Member, NetworkFiles, Record, Use
 from aiplat.node.membership.membership import Membership
 from aiplat.protocol.membership import (
     MAX_REVOKED,
@@ -272,7 +272,12 @@ class Owner:
             roles=in_order(roles), joined=known.joined if known else now,
             expires=now + CERTIFICATE_SECONDS, serial=ledger.serial,
         )  # fmt: skip
-        self._files.keep_ledger(ledger)
+        if known is not None and set(known.roles) - set(roles):
+            # The older certificate, which says more, would hold for weeks.
+            ledger.least[peer] = Least(serial=member.serial, until=now + 2 * CERTIFICATE_SECONDS)
+            self._publish(ledger)
+        else:
+            self._files.keep_ledger(ledger)
         return self._seal(peer, member)
 
     def _seal(self, peer: PeerId, member: Member) -> bytes:
@@ -313,6 +318,9 @@ class Owner:
         for peer in kept.peers:
             lost = Member(roles=(), joined=kept.issued, expires=until, serial=0)
             ledger.members.setdefault(peer, lost).revoked = True
+        for peer, serial in kept.least.items():
+            ledger.least.setdefault(peer, Least(serial=serial, until=until))
+            ledger.serial = max(ledger.serial, serial)  # or new certificates would be too old
         return ledger
 
     def _refuse_revoked(self, ledger: Ledger, peer: PeerId) -> None:
@@ -349,7 +357,12 @@ class Owner:
                 "members` lists them."
             )
         member.revoked = True
+        return self._publish(ledger)
+
+    def _publish(self, ledger: Ledger) -> bytes:
+        """Make, keep and give the new list of what holds no more; the ledger is kept before."""
         now = self._now()
+        ledger.least = {peer: least for peer, least in ledger.least.items() if least.until > now}
         # A certificate that is over needs no revocation; the tolerance of clocks is far below this.
         listed = [p for p, m in ledger.members.items()
                   if m.revoked and m.expires + CERTIFICATE_SECONDS > now]  # fmt: skip
@@ -357,6 +370,7 @@ class Owner:
         revocations = RevocationList(
             network=self._network, version=ledger.revision, issued=now,
             peers=tuple(listed[-MAX_REVOKED:]),
+            least={p: ledger.least[p].serial for p in list(ledger.least)[-MAX_REVOKED:]},
         )  # fmt: skip
         self._files.keep_ledger(ledger)
         sealed = seal(revocations, self._key.sign)

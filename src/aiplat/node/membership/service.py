@@ -68,6 +68,7 @@ class MembershipService:
         self._addresses = addresses
         self._door = JoinDoor(membership, metrics, addresses)
         self._metrics = metrics
+        self._spread_last = b""
         self._settle(NodeSettings())
 
     def _settle(self, settings: NodeSettings) -> None:
@@ -79,6 +80,12 @@ class MembershipService:
         """The owner's list changed: tell everyone, and end the channels of those on it."""
         self._spread(None)
         self._enforce()
+
+    def enforce_new(self) -> None:
+        """Do so for a list that came to be by another way than a channel, once."""
+        record = self.membership.record
+        if record is not None and record.revocations not in (b"", self._spread_last):
+            self.enforce()
 
     def block(self, peer: PeerId) -> None:
         """Shut a peer out of this node; it is remembered."""
@@ -158,6 +165,7 @@ class MembershipService:
     def _spread(self, source: Channel | None) -> None:
         record = self.membership.record
         assert record is not None
+        self._spread_last = record.revocations
         for channel in list(self._channels().values()):
             if channel is not source:
                 channel.say(Revocations(record.revocations))

@@ -353,3 +353,32 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
     assert repr(lab.record) == "Record('lab')"
     assert lab.record.psk not in repr(replace(lab.record, addresses=("/a",)))
     assert Identity.generate().peer_id not in repr(lab.membership)
+
+
+def test_only_the_latest_certificate_of_who_got_fewer_roles_holds(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, member = lab.member("gateway", "processor")
+    peer, old = identity.peer_id, member.certificate
+    same = lab.owner.certify(peer, ("gateway", "processor"))
+    assert lab.membership.check(peer, old).roles == lab.membership.check(peer, same).roles
+    assert not lab.record.revocations, "nobody need be told"
+    new = lab.owner.certify(peer, ("client",))
+    for certificate in (old, same):
+        with pytest.raises(NotAMember, match="must show that one"):
+            lab.membership.check(peer, certificate)
+    assert lab.membership.check(peer, new).roles == ("client",)
+    assert not lab.membership.revoked
+    lab.clock.now += 3 * CERTIFICATE_SECONDS
+    lab.owner.revoke(lab.member("client")[0].peer_id)
+    assert lab.membership.revocations is not None
+    assert lab.membership.revocations.least == {}, "the old ones are long over"
+
+
+def test_after_a_lost_ledger_new_certificates_are_not_too_old(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, _ = lab.member("processor")
+    lab.owner.certify(identity.peer_id, ("client",))
+    assert lab.membership.files is not None
+    (lab.membership.files.folder / "ledger.json").unlink()
+    new = lab.owner.certify(identity.peer_id, ("client",))
+    assert lab.membership.check(identity.peer_id, new).roles == ("client",)
