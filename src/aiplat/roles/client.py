@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +20,7 @@ from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.offering import Offering
 from aiplat.roles.requests import find_request
 from aiplat.roles.roaming import Roaming, refuse_if_private
 from aiplat.roles.settings import ClientSettings
@@ -26,6 +29,8 @@ from aiplat.roles.standstill import Ticks
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
     from aiplat.node.node import Node
+
+log = logging.getLogger("aiplat.client")
 
 WATCH_SECONDS = 0.5
 _EXPLANATION = msgspec.msgpack.Decoder(Explanation)
@@ -36,12 +41,14 @@ class RemoteGateway(Counted):
     """A gateway behind a channel; `draining` once it said that it takes no more.
 
     Arguments:
+        offering: what is known of its models.
         is_member: whether its certificate of this node's network was checked.
     """
 
-    def __init__(self, channel: Channel, *, is_member: bool) -> None:
+    def __init__(self, channel: Channel, offering: Offering, *, is_member: bool) -> None:
         super().__init__(channel)
         self.channel = channel
+        self.offering = offering
         self.draining = False
         self._is_member = is_member
 
@@ -60,7 +67,8 @@ class Client(Role):
     """The client role of a node.
 
     A node that is a gateway too asks itself. Another asks the gateway with the shortest round
-    trip among those that it has a channel to; one that drains comes last.
+    trip among those that it has a channel to and that have the model ready, as far as it is
+    known; one that drains comes last.
 
     Arguments:
         local: the gateway of the same node, if it has that role.
@@ -83,6 +91,7 @@ class Client(Role):
         self._local = local
         self._gateways: dict[PeerId, RemoteGateway] = {}
         self._arrived = trio.Event()
+        self._learns = False
 
     @property
     def gateways(self) -> Mapping[PeerId, RemoteGateway]:
@@ -122,17 +131,20 @@ class Client(Role):
         return self
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
-        """Ask the nearest gateway, and another if it goes before the first token (`Inference`).
+        """Ask the best gateway, and another if that fails before the first token (`Inference`).
 
         Raises:
             AiplatError: there is none, or it refused.
         """
-        gateway = self._best([])
+        best = partial(self._best, submission)
+        gateway = best([])
         if gateway is None:
             raise NoPeer(_nobody())
+        self._learns = True
         roaming = Roaming(
-            submission, sink, self._best, self._now, self._ended, attempts=self._settings.attempts
-        )
+            submission, sink, best, self._now, self._ended, attempts=self._settings.attempts,
+            on_refused=partial(self._refused, submission),
+        )  # fmt: skip
         roaming.begin(gateway)
         self._roaming.add(roaming)
         self._remember(roaming)
@@ -148,21 +160,50 @@ class Client(Role):
         if len(self._asked) > self._settings.explain_requests:
             self._asked.popitem(last=False)
 
-    def _best(self, tried: list[PeerId]) -> RemoteGateway | None:
+    def _refused(self, submission: Submission, peer: PeerId) -> None:
+        gateway = self._gateways.get(peer)
+        if gateway is not None:
+            gateway.offering.refused(submission, self._now())
+
+    def _best(self, submission: Submission, tried: list[PeerId]) -> RemoteGateway | None:
+        now = self._now()
+
+        def worth(gateway: RemoteGateway) -> tuple[bool, int, float]:
+            draining, latency = _distance(gateway)
+            return draining, gateway.offering.rank(submission, now), latency
+
         live = [
             g for peer, g in self._gateways.items() if peer not in tried and not g.channel.is_ended
         ]
-        return min(live, key=_distance, default=None)
+        return min(live, key=worth, default=None)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the requests that other nodes' gateways have."""
         ticks = Ticks(self._now(), WATCH_SECONDS)
-        task_status.started()
-        while True:
-            await trio.sleep(WATCH_SECONDS)
-            late = ticks.look(self._now())
-            for roaming in list(self._roaming):
-                roaming.look(self._settings.silence_seconds, late)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                await trio.sleep(WATCH_SECONDS)
+                late = ticks.look(self._now())
+                for roaming in list(self._roaming):
+                    roaming.look(self._settings.silence_seconds, late)
+                self._learn(nursery)
+
+    def _learn(self, nursery: trio.Nursery) -> None:
+        """Ask for the models where there is a choice, after a gateway came or was asked."""
+        if not self._learns or len(self._gateways) < 2:
+            return
+        now, every = self._now(), self._settings.models_seconds
+        for gateway in self._gateways.values():
+            if gateway.offering.is_due(now, every):
+                self._learns = False
+                nursery.start_soon(self._learn_of, gateway)
+
+    async def _learn_of(self, gateway: RemoteGateway) -> None:
+        try:
+            await self._models_of(gateway)
+        except AiplatError as error:
+            log.debug("the gateway %s did not tell its models: %s", short(gateway.peer), error)
 
     def find(self, name: str) -> str:
         """The request that a person means, if this node asked it elsewhere (`find_request`)."""
@@ -221,9 +262,11 @@ class Client(Role):
         """The gateway behind a channel; `reach` may come back before `opened` is called."""
         gateway = self._gateways.get(channel.peer)
         if gateway is None or gateway.channel is not channel:
+            offering = Offering(self._settings.refusal_seconds)
             gateway = self._gateways[channel.peer] = RemoteGateway(
-                channel, is_member=self._in_network()
+                channel, offering, is_member=self._in_network()
             )
+            self._learns = True
             self._arrived.set()
         return gateway
 
@@ -246,17 +289,22 @@ class Client(Role):
         """
         if self._local is not None:
             return self._local.models()
-        channel = (await self._nearest(node)).channel
+        return await self._models_of(await self._nearest(node))
+
+    async def _models_of(self, gateway: RemoteGateway) -> tuple[ModelStatus, ...]:
+        channel = gateway.channel
         reply = await channel.call(Call("models"), self._settings.call_seconds)
         if reply.failed is not None:
             raise reply.failed.error()
         try:
-            return _MODELS.decode(reply.body)
+            models = _MODELS.decode(reply.body)
         except UNREADABLE as fault:
             raise NoPeer(
                 f"The gateway {short(channel.peer)} gave a list of models that cannot be read: "
                 f"{fault}."
             ) from None
+        gateway.offering.heard(models)
+        return models
 
     # -- over channels (`Role`) ----------------------------------------------------------------
 

@@ -94,6 +94,16 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=10, description="Gateways that a request is tried through before its first "
              "token, the first one counted."),
     ] = 4  # fmt: skip
+    models_seconds: Annotated[
+        Seconds,
+        Meta(description="How often, at most, gateways are asked for their models while requests "
+             "go to them: one that has the model ready is asked first."),
+    ] = 10.0  # fmt: skip
+    refusal_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a gateway that had nobody for a request is the last to be asked "
+             "the like."),
+    ] = 30.0  # fmt: skip
     explain_requests: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Requests of which it is kept which gateway had them, "
