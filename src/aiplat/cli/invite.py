@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aiplat.cli import options, output
-from aiplat.cli.face import face_of
+from aiplat.cli.face import Face, face_of
 from aiplat.cli.homes import with_or_without_node
 from aiplat.cli.network import day, tell
 from aiplat.cli.serve import RoleName
@@ -147,12 +147,35 @@ def join(
 
     text = _token(token, file)
     wish = JoinRequest(token=text)
+    _say_whom(face_of(context), text)
     done = with_or_without_node(
         face_of(context),
         lambda client: client.join_network(wish),
         lambda networks: trio.run(networks.join, text),
     )
     tell(done, json=json)
+
+
+def _say_whom(face: Face, text: str) -> None:
+    """Say at once whom it asks: an owner's node that is away takes its time."""
+    from aiplat.domain.errors import InvalidRequest
+    from aiplat.node.membership.files import NetworkFiles
+    from aiplat.node.membership.joining import asking_seconds, needs_no_certificate
+    from aiplat.node.settings import NodeSettings
+    from aiplat.runtime.networks import read_token
+
+    try:
+        token = read_token(text)
+    except InvalidRequest:
+        return  # the one who is asked to join says what is wrong with it
+    in_one = NetworkFiles(face.places.network).is_in_network()  # it is refused at once
+    if in_one or not token.addresses or needs_no_certificate(token):
+        return
+    places = [address.partition("/p2p/")[0] for address in token.addresses]
+    seconds = asking_seconds(token, face.loaded[NodeSettings])
+    output.say(
+        f"Asking the owner's node at {output.flat(' or '.join(places))}, for up to {seconds:g} s …"
+    )
 
 
 def _token(argument: str | None, file: Path | None) -> str:

@@ -12,7 +12,7 @@ from aiplat.cli.face import face_of
 from aiplat.cli.homes import with_or_without_node
 
 if TYPE_CHECKING:
-    from aiplat.control.messages import Done, MemberList, NetworkStatus
+    from aiplat.control.messages import Done, MemberList, MemberStatus, NetworkStatus
 
 network = typer.Typer(
     invoke_without_command=True,
@@ -122,10 +122,20 @@ def members(context: typer.Context, json: options.Json = False) -> None:
 def _print(found: MemberList) -> None:
     wide = output.width(sys.stdout) >= _WIDE or not sys.stdout.isatty()
     for member in found.members:
-        state = "revoked" if member.revoked else "connected" if member.connected else "away"
+        state = _state(member)
         roles = ", ".join(member.roles)
         name = member.peer_id if wide else f"…{member.peer_id[-8:]}"
         output.data(f"{name}  {state:<9}  until {day(member.expires)[:10]}  {roles}\n")
+
+    if any(member.connected is None for member in found.members):
+        output.say("Who is connected is not known while the node of this home is stopped: "
+                   "`aiplat serve`.")  # fmt: skip
+
+
+def _state(member: MemberStatus) -> str:
+    if member.revoked:
+        return "revoked"
+    return {None: "unknown", True: "connected", False: "away"}[member.connected]
 
 
 _WIDE = 110

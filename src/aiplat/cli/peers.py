@@ -58,7 +58,9 @@ def drain(
 ) -> None:
     """Send no new requests to a processor, or take none at all here.
 
-    What is under way goes on to its end.
+    What is under way goes on to its end. A processor gets requests again once it connects anew:
+    when it is restarted, or blocked and unblocked. A node takes them again when it is stopped and
+    started.
 
     \b
     Examples:

@@ -219,14 +219,17 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A member, as the owner's node knows it; times in seconds since 1970 (UTC)."""
+    """A member, as the owner's node knows it; times in seconds since 1970 (UTC).
+
+    `connected` is None where it is not known: only a node that runs has channels.
+    """
 
     peer_id: str
     roles: tuple[Role, ...]
     joined: int
     expires: int
     revoked: bool = False
-    connected: bool = False
+    connected: bool | None = None
 
 
 class MemberList(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,17 +140,22 @@ class Networks:
         name = "its network" if record is None else f"the network {record.name}"
         return Done(message=f"This node left {name}.{kept}")
 
-    def members(self, connected: Iterable[PeerId] = ()) -> MemberList:
-        """Everyone with a certificate, and those whose was taken away."""
+    def members(self, connected: Iterable[PeerId] | None = None) -> MemberList:
+        """Everyone with a certificate, and those whose was taken away.
+
+        Arguments:
+            connected: to whom there is a channel; None where no node runs that could know.
+        """
         found = need_owner(self.membership).members()
-        here = {self._identity.peer_id, *connected}
+        here = None if connected is None else {self._identity.peer_id, *connected}
         assert self.membership.record is not None
         return MemberList(
             network=self.membership.record.name,
             members=tuple(
                 MemberStatus(
                     peer_id=peer, roles=member.roles, joined=member.joined,
-                    expires=member.expires, revoked=member.revoked, connected=peer in here,
+                    expires=member.expires, revoked=member.revoked,
+                    connected=None if here is None else peer in here,
                 )
                 for peer, member in sorted(found.items(), key=lambda item: item[1].joined)
             ),

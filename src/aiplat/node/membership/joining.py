@@ -82,6 +82,11 @@ def _need_addresses(token: Token) -> None:
         raise NotAMember("The token names no address: ask the network's owner for a new one.")
 
 
+def asking_seconds(token: Token, settings: NodeSettings) -> float:
+    """How long `join` asks for at most: each address of the token gets `connect_seconds`."""
+    return len(token.addresses) * settings.connect_seconds
+
+
 async def join(
     identity: Identity, settings: NodeSettings, token: Token, metrics: Metrics
 ) -> Record:
@@ -95,6 +100,7 @@ async def join(
     """
     _need_addresses(token)
     problems: list[AiplatError] = []
+    seconds = asking_seconds(token, settings)
     async with open_host(identity, settings, metrics, {}, token.psk or None) as host:
         for address in token.addresses:
             try:
@@ -102,7 +108,7 @@ async def join(
                 with trio.fail_after(settings.connect_seconds):
                     return await _ask(host, target, token, identity.peer_id)
             except trio.TooSlowError:
-                problems.append(_silent(address, token, settings.connect_seconds))
+                problems.append(_silent(token, seconds))
             except AiplatError as problem:
                 problems.append(problem)
     said = [p for kind in (NotAMember, Overloaded) for p in problems if isinstance(p, kind)]
@@ -165,11 +171,11 @@ def _fenced(target: Target, token: Token) -> NotAMember:
     )
 
 
-def _silent(address: str, token: Token, seconds: float) -> AiplatError:
+def _silent(token: Token, seconds: float) -> AiplatError:
     return NoPeer(
-        f"Nobody answered at {address} within {seconds:g} s as a member of the network "
-        f"{token.name}. The owner's node must run and be reached to join; or it has another "
-        "pre-shared key now, and the token is out of date."
+        f"Nobody answered at {' or '.join(token.addresses)} within {seconds:g} s as a member of "
+        f"the network {token.name}. The owner's node must run and be reached to join; or it has "
+        "another pre-shared key now, and the token is out of date."
     )
 
 
@@ -328,4 +334,11 @@ async def _read(pipe: StreamPipe) -> bytes:
     return bytes(data[4 : 4 + int.from_bytes(data[:4], "big")])
 
 
-__all__ = ["PROTOCOL", "JoinDoor", "join", "needs_no_certificate", "without_certificate"]
+__all__ = [
+    "PROTOCOL",
+    "JoinDoor",
+    "asking_seconds",
+    "join",
+    "needs_no_certificate",
+    "without_certificate",
+]
