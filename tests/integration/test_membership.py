@@ -455,3 +455,41 @@ async def test_the_dht_finds_a_gateway_that_no_member_tells_of(tmp_path: Path) -
 
 async def _nobody_is_asked() -> None:
     await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.trio
+async def test_strangers_crowd_no_member_out_of_a_public_network(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, public=True)
+    owner = Peer(
+        replace(ON_LOOPBACK, max_channels=4, max_channels_per_source=3), identity=lab.identity,
+        membership=lab.membership, roles=("gateway",),
+    )  # fmt: skip
+    strangers = []
+    for _ in range(5):
+        identity = Identity.generate()
+        outside = Membership(None, identity.peer_id, lab.clock)
+        outside.take(Record(name="lab", network=lab.record.network))
+        strangers.append(
+            Peer(ON_LOOPBACK, identity=identity, membership=outside, roles=("client",))
+        )
+    members = [a_member(lab, "processor") for _ in range(2)]
+    async with running(owner, *strangers, *members):
+        refusals: list[str] = []
+
+        async def comes(stranger: Peer) -> None:
+            try:
+                await stranger.node.reach(owner.address)
+            except NoPeer as refusal:
+                refusals.append(str(refusal))
+
+        async with trio.open_nursery() as nursery:
+            for stranger in strangers:  # at once: each is looked at again when it is in
+                nursery.start_soon(comes, stranger)
+        await until(lambda: len(owner.node.channels) == 3)
+        for member in members:
+            await member.node.reach(owner.address)
+        await until(lambda: len(owner.node.channels) == 4)
+        there = set(owner.node.channels)
+        assert {member.node.peer_id for member in members} <= there
+        assert owner.count("aiplat_bound_hits_total", bound="channels_gave_way") == 1
+        assert owner.count("aiplat_bound_hits_total", bound="channels") == 0

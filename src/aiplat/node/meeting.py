@@ -18,6 +18,7 @@ from aiplat.node.host import Host
 from aiplat.node.link import Pipe
 from aiplat.node.membership.membership import Membership
 from aiplat.node.reaching import no_peer, too_slow
+from aiplat.node.seating import Seating
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import Standing
 from aiplat.protocol.channel import ChannelMachine, Received
@@ -87,6 +88,9 @@ class Meeting:
         self._metrics = metrics
         self._standing = standing
         self._membership = membership
+        self._seating = Seating(
+            settings, metrics, lambda: standing.channels.values(), lambda: membership.is_public
+        )
         self._attempts: dict[Target, _Attempt] = {}
         self._turns: WeakValueDictionary[PeerId, trio.Lock] = WeakValueDictionary()
         self._host: Host | None = None
@@ -145,7 +149,7 @@ class Meeting:
         target, host, nursery = attempt.target, self._host, self._nursery
         if host is None or nursery is None:
             raise NoPeer("This node stops.")
-        if self._is_full():
+        if not self._seating.make_room():
             raise NoPeer(
                 f"This node has all {self._settings.max_channels} channels that it allows "
                 "(max_channels)."
@@ -251,7 +255,7 @@ class Meeting:
             if isinstance(granted, Goodbye):
                 return granted
             roles = granted
-            return await self._decide(peer, hello)
+            return await self._decide(peer, hello, address)
 
         try:
             early = await accept(pipe, machine, self._settings.handshake_seconds, decide)
@@ -268,12 +272,18 @@ class Meeting:
         if self._nursery is None:
             pipe.abort()
             return
+        assert machine.remote is not None
+        refusal = self._no_room(peer, machine.remote, address)  # others may have been quicker
+        if refusal is not None:
+            await say_goodbye(pipe, refusal)
+            pipe.abort()
+            return
         channel = self._channel(pipe, machine, peer, roles, address, early, dialed=False)
         self.turned_away.pop(peer, None)
         self._standing.take(channel, self._nursery)
         await channel.wait_ended()
 
-    async def _decide(self, peer: PeerId, hello: Hello) -> Goodbye | None:
+    async def _decide(self, peer: PeerId, hello: Hello, address: str) -> Goodbye | None:
         if self._us < peer:
             # Both dial at once, and ours would stay: see what becomes of it first. One that has
             # not found the peer yet may never: an address of earlier, or behind a NAT.
@@ -286,9 +296,13 @@ class Meeting:
             return Goodbye("refused", TWIN)
         if not self._standing.would_stand(peer, hello):
             return Goodbye("duplicate", "There is a channel between us already.")
-        if self._standing.live(peer) is None and self._is_full():
-            return Goodbye("refused", "The node has as many channels as it allows. Try later.")
-        return None
+        return self._no_room(peer, hello, address)
+
+    def _no_room(self, peer: PeerId, hello: Hello, address: str) -> Goodbye | None:
+        """Why there is none for a peer that has no channel yet."""
+        if self._standing.live(peer) is not None:
+            return None
+        return self._seating.refusal(hello, address)
 
     def _grant(self, peer: PeerId, hello: Hello) -> tuple[Role, ...] | Goodbye:
         """The roles that the peer has here, or why it has none."""
@@ -337,12 +351,6 @@ class Meeting:
             pipe, machine, peer=peer, roles=roles, dialed=dialed, address=address,
             settings=self._settings, metrics=self._metrics, early=early,
         )  # fmt: skip
-
-    def _is_full(self) -> bool:
-        full = len(self._standing.channels) >= self._settings.max_channels
-        if full:
-            self._metrics.bound_hits.labels(bound="channels").inc()
-        return full
 
     def _count(self, fault: HandshakeFailed) -> None:
         if fault.hostile:

@@ -72,6 +72,22 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=100_000, description="Requests at once on a channel, each way.")
     ] = 256
     max_channels: Annotated[Count, Meta(description="Peers with a channel at once.")] = 256
+    members_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Of max_channels, in a public network: kept for members with a "
+            "certificate; peers without one have the rest, and at least one.",
+        ),
+    ] = 0.25
+    max_channels_per_source: Annotated[
+        Count,
+        Meta(
+            description="Channels to peers without a certificate from one IPv4 address, or one "
+            "IPv6 network of 64 bits."
+        ),
+    ] = 64
     max_connections: Annotated[Count, Meta(description="libp2p connections at once.")] = 300
     max_connections_per_peer: Annotated[
         Count, Meta(description="Connections at once that one peer may open to this node.")
