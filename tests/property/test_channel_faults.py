@@ -8,20 +8,22 @@ from typing import Literal, NamedTuple
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from aiplat.domain.answers import Failed, Finished
+from aiplat.domain.answers import Failed, Finished, Submission
 from aiplat.domain.errors import GatewayLost, Overloaded, ProcessorLost
 from aiplat.node.incoming import Incoming
 from aiplat.node.settings import NodeSettings
-from tests.support.fault_proxy import GENTLE, HARSH, MANGLING, Fault, MemoryProxy, faults
+from tests.support.fault_proxy import ALL, GENTLE, HARSH, MANGLING, Fault, MemoryProxy, faults
 from tests.support.strict import Answer, StrictSink, Teller, answers, no_exceptions
 from tests.unit.node.helpers import Side, Sink, channels, settle, submission
 
-ALL = 1_000_000
 LOST = ("processor_lost", "gateway_lost")
-ROOMY = NodeSettings()
-TIGHT = NodeSettings(outbox_bytes=64 * 1024, frame_seconds=10.0)
+ROOMY = NodeSettings(write_bytes=1024, bulk_bytes=256)
+"""Frames over 256 bytes let smaller ones go first, and those over 1 KiB take several writes."""
+
+TIGHT = replace(ROOMY, outbox_bytes=64 * 1024, max_frame_bytes=16 * 1024, frame_seconds=10.0)
 
 
 class Do(NamedTuple):
@@ -73,6 +75,8 @@ class Stage:
 
     def _submitted(self, incoming: Incoming) -> None:
         which = int(incoming.submission.id.removeprefix("req-"), 16) % len(self.said)
+        if not self.mangled:
+            assert incoming.submission == self._submission(which)
         teller = self.tellers[incoming.submission.id] = Teller(incoming, self.said[which])
         incoming.attach(teller)
 
@@ -94,10 +98,14 @@ class Stage:
         side, answer = self.sides[which % 2], self.said[which]
         sink = StrictSink(answer.credit)
         try:
-            sink.asking = side.channel.submit(submission(which, credit=answer.credit), sink)
+            sink.asking = side.channel.submit(self._submission(which), sink)
         except (ProcessorLost, GatewayLost, Overloaded):
             return
         self.talks[which] = Talk(answer, side, sink)
+
+    def _submission(self, which: int) -> Submission:
+        answer = self.said[which]
+        return submission(which, text=answer.prompt, credit=answer.credit)
 
     def _go_on(self, what: str, which: int) -> None:
         teller = self.tellers.get(submission(which).id)
@@ -142,7 +150,7 @@ class Stage:
 def steps(faults: st.SearchStrategy[Fault]) -> st.SearchStrategy[list[Fault | Do]]:
     """Plans: requests that come and go, and faults between them."""
     which = st.integers(0, 5)
-    told = st.builds(Do, st.just("tell"), which, st.integers(1, 4))
+    told = st.builds(Do, st.just("tell"), which, st.integers(1, 6))
     done = st.builds(Do, st.sampled_from(["ask", "take", "take", "cancel"]), which, st.just(1))
     return st.lists(st.one_of(told, told, done, faults, faults), min_size=12, max_size=60)
 
@@ -162,11 +170,11 @@ async def play(stage: Stage, plan: Steps, settings: NodeSettings) -> None:
 async def until_over(stage: Stage, seconds: int) -> None:
     """Let all bytes through, and go on until every request has ended, or that time is over."""
     stage.proxy.free()
-    for _ in range(seconds):
+    for _ in range(seconds * 10):
         stage.finish()
         if all(talk.sink.end for talk in stage.talks.values()):
             break
-        await trio.sleep(1)
+        await trio.sleep(0.1)
     await wait_all_tasks_blocked()
 
 
@@ -187,14 +195,14 @@ def check_untouched(left: Side, right: Side, sink: Sink) -> None:
     assert isinstance(sink.end, Finished)
 
 
-@given(st.lists(answers(), min_size=1, max_size=6), steps(faults(*GENTLE)))
+@given(st.lists(answers(600), min_size=1, max_size=6), steps(faults(*GENTLE)))
 def test_chopped_and_delayed_everything_comes_whole(said: list[Answer], plan: Steps) -> None:
     async def main() -> None:
-        async with channels() as sides:
+        async with channels(ROOMY) as sides:
             stage = Stage(sides, said, window=4096)
             await play(stage, plan, ROOMY)
             cancelled = {step.which % len(said) for step in plan if step[0] == "cancel"}
-            await until_over(stage, 120)
+            await until_over(stage, 30)
             stage.check_ends()
             for which, talk in stage.talks.items():
                 talk.check()
@@ -257,6 +265,40 @@ def test_whatever_is_mangled_costs_this_channel_at_most(said: list[Answer], plan
                 if isinstance(end, Finished):  # the count at its end holds
                     assert end.usage.completion_tokens == len(talk.sink.ids)
             check_untouched(*others, beside)
+
+    with no_exceptions():
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+LONG = st.lists(st.integers(1, 4000), min_size=1, max_size=20).map(
+    lambda lengths: Answer("?", 100_000, tuple((1, "x" * length) for length in lengths), "stop")
+)
+
+
+@given(st.lists(LONG, min_size=1, max_size=6))
+def test_what_a_reader_does_not_take_is_bounded(said: list[Answer]) -> None:
+    """Whatever is delivered while nothing passes: it waits up to the bound, or costs the channel,
+    whose two ends both say so."""
+
+    async def main() -> None:
+        async with channels(TIGHT) as sides:
+            stage = Stage(sides, said, window=4096)
+            await play(stage, [], TIGHT)
+            for teller in stage.tellers.values():
+                while teller.tell():
+                    stage.check_bounds(TIGHT)
+            await wait_all_tasks_blocked()
+            over = any(side.channel.is_ended for side in sides)
+            await until_over(stage, 30)
+            if over:
+                reasons = " ".join(side.channel.reason for side in sides)
+                assert "it did not take 65536 bytes that wait for it, the bound" in reasons
+                assert all(side.channel.is_ended for side in sides)
+            stage.check_ends()
+            for talk in stage.talks.values():
+                talk.check()
+                lost = isinstance(talk.sink.end, Failed) and talk.sink.end.code in LOST
+                assert over or not lost
 
     with no_exceptions():
         trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -175,7 +175,7 @@ async def with_a_stranger(we_dialed: bool) -> AsyncIterator[Side]:
         nursery.cancel_scope.cancel()
 
 
-ANSWER = Answer(1000, ((1, "a"), (2, "bc"), (0, "d")), "stop")
+ANSWER = Answer("?", 1000, ((1, "a"), (2, "bc"), (0, "d")), "stop")
 
 
 @given(speeches(), st.booleans(), st.booleans())

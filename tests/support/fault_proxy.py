@@ -19,6 +19,9 @@ from tests.support.pipes import MemoryPipe
 Gentle = Literal["pass", "hold"]
 Harsh = Literal["cut", "reset", "shut"]
 Mangling = Literal["repeat", "flip", "lose"]
+ALL = 1_000_000
+"""More bytes than ever wait."""
+
 GENTLE: tuple[Gentle, ...] = ("pass", "hold")
 HARSH: tuple[Harsh, ...] = ("cut", "reset", "shut")
 MANGLING: tuple[Mangling, ...] = ("repeat", "flip", "lose")
@@ -44,7 +47,7 @@ class Fault(NamedTuple):
 
 def faults(*kinds: Gentle | Harsh | Mangling) -> st.SearchStrategy[Fault]:
     """Steps of these kinds; some chop finely, some coarsely, some not at all."""
-    sizes = st.one_of(st.integers(1, 12), st.integers(1, 300), st.just(1_000_000))
+    sizes = st.sampled_from([1, 2, 5, 12, 60, 300, 2000, ALL, ALL, ALL])
     return st.builds(Fault, st.sampled_from(kinds), st.booleans(), sizes, st.integers(1, 255))
 
 

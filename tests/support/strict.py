@@ -16,6 +16,8 @@ from aiplat.domain.usage import Usage
 from aiplat.node.incoming import Incoming
 from tests.unit.node.helpers import STARTED
 
+End = Literal["stop", "fail"]
+
 LEAST_CREDIT = 8
 """A window that holds no two tokens or characters, and is granted anew by halves, never moves."""
 
@@ -24,14 +26,16 @@ class Answer(NamedTuple):
     """What is said to one request.
 
     Arguments:
+        prompt: what is asked.
         credit: the reader's window.
         pieces: of each delta, how many tokens and which text.
         end: how it ends.
     """
 
+    prompt: str
     credit: int
     pieces: tuple[tuple[int, str], ...]
-    end: Literal["stop", "fail"]
+    end: End
 
     @property
     def tokens(self) -> int:
@@ -55,13 +59,22 @@ class Answer(NamedTuple):
 
 def answers(longest: int = 40) -> st.SearchStrategy[Answer]:
     """Answers with texts of up to so many characters a delta, from one token to some fifty."""
-    piece = st.tuples(st.integers(0, 6), st.text(max_size=longest)).filter(any)
+    long = st.integers(1, longest).map(lambda length: "ab" * (length // 2) + "é")
+    text = st.one_of(st.text(max_size=20), st.text(max_size=20), long)
+    piece = st.tuples(st.integers(0, 6), text).filter(any)
     return st.builds(
-        Answer,
+        _answer,
+        text,
         st.one_of(st.integers(LEAST_CREDIT, 200), st.integers(200, 100_000)),
         st.lists(piece, max_size=8).map(tuple),
         st.sampled_from(["stop", "fail"]),
     )
+
+
+def _answer(prompt: str, credit: int, pieces: tuple[tuple[int, str], ...], end: End) -> Answer:
+    """One that takes at most some 80 grants of credit: more say nothing new, and take long."""
+    cost = 4 * sum(tokens + len(text) for tokens, text in pieces)
+    return Answer(prompt, max(credit, cost // 40), pieces, end)
 
 
 class StrictSink:
