@@ -204,7 +204,7 @@ async def test_a_newer_life_of_a_peer_takes_the_place_of_the_older() -> None:
         [(_, gone), (_, here)] = a.handlers
         assert len(gone.reasons) == 1
         assert here.reasons == []
-        with pytest.raises(NoPeer, match="has a channel to this node"):
+        with pytest.raises(NoPeer, match="Another node with the same identity"):
             await old.node.reach(a.address)  # what an earlier life says is void
 
 
