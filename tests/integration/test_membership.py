@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from aiplat.domain.errors import AiplatError, NoPeer, NotAMember
+from aiplat.domain.errors import AiplatError, NoPeer, NotAMember, NotReady
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.identity import Identity
 from aiplat.node.membership.files import Record
@@ -399,6 +399,63 @@ async def test_a_node_takes_up_a_network_on_the_same_port(tmp_path: Path) -> Non
             await node.node.rejoin()
         assert node.address == address
         assert (await member.node.reach(address)).roles == ("gateway",)
+
+
+@pytest.mark.trio
+async def test_of_several_that_rejoin_at_once_each_comes_back_when_its_own_holds(
+    tmp_path: Path,
+) -> None:
+    lab = Lab(tmp_path)
+    node = the_owner(lab)
+    wanted: list[str] = []
+    came_back = 0
+
+    def psk() -> str:
+        host = node.node._host
+        return (host._swarm.psk if host is not None else None) or ""
+
+    async def take(psk_now: str) -> None:
+        """Be in a network with that key from now on, and see it taken up, or a later one."""
+        nonlocal came_back
+        wanted.append(psk_now)
+        lab.membership.take(replace(lab.record, psk=psk_now))
+        await node.node.rejoin()
+        assert psk() in wanted[wanted.index(psk_now) :]
+        came_back += 1
+
+    async with running(node):
+        with trio.fail_after(15):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(take, "a" * 64)
+                while node.node._host is not None:  # until it is on its way: that takes no 5 ms
+                    await trio.lowlevel.checkpoint()
+                nursery.start_soon(take, "b" * 64)
+                nursery.start_soon(take, "c" * 64)
+        assert psk() == wanted[-1]
+        assert came_back == 3
+
+
+@pytest.mark.trio
+async def test_to_rejoin_has_a_deadline_and_needs_a_node_that_runs(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    node = Peer(
+        replace(ON_LOOPBACK, rejoin_seconds=0.3), identity=lab.identity,
+        membership=lab.membership, roles=("gateway",),
+    )  # fmt: skip
+    with trio.fail_after(1):
+        await node.node.rejoin()
+    async with running(node):
+        port = node.port
+        host = node.node._host
+        assert host is not None
+        host._swarm.get_manager().cancel()
+        await until(lambda: node.node._host is None)
+        taken = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        with trio.fail_after(5), pytest.raises(NotReady, match=f"{port} after 0.3 s"):
+            await node.node.rejoin()
+        await taken[0].aclose()
+        await until(lambda: node.node._host)
+        await until(lambda: node.node._taken)
 
 
 @pytest.mark.trio

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import trio
 
-from aiplat.domain.errors import ConfigError, NoPeer
+from aiplat.domain.errors import ConfigError, NoPeer, NotReady
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
@@ -113,7 +113,9 @@ class Node:
         self._meeting.on_revocations = self.members.turned_away
         self._port = PortMemory(port_path)
         self._renewed = trio.Event()
-        self._listens = trio.Event()
+        self._runs = False
+        self._asked = self._taking = self._taken = 0
+        self._listens = trio.lowlevel.ParkingLot()
         self._keepers = Keepers(
             settings, metrics, self._known, self._meeting.reach, lambda: self._standing.channels,
             lambda: self.membership.revoked,
@@ -168,16 +170,28 @@ class Node:
         """
         self._standing.on_channel = on_channel
         self._meeting.admit = admit
-        sockets = await self._bind_first()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._known.run)
-            while True:
-                self._listens_at(sockets)
-                if not await self._live(sockets, task_status):
-                    log.error("the libp2p host ended by itself and is started again")
-                    await trio.sleep(self._settings.reconnect_min_seconds)
-                task_status = trio.TASK_STATUS_IGNORED
-                sockets = await self._bind_again(self._endpoints())
+        self._runs = True
+        try:
+            self._take_up()
+            sockets = await self._bind_first()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._known.run)
+                await self._live_on(sockets, task_status)
+        finally:
+            self._runs = False
+            self._listens.unpark_all()
+
+    async def _live_on(
+        self, sockets: dict[str, trio.SocketListener], task_status: trio.TaskStatus[None]
+    ) -> None:
+        """One life of the host after the other."""
+        while True:
+            self._listens_at(sockets)
+            if not await self._live(sockets, task_status):
+                log.error("the libp2p host ended by itself and is started again")
+                await trio.sleep(self._settings.reconnect_min_seconds)
+            task_status = trio.TASK_STATUS_IGNORED
+            sockets = await self._bind_again()
 
     async def _bind_first(self) -> dict[str, trio.SocketListener]:
         """Bind, on the port of the last life if it is free and none was asked for."""
@@ -194,13 +208,29 @@ class Node:
     async def rejoin(self) -> None:
         """Take up another membership: a new host in the place of the old, on the same port.
 
-        Every channel ends. Comes back when it listens again.
+        Every channel ends. Comes back when a host listens that took the membership up as it is
+        now, or a later one; several may ask at once. At once when the node does not run.
+
+        Raises:
+            NotReady: it did not within `rejoin_seconds`; it goes on trying.
         """
-        if self._host is None:
-            return
-        self._listens = trio.Event()
+        self._asked += 1
+        asked = self._asked
         self._renewed.set()
-        await self._listens.wait()
+        with trio.move_on_after(self._settings.rejoin_seconds) as scope:
+            while self._runs and self._taken < asked:
+                await self._listens.park()
+        if scope.cancelled_caught:
+            where = ", ".join(map(str, self._endpoints()))
+            raise NotReady(
+                f"The membership is changed, but this node does not listen yet at {where} after "
+                f"{self._settings.rejoin_seconds:g} s (rejoin_seconds). It goes on trying."
+            )
+
+    def _take_up(self) -> None:
+        """What is asked for until now is for the life that begins; later, for the next."""
+        self._renewed = trio.Event()
+        self._taking = self._asked
 
     def _endpoints(self) -> list[Endpoint]:
         in_network = self.membership.record is not None
@@ -224,12 +254,13 @@ class Node:
                 self.mdns.moved()
                 self._tell_addresses()
 
-    async def _bind_again(self, endpoints: Sequence[Endpoint]) -> dict[str, trio.SocketListener]:
+    async def _bind_again(self) -> dict[str, trio.SocketListener]:
         """Listen where it did before; who took a port in between may leave it again."""
         pause = self._settings.reconnect_min_seconds
         while True:
+            self._take_up()
             try:
-                return await bind(endpoints)
+                return await bind(self._endpoints())
             except OSError as fault:
                 where, why = fault.filename, fault.strerror
                 log.error("cannot listen on %s (%s); next try in %g s", where, why, pause)
@@ -240,7 +271,6 @@ class Node:
         self, sockets: dict[str, trio.SocketListener], task_status: trio.TaskStatus[None]
     ) -> bool:
         """One life of the host, and of the channels over it; tells whether its end was wanted."""
-        self._renewed = trio.Event()
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
             host: Host = await nursery.start(self._run_host, sockets, stop)
@@ -255,7 +285,8 @@ class Node:
                     self._nursery.start_soon(self._watch_own)
                     log.debug("listening", extra={"addresses": self.addresses})
                     task_status.started()
-                    self._listens.set()
+                    self._taken = self._taking
+                    self._listens.unpark_all()
                     self._nursery.start_soon(self._end_with, host, self._nursery.cancel_scope)
                     await self._renewed.wait()
                     self._nursery.cancel_scope.cancel()

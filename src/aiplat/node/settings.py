@@ -174,6 +174,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: Annotated[
         Seconds, Meta(description="An inbound connection without a channel ends after so long.")
     ] = 15.0
+    rejoin_seconds: Annotated[
+        Seconds,
+        Meta(description="For taking up another network: until the node listens there."),
+    ] = 30.0
     reconnect_min_seconds: Annotated[
         Seconds, Meta(description="The first pause before a lost peer is dialed again.")
     ] = 0.25
