@@ -37,6 +37,7 @@ from aiplat.node.calls import Calls, answer
 from aiplat.node.handler import ChannelHandler
 from aiplat.node.incoming import INTERNAL, Incoming
 from aiplat.node.link import Ending, Link, Pipe
+from aiplat.node.places import Recent
 from aiplat.node.pulse import FrameWatch
 from aiplat.node.requests import Requests
 from aiplat.node.settings import NodeSettings
@@ -114,6 +115,7 @@ class Channel:
             self, machine, self._send, self._link.wake, settings.outbox_bytes, self._overflow
         )
         self._calls = Calls()
+        self._news = Recent(settings.news_per_minute, trio.current_time)
         self._hears: dict[type, Callable[[Any, int], None]] = {
             **dict.fromkeys((Delta, Finished, Failed, Started, Queued), self._requests.answered),
             Submission: self._submitted,
@@ -378,9 +380,21 @@ class Channel:
         elif isinstance(message, Drain):
             self._guarded("drained", lambda handler: handler.drained(message))
         elif isinstance(message, Revocations | Addresses):
-            self._guarded("told", lambda handler: handler.told(message))
+            if self._news.may(type(message)):
+                self._guarded("told", lambda handler: handler.told(message))
+            else:
+                self._too_much_news(message)
         elif isinstance(message, Goodbye):
             self._end(Ending("goodbye", said_goodbye(message)))
+
+    def _too_much_news(self, message: Addresses | Revocations) -> None:
+        """Each costs this node far more than it costs who sends it."""
+        self._metrics.bound_hits.labels(bound="news_per_minute").inc()
+        clause = (
+            f"it sent over {self._news.bound} messages of the kind {type(message).__name__} within "
+            "a minute, the bound (news_per_minute)"
+        )
+        self._end(Ending("violation", clause), Goodbye("overloaded", clause))
 
     async def _answer(self, number: int, call: Call) -> None:
         assert self._handler is not None

@@ -171,6 +171,13 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             "still; a channel whose peer's has ended, and was not renewed, ends."
         ),
     ] = 10.0
+    news_per_minute: Annotated[
+        Count,
+        Meta(
+            description="Messages about its addresses, and lists of the revoked, that a peer may "
+            "send in a minute, of each kind; more cost it the channel."
+        ),
+    ] = 240
     idle_seconds: Annotated[
         Seconds, Meta(description="An inbound connection without a channel ends after so long.")
     ] = 15.0

@@ -19,7 +19,7 @@ from aiplat.domain.errors import (
 from aiplat.domain.usage import Usage
 from aiplat.node.channel import Incoming
 from aiplat.node.settings import NodeSettings
-from aiplat.protocol.messages import Announce, Call, Drain, Reply
+from aiplat.protocol.messages import Addresses, Announce, Call, Drain, Reply, Revocations
 from tests.unit.node.helpers import STARTED, Serving, Sink, channels, settle, submission
 
 
@@ -503,3 +503,26 @@ async def test_a_slow_handler_does_not_stop_the_reading() -> None:
             await settle(100)
             assert len(right.handler.requests) == 100
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+async def test_news_of_each_kind_is_bounded_by_the_minute(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with channels(NodeSettings(news_per_minute=2)) as (left, right):
+        for _ in range(2):
+            left.channel.say(Addresses(()))
+            left.channel.say(Revocations(b"list"))
+        await trio.sleep(61)
+        for _ in range(2):
+            left.channel.say(Revocations(b"list"))
+        await trio.sleep(1)
+        assert not right.channel.is_ended
+        assert len(right.handler.heard) == 6
+        left.channel.say(Revocations(b"list"))
+        with trio.fail_after(10):
+            reason = await right.channel.wait_ended()
+        assert "it sent over 2 messages of the kind Revocations" in reason
+        assert len(right.handler.heard) == 6
+        assert right.count("aiplat_bound_hits_total", bound="news_per_minute") == 1
+        assert "news_per_minute" in await left.channel.wait_ended()

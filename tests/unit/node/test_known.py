@@ -143,3 +143,16 @@ def test_what_is_told_again_is_not_written_again(tmp_path: Path) -> None:
     saved = known._both
     known.hear(peer_of(1), [address(1)])
     assert all(a is b for a, b in zip(known._both, saved, strict=True))
+
+
+def test_what_was_heard_is_not_read_again_at_each_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = KnownPeers(None, 64)
+    for peer in range(64):
+        known.hear(peer_of(peer), [address(peer)])
+    read: list[str] = []
+    monkeypatch.setattr(known_module, "parse_target", lambda text, **_: read.append(text))
+    known.hear(peer_of(3), [address(3, 5001)])
+    known.hear(peer_of(70), [address(70)])
+    assert known.heard[:2] == (address(70), address(3, 5001))
+    assert address(3) not in known.heard
+    assert read == []

@@ -42,6 +42,8 @@ MAX_TOLD = 64
 """Addresses that one answer may hold."""
 MAX_OF_ONE = 4
 """Of which one member has no more."""
+MAX_READ = 16
+"""Addresses that are read of all that a peer tells of itself."""
 
 _TOLD = msgspec.msgpack.Decoder(tuple[str, ...])
 
@@ -114,7 +116,14 @@ class Finder:
     @property
     def lacking(self) -> int:
         """How many members more this node should have channels to."""
-        return max(0, self._settings.min_members - len(self._channels()))
+        members = [c for c in self._channels().values() if self._is_believed(c)]
+        return max(0, self._settings.min_members - len(members))
+
+    def _is_believed(self, channel: Channel) -> bool:
+        """Whether what it tells of others counts: in a public network anyone may be a client."""
+        if not self._membership.is_public:
+            return True
+        return bool(channel.hello.certificate) and channel.roles != ("client",)
 
     # -- `Service` -------------------------------------------------------------------------------
 
@@ -150,13 +159,18 @@ class Finder:
         """Remember where a peer says that it is; of itself only."""
         if not isinstance(news, Addresses):
             return
-        own = [address for address in news.addresses if _peer_of(address) == channel.peer]
+        # Cheaply first: to read an address costs 50 µs, and a message may have many.
+        theirs = [a for a in news.addresses if a.endswith(f"/p2p/{channel.peer}")][:MAX_READ]
+        own = [address for address in theirs if self._is_of(channel.peer, address)]
         self._told[channel.peer] = tuple(own)
         if self._membership.record is not None and channel.hello.certificate:
             self._heard.hear(channel.peer, own[:MAX_OF_ONE])
         if channel.dialed and "gateway" in channel.roles:
             for address in own[: self._settings.max_addresses_per_peer]:
                 self._handed(self._try, address)
+
+    def _is_of(self, peer: PeerId, address: str) -> bool:
+        return address in self._told.get(peer, ()) or _peer_of(address) == peer
 
     async def called(self, channel: Channel, call: Call) -> Reply | None:
         """Tell a member which gateways are here, or which members."""
@@ -206,7 +220,7 @@ class Finder:
 
     async def _ask_around(self) -> None:
         """Ask two members, chosen by chance, for those that they know."""
-        channels = [c for c in self._channels().values() if not c.is_ended]
+        channels = [c for c in self._channels().values() if not c.is_ended and self._is_believed(c)]
         for channel in random.sample(channels, min(2, len(channels))):
             for address in await self._ask(channel, GATEWAYS):
                 self.found(address)

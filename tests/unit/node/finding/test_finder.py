@@ -14,7 +14,16 @@ from trio.testing import wait_all_tasks_blocked
 
 from aiplat.domain.errors import NoPeer
 from aiplat.domain.ids import PeerId, Role
-from aiplat.node.finding.finder import GATEWAYS, MAX_OF_ONE, MAX_TOLD, MEMBERS, Finder
+from aiplat.node.addresses import parse_target
+from aiplat.node.finding import finder as finder_module
+from aiplat.node.finding.finder import (
+    GATEWAYS,
+    MAX_OF_ONE,
+    MAX_READ,
+    MAX_TOLD,
+    MEMBERS,
+    Finder,
+)
 from aiplat.node.identity import Identity
 from aiplat.node.keeping import Wanted
 from aiplat.node.known import KnownPeers
@@ -41,11 +50,16 @@ class Around:
     """A finder, and what there is around it."""
 
     def __init__(
-        self, folder: Path | None, *roles: Role, known: KnownPeers | None = None, **settings: Any
+        self,
+        folder: Path | None,
+        *roles: Role,
+        known: KnownPeers | None = None,
+        public: bool = False,
+        **settings: Any,
     ) -> None:
         self.membership = Membership()
         if folder is not None:
-            _, self.membership = Lab(folder).member(*roles, keeps=False)
+            _, self.membership = Lab(folder, public=public).member(*roles, keeps=False)
         self.channels: dict[PeerId, FakeChannel] = {}
         self.kept: list[str] = []
         self.tried: list[str] = []
@@ -341,3 +355,44 @@ async def test_who_left_searches_nothing(tmp_path: Path, autojump_clock: Any) ->
     around.membership.take(None)
     await around.looks()
     assert not around.finder.searching
+
+
+@pytest.mark.trio
+async def test_in_a_public_network_no_stranger_is_asked_or_counts(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    around = Around(tmp_path, "processor", public=True, min_members=2)
+    tells = {"gateways": [at(7)], "members": [at(8)]}
+    stranger, client = Telling(1, "client", **tells), Telling(2, "client", **tells)
+    client.hello = replace(client.hello, certificate=CERTIFICATE)
+    for channel in (stranger, client):
+        around.channels[channel.peer] = channel
+    await around.looks()
+    assert around.tried == []
+    assert around.finder.lacking == 2
+    gateway = Telling(3, "gateway", **tells)
+    gateway.hello = replace(gateway.hello, certificate=CERTIFICATE)
+    around.channels[gateway.peer] = gateway
+    await around.looks()
+    assert around.tried == [at(7), at(8)]
+    assert around.finder.lacking == 1
+
+
+def test_of_many_addresses_of_a_peer_few_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = Around(tmp_path, "processor")
+    read: list[str] = []
+
+    def parse(text: str, *, beyond: bool) -> Any:
+        read.append(text)
+        return parse_target(text, beyond=beyond)
+
+    monkeypatch.setattr(finder_module, "parse_target", parse)
+    own = tuple(at(1, 4000 + port) for port in range(32))
+    others = tuple(at(2, 4000 + port) for port in range(32))
+    channel = around.comes(1, "processor", told=(*others, *own))
+    assert read == list(own[:MAX_READ])
+    around.finder.told(channel, Addresses(own))  # type: ignore[arg-type]  # a fake
+    assert len(read) == MAX_READ, "what was told before is not read again"
+    assert around.known.heard == own[:MAX_OF_ONE]
