@@ -193,6 +193,7 @@ def main() -> None:
             for peers in sorted(given.peers):
                 lab.grow(peers)
                 rows.append(idle(lab, given.seconds) | comings_and_goings(lab, given.rounds))
+                print(rows[-1], file=sys.stderr, flush=True)  # the last may take minutes
         finally:
             lab.close()
     if given.plot:

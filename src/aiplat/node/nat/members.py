@@ -27,8 +27,8 @@ class Members:
     def certified(self, channel: Channel) -> bool:
         """Whether the peer showed a certificate of this node's network; never in none.
 
-        Its time was looked at when the channel came up, and is not again: a certificate is
-        renewed while a channel lives, and the channel's Hello is that of its beginning.
+        Its time is not looked at here: the channel ends when the certificate does
+        (`membership/lasting.py`).
         """
         membership = self._membership
         if membership.record is None or channel.is_ended:
