@@ -128,9 +128,9 @@ def test_serve_that_cannot_start_leaves_the_node_that_runs(home: Path, wrong: st
     pid = status(home)["pid"]
     with socket.create_server(("127.0.0.1", 0)) as other:
         words, code, text = {
-            "http": (("--http", "foo"), 1, "must be HOST:PORT"),
+            "http": (("--http", "foo"), 2, "must be HOST:PORT"),
             "taken": (("--http", f"127.0.0.1:{other.getsockname()[1]}"), 1, "is in use already"),
-            "listen": (("--listen", "/ip4/10.0.0.1/tcp/0"), 1, "Cannot listen on"),
+            "listen": (("--listen", "/ip4/10.0.0.1/tcp/0"), 2, "Cannot listen on"),
             "peer": (("--peer", "foo"), 2, "is no multiaddr"),
             "model": (("--model", "smolm2"), 1, "There is no model 'smolm2'"),
         }[wrong]
@@ -139,7 +139,7 @@ def test_serve_that_cannot_start_leaves_the_node_that_runs(home: Path, wrong: st
 
 
 def test_serve_that_cannot_start_makes_no_identity(home: Path) -> None:
-    one_sentence(aiplat(home, "serve", "--http", "foo"), 1, "must be HOST:PORT")
+    one_sentence(aiplat(home, "serve", "--http", "foo"), 2, "must be HOST:PORT")
     assert not (home / "data" / "identity.key").exists()
 
 
