@@ -102,6 +102,7 @@ class StrictSink:
             self._began = True
         elif isinstance(event, Finished | Failed):
             self.end = event
+            self._check_count(event.usage)
         elif isinstance(event, Delta):
             self._hear(event)
 
@@ -113,6 +114,14 @@ class StrictSink:
             self.faults.append("a delta before Started")
         if self._cost > self._granted:
             self.faults.append(f"{self._cost} came, {self._granted} were granted")
+
+    def _check_count(self, usage: Usage | None) -> None:
+        if usage is None or isinstance(self.end, Failed):
+            return
+        if usage.exact and usage.completion_tokens != len(self.ids) and self._began:
+            self.faults.append(f"{usage} after {len(self.ids)} tokens")
+        if min(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) < 0:
+            self.faults.append(f"{usage} is below zero")
 
     def take(self) -> None:
         """Accept all that came, and grant as much again."""
