@@ -90,7 +90,9 @@ async def test_a_gateway_that_all_others_dial_finds_back_to_them(
         for name in ("p1", "p2"):
             await mesh.add(name, "processor")
             await mesh.wait_until_sees(name, "g")
-        await until(lambda: len(mesh["g"].node._known.heard) == 3)
+        heard = mesh["g"].node._known
+        # Who cannot be dialed back by g may say relayed addresses besides.
+        await until(lambda: len({address.rsplit("/", 1)[1] for address in heard.heard}) == 3)
         await mesh.stop("entry")
         del mesh.nodes["entry"]
         await mesh.stop("g")

@@ -128,7 +128,7 @@ class NatService:
         """Ask it, while too few were asked; take it for a relay, while there are too few."""
         if channel.peer not in self._asked and (len(self._asked) < MAX_ASKED or self._lacks_relays):
             self._changed.set()
-        host, nursery = self._host, self._nursery
+        host, nursery = self._host, self._at_work
         if not channel.dialed or self._vouching(channel) is None or not self._settings.punch:
             return
         if host is not None and nursery is not None:
@@ -139,7 +139,7 @@ class NatService:
 
     async def called(self, channel: Channel, call: Call) -> Reply | None:
         """Dial a peer back that asks for it, or look with it for a way past a relay."""
-        host, nursery = self._host, self._nursery
+        host, nursery = self._host, self._at_work
         if call.method in (PUNCH, SYNC) and host is not None and nursery is not None:
             return await self._punch.called(host, nursery, channel, call)
         if call.method != DIAL_ME:
@@ -162,8 +162,15 @@ class NatService:
         log.info("a relay is lost: %s", reason, extra={"peer": channel.peer})
         self._settle()
         self._changed.set()
-        if self._nursery is not None and len(self._returning) < MAX_RETURNS:
-            self._nursery.start_soon(self._return_to, channel.peer, address)
+        nursery = self._at_work
+        if nursery is not None and len(self._returning) < MAX_RETURNS:
+            nursery.start_soon(self._return_to, channel.peer, address)
+
+    @property
+    def _at_work(self) -> trio.Nursery | None:
+        """Where tasks are begun; None while the node stops: its channels end, and tell of it."""
+        nursery = self._nursery
+        return None if nursery is None or nursery.cancel_scope.cancel_called else nursery
 
     # -- finding out -----------------------------------------------------------------------------
 
@@ -301,7 +308,7 @@ class NatService:
         Raises:
             NoPeer: says which of the two was not reached, and why.
         """
-        host, nursery, relay = self._host, self._nursery, target.relay
+        host, nursery, relay = self._host, self._at_work, target.relay
         if host is None or nursery is None:
             raise NotReady("The node does not run yet, or no more.")
         if relay is None or relay == self._us:
