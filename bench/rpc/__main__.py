@@ -1,7 +1,8 @@
 """What a request costs over our channel, beside a rival and what lies below.
 
     (cd bench/rpc/hyperswarm && npm install)
-    .venv/bin/python bench/rpc [--rounds 5] [--seconds 2] [--only channel hyperswarm …] [--json]
+    .venv/bin/python bench/rpc [--rounds 5] [--seconds 2] [--only channel hyperswarm …]
+        [--rates] [--json]
 
 Each contender is a process that serves and one that asks, on loopback; all live through the whole
 run and take turns within each round, so that what else the machine does falls on all of them.
@@ -83,11 +84,12 @@ class Contender:
     def has_streams(self) -> bool:
         return self.name in ("channel", "two hops")
 
-    def measure(self, seconds: float) -> dict[str, float]:
+    def measure(self, seconds: float, rates_only: bool) -> dict[str, float]:
         """One turn."""
         found: dict[str, float] = {}
-        connects = self.asker.order("connect", times=3)["ms"]
-        found["connect_ms"] = statistics.median(connects)
+        if not rates_only:
+            connects = self.asker.order("connect", times=3)["ms"]
+            found["connect_ms"] = statistics.median(connects)
         for at_once in AT_ONCE:
             before = self._cpu()
             told = self.asker.order("rate", at_once=at_once, seconds=seconds)
@@ -100,6 +102,8 @@ class Contender:
                 found["p50_ms"], found["p99_ms"] = told["p50_ms"], told["p99_ms"]
             else:
                 found[f"p99_ms_{at_once}"] = told["p99_ms"]
+        if rates_only:
+            return found
         if self.has_streams:
             for at_once in (1, 32):
                 told = self.asker.order("ids", at_once=at_once, seconds=seconds)
@@ -137,7 +141,9 @@ def contenders(only: list[str]) -> dict[str, tuple[list[list[str]], list[str]]]:
     return {name: way for name, way in ways.items() if not only or name in only}
 
 
-def run(rounds: int, seconds: float, only: list[str]) -> dict[str, dict[str, float]]:
+def run(
+    rounds: int, seconds: float, only: list[str], rates_only: bool
+) -> dict[str, dict[str, float]]:
     """Medians over the rounds, for each contender."""
     with contextlib.ExitStack() as stack:
         there = []
@@ -149,7 +155,7 @@ def run(rounds: int, seconds: float, only: list[str]) -> dict[str, dict[str, flo
         found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for _ in range(rounds):
             for contender in there:
-                for key, value in contender.measure(seconds).items():
+                for key, value in contender.measure(seconds, rates_only).items():
                     found[contender.name][key].append(value)
     return {
         name: {key: statistics.median(values) for key, values in row.items()}
@@ -181,9 +187,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--rates", action="store_true", help="requests a second, and no more")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found = run(given.rounds, given.seconds, given.only)
+    found = run(given.rounds, given.seconds, given.only, given.rates)
     print(json.dumps(found)) if given.json else report(found)
 
 
