@@ -373,12 +373,12 @@ async def test_who_is_blocked_is_out_until_let_in_again(tmp_path: Path) -> None:
     gateway, processor = a_member(lab, "gateway"), a_member(lab, "processor")
     async with running(gateway, processor):
         channel = await processor.node.reach(gateway.address)
-        gateway.node.members.block(processor.node.peer_id)
+        gateway.node.block(processor.node.peer_id)
         await until(lambda: channel.is_ended)
         with pytest.raises(NoPeer, match="blocks the peer"):
             await processor.node.reach(gateway.address)
         assert Membership(gateway.node.membership.files).blocked == {processor.node.peer_id}
-        gateway.node.members.unblock(processor.node.peer_id)
+        gateway.node.unblock(processor.node.peer_id)
         await processor.node.reach(gateway.address)
 
 

@@ -43,12 +43,30 @@ async def test_who_is_blocked_can_say_by_whom_until_it_is_let_in(tmp_path: Path)
     lab = Lab(tmp_path)
     gateway, processor = a_member(lab, "gateway"), a_member(lab, "processor")
     async with running(gateway, processor):
-        gateway.node.members.block(processor.node.peer_id)
+        gateway.node.block(processor.node.peer_id)
         with pytest.raises(NoPeer):
             await processor.node.reach(gateway.address)
         assert "blocks the peer" in processor.node.turned_away[gateway.node.peer_id]
-        gateway.node.members.unblock(processor.node.peer_id)
+        gateway.node.unblock(processor.node.peer_id)
         await processor.node.reach(gateway.address)
+        assert not processor.node.turned_away
+
+
+async def test_who_is_blocked_hears_it_at_once_and_is_not_dialed(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    gateway, processor = a_member(lab, "gateway"), a_member(lab, "processor")
+    async with running(gateway, processor):
+        gateway.node.keep(processor.address)
+        await until(lambda: gateway.node.channels and processor.node.channels)
+        gateway.node.block(processor.node.peer_id)
+        await until(lambda: processor.node.turned_away)
+        opened = len(processor.handlers)
+        with pytest.raises(NoPeer, match="This node blocks the peer"):
+            await gateway.node.reach(processor.address)
+        assert gateway.node.wanted == []
+        assert (len(processor.handlers), len(processor.node.turned_away)) == (opened, 1)
+        gateway.node.unblock(processor.node.peer_id)
+        await until(lambda: gateway.node.channels)
         assert not processor.node.turned_away
 
 

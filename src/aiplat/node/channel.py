@@ -148,6 +148,11 @@ class Channel:
         return self._link.ending.clause if self._link.ending else ""
 
     @property
+    def goodbye(self) -> Goodbye | None:
+        """The peer's last words, if it had any."""
+        return self._machine.goodbye
+
+    @property
     def active(self) -> int:
         """Requests under way, both ways."""
         return len(self._requests)

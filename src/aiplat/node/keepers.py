@@ -34,6 +34,7 @@ class Keepers:
         reach: gives the live channel, or dials.
         channels: tells whether there is a live channel to a peer.
         out: tells who may not be here any more: they are given up, and forgotten.
+        blocked: tells whom a person shut out: they are let be, and not forgotten.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Keepers:
         reach: Reach,
         channels: Callable[[], Container[PeerId]],
         out: Callable[[], Container[PeerId]] = tuple,
+        blocked: Callable[[], Container[PeerId]] = tuple,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -51,6 +53,7 @@ class Keepers:
         self._reach = reach
         self._channels = channels
         self._out = out
+        self._blocked = blocked
         self._keepers: dict[str, Keeper] = {}
         self._resting: Resting[str] = Resting(
             settings.hearsay_seconds, settings.hearsay_rest_seconds
@@ -60,13 +63,13 @@ class Keepers:
     @property
     def wanted(self) -> list[Wanted]:
         """The peers to stay connected to."""
-        live, out = self._channels(), self._out()
+        live, out, blocked = self._channels(), self._out(), self._blocked()
         return [
             Wanted(address, keeper.target.peer, "connected", "")
             if keeper.target.peer in live
             else Wanted(address, keeper.target.peer, "connecting", keeper.note, keeper.away_seconds)
             for address, keeper in self._keepers.items()
-            if keeper.target.peer not in out
+            if keeper.target.peer not in out and keeper.target.peer not in blocked
         ]
 
     def open(self, nursery: trio.Nursery) -> None:
@@ -99,7 +102,7 @@ class Keepers:
         """Try an address that was heard of, unless it rests; whether it works, it has to show."""
         if target.text in self._keepers or target.text in self._resting:
             return
-        if target.peer in self._out():
+        if target.peer in self._out() or target.peer in self._blocked():
             return
         patience = self._settings.hearsay_seconds
         if self._has_room(target, evict_after=patience):
@@ -111,6 +114,11 @@ class Keepers:
         keeper = self._keepers.pop(address, None)
         if keeper is not None:
             keeper.stop()
+
+    def hurry(self, peer: PeerId) -> None:
+        """Try this peer now, however long the pause was to be."""
+        for keeper in self._of(peer):
+            keeper.hurry()
 
     def forget_all(self) -> None:
         """Nobody is wanted, and nobody is remembered."""

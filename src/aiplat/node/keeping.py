@@ -64,6 +64,7 @@ class Keeper:
         self._away_since: float | None = None
         self._scope: trio.CancelScope | None = None
         self._stopped = False
+        self._hurried = trio.Event()
         self._settings = settings
         self._reach = reach
         self._reached = reached
@@ -93,9 +94,20 @@ class Keeper:
                     return
                 if lived > self._settings.reconnect_max_seconds:
                     pause = self._settings.reconnect_min_seconds
-                # Not all at the same time, when many lost the same peer.
-                await trio.sleep(pause * random.uniform(0.75, 1.0))  # no secret
-                pause = min(pause * 2, self._longest_pause())
+                pause = await self._rest(pause)
+
+    async def _rest(self, pause: float) -> float:
+        """Sleep for about as long; gives the next pause."""
+        # Not all at the same time, when many lost the same peer.
+        with trio.move_on_after(pause * random.uniform(0.75, 1.0)):  # no secret
+            await self._hurried.wait()
+            self._hurried = trio.Event()
+            return self._settings.reconnect_min_seconds
+        return min(pause * 2, self._longest_pause())
+
+    def hurry(self) -> None:
+        """Try now; the pauses grow anew."""
+        self._hurried.set()
 
     def stop(self) -> None:
         """Try no more."""

@@ -18,6 +18,7 @@ from aiplat.node.host import Host
 from aiplat.node.link import Pipe
 from aiplat.node.membership.membership import Membership
 from aiplat.node.reaching import no_peer, too_slow
+from aiplat.node.refusals import Refusals
 from aiplat.node.seating import Seating
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import Standing
@@ -31,10 +32,6 @@ Admit = Callable[[PeerId, Hello], None]
 
 SETTLE_SECONDS = 2.0
 """For two nodes that dialed each other at once to agree on one channel."""
-
-
-MAX_TURNED_AWAY = 100
-"""Peers whose refusal is remembered; the oldest is forgotten first."""
 
 TWIN = (
     "Another node with the same identity started later, and has this one's place here: two nodes "
@@ -67,6 +64,7 @@ class Meeting:
         metrics: where hits of bounds are counted.
         standing: the table.
         membership: what a peer may be here.
+        refusals: who turns this node away.
     """
 
     def __init__(
@@ -77,17 +75,17 @@ class Meeting:
         metrics: Metrics,
         standing: Standing,
         membership: Membership,
+        refusals: Refusals,
     ) -> None:
         self.admit: Admit = lambda peer, hello: None
         self.draining = ""
-        self.turned_away: dict[PeerId, str] = {}
-        self.on_revocations: Callable[[bytes], None] = lambda signed: None
         self._settings = settings
         self._us = us
         self._hello = hello
         self._metrics = metrics
         self._standing = standing
         self._membership = membership
+        self._refusals = refusals
         self._seating = Seating(
             settings, metrics, lambda: standing.channels.values(), lambda: membership.is_public
         )
@@ -149,6 +147,8 @@ class Meeting:
         target, host, nursery = attempt.target, self._host, self._nursery
         if host is None or nursery is None:
             raise NoPeer("This node stops.")
+        if target.peer in self._membership.blocked:  # it would be let in for a moment
+            raise NoPeer(f"This node blocks the peer {short(target.peer)}.")
         if not self._seating.make_room():
             raise NoPeer(
                 f"This node has all {self._settings.max_channels} channels that it allows "
@@ -189,7 +189,7 @@ class Meeting:
             pipe.abort()
             self._count(fault)
             if fault.goodbye is not None:
-                self._was_turned_away(target.peer, fault.goodbye)
+                self._refusals.refused(target.peer, fault.goodbye)
             if fault.goodbye is not None and fault.goodbye.code == "duplicate":
                 return await self._other_channel(target.peer)
             raise
@@ -197,20 +197,7 @@ class Meeting:
             pipe.abort()
             raise
         channel = self._channel(pipe, machine, target.peer, roles, target.text, early, dialed=True)
-        self.turned_away.pop(target.peer, None)
         return self._standing.take(channel, nursery)
-
-    def _was_turned_away(self, peer: PeerId, goodbye: Goodbye) -> None:
-        """Remember who refuses this node for what it is, and why; a member proves it by a list."""
-        if goodbye.code != "refused":
-            return
-        words = clip(goodbye.message or goodbye.code, 500)
-        if self.turned_away.pop(peer, None) != words:
-            log.warning("a peer turns this node away: %s", words, extra={"peer": peer})
-        self.turned_away[peer] = words
-        while len(self.turned_away) > MAX_TURNED_AWAY:
-            del self.turned_away[next(iter(self.turned_away))]
-        self.on_revocations(goodbye.revocations)
 
     async def _let_direct_go_first(self, target: Target) -> None:
         """A relay is the second best way: see what becomes of the others that are tried now."""
@@ -279,7 +266,6 @@ class Meeting:
             pipe.abort()
             return
         channel = self._channel(pipe, machine, peer, roles, address, early, dialed=False)
-        self.turned_away.pop(peer, None)
         self._standing.take(channel, self._nursery)
         await channel.wait_ended()
 

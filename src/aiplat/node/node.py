@@ -28,6 +28,7 @@ from aiplat.node.membership.lasting import LastingMembers
 from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.service import MembershipService
 from aiplat.node.nat.service import NatService
+from aiplat.node.refusals import Refusals
 from aiplat.node.services import Service, run_service
 from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import OnChannel, Standing
@@ -106,11 +107,13 @@ class Node:
         self.mdns = MdnsFinder(
             settings, self.membership, roles, lambda: self._own_addresses, self.finding.found
         )
-        self._services += [self.members, lasting, self.finding, self.dht, self.mdns, self.nat]
+        self._refusals = Refusals(self.members.turned_away)
+        self._services += [
+            self.members, lasting, self.finding, self.dht, self.mdns, self.nat, self._refusals
+        ]  # fmt: skip
         self._meeting = Meeting(
-            settings, self.peer_id, hello, metrics, self._standing, self.membership
+            settings, self.peer_id, hello, metrics, self._standing, self.membership, self._refusals
         )
-        self._meeting.on_revocations = self.members.turned_away
         self._port = PortMemory(port_path)
         self._renewed = trio.Event()
         self._runs = False
@@ -118,7 +121,7 @@ class Node:
         self._listens = trio.lowlevel.ParkingLot()
         self._keepers = Keepers(
             settings, metrics, self._known, self._meeting.reach, lambda: self._standing.channels,
-            lambda: self.membership.revoked,
+            lambda: self.membership.revoked, lambda: self.membership.blocked,
         )  # fmt: skip
         self._host: Host | None = None
         self._nursery: trio.Nursery | None = None
@@ -137,8 +140,8 @@ class Node:
 
     @property
     def turned_away(self) -> Mapping[PeerId, str]:
-        """Who refused this node when it last dialed, each with its reason."""
-        return MappingProxyType(self._meeting.turned_away)
+        """Who refuses this node, each with its reason."""
+        return self._refusals.reasons
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -362,6 +365,15 @@ class Node:
     def forget_all(self) -> None:
         """Nobody is wanted, and nobody is remembered. Live channels stay."""
         self._keepers.forget_all()
+
+    def block(self, peer: PeerId) -> None:
+        """Shut a peer out of this node, now and after a restart; it is not dialed either."""
+        self.members.block(peer)
+
+    def unblock(self, peer: PeerId) -> None:
+        """Let a peer in again, and look for it at once if it is wanted."""
+        self.members.unblock(peer)
+        self._keepers.hurry(peer)
 
     def drain(self, reason: str, grace_seconds: float = 30.0) -> None:
         """Tell every peer to send no new requests; new peers are turned away."""

@@ -299,14 +299,14 @@ class Operations:
             *self.seen.heard_of(),
         }  # fmt: skip
         found = match_peer(peer.peer, {*known, *_whole(peer.peer)} - {self.node.peer_id}, "peer")
-        self.node.members.block(found)
+        self.node.block(found)
         return Done(message=f"The peer {found} is shut out of this node. `aiplat unblock "
                     f"{found[-8:]}` lets it in again.", peer_id=found)  # fmt: skip
 
     def unblock(self, peer: PeerName) -> Done:
         """Let a peer in again."""
         found = match_peer(peer.peer, self.node.membership.blocked, "blocked peer")
-        self.node.members.unblock(found)
+        self.node.unblock(found)
         return Done(message=f"The peer {found} may come again.", peer_id=found)
 
     async def explain(self, request: str) -> Explanation:

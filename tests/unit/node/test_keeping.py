@@ -79,3 +79,21 @@ async def test_who_turns_it_away_at_once_each_time_is_tried_ever_more_seldom(
     with trio.move_on_after(700):
         await keeper.run()
     assert away.tries[-1] - away.ends[-2] > 5 * SETTINGS.reconnect_max_seconds
+
+
+@pytest.mark.trio
+async def test_one_that_is_hurried_tries_at_once_and_its_pauses_grow_anew(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    away = Away()
+    keeper = Keeper(TARGET, SETTINGS, away.reach, lambda target, channel: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        await trio.sleep(300)
+        begin = trio.current_time()
+        keeper.hurry()
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    tries = [round(t - begin, 3) for t in away.tries if t >= begin]
+    assert tries == [0.0, 0.25, 0.75, 1.75]
