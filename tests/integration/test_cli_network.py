@@ -202,6 +202,8 @@ def test_a_processor_is_drained_and_blocked_by_the_end_of_its_name(lab: Fleet) -
     told(g, "block", q[-8:])
     assert lab.sees("g", "q", "blocked")
     told(g, "unblock", q[-8:])
+    eventually(lambda: lab.sees("g", "q", "draining"), 20)
+    told(g, "drain", "--off", q[-8:])
     lab.wait_until_sees("g", "q")
     assert "No blocked peer" in failed(g, "unblock", q[-8:], code=2)
     assert "last four" in failed(g, "block", "zzzzzzzz", code=2)
@@ -209,15 +211,18 @@ def test_a_processor_is_drained_and_blocked_by_the_end_of_its_name(lab: Fleet) -
     eventually(lambda: not lab.lists("g", "q"), 10)
 
 
-def test_a_drained_node_takes_nothing_until_its_next_start(tmp_path: Path) -> None:
+def test_a_drained_node_takes_nothing_until_that_is_ended(tmp_path: Path) -> None:
     node = RunningNode(tmp_path / "h", "--model", "echo")
     try:
         done = aiplat(node.home, "drain")
         assert done.returncode == 0
-        assert "new start" in done.stderr
+        assert "drain --off" in done.stderr
         assert node.now()["drained"] is True
         assert "was drained" in failed(node.home, "ask", "--model", "echo", "hi", code=1)
         assert "FAIL  node" in aiplat(node.home, "doctor").stdout
+        told(node.home, "drain", "--off")
+        assert told(node.home, "ask", "--model", "echo", "hi")["text"] == "hi"
+        assert "not drained" in failed(node.home, "drain", "--off", code=2)
         assert aiplat(node.home, "stop").returncode == 0
     finally:
         node.close()

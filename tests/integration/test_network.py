@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from aiplat.control.client import ControlClient
-from aiplat.control.messages import Ask, PeerName, PeerStatus
+from aiplat.control.messages import Ask, DrainWish, PeerStatus
 from aiplat.domain.answers import Delta, Finished, Started
 from aiplat.domain.chat import Message
 from aiplat.domain.errors import AiplatError
@@ -248,7 +248,7 @@ def under_way_at(fleet: Fleet, name: str) -> list[LongAnswer]:
 def restart(fleet: Fleet, name: str) -> float:
     """Drain, stop and start a node that has work under way; gives the seconds that it had it."""
     answers = under_way_at(fleet, name)
-    control(fleet[name]).drain(PeerName(peer=""))  # as `aiplat drain` does, which a load slows
+    control(fleet[name]).drain(DrainWish(peer=""))  # as `aiplat drain` does, which a load slows
     assert control(fleet[name]).status().active > 0, "the drain returns, the work goes on"
     began = time.monotonic()
     fleet[name].stop(40)

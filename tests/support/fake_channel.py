@@ -23,7 +23,7 @@ class FakeChannel:
         self.roles = roles
         self.latency = latency
         self.address = f"/ip4/127.0.0.1/tcp/1/p2p/{peer}"
-        self.is_ended = False
+        self.is_ended = self.draining = False
         self.dialed = True
         self.closed = ""
         self.said: list[Any] = []

@@ -13,6 +13,7 @@ import trio
 from aiplat.control.messages import (
     Access,
     Done,
+    DrainWish,
     Explanation,
     Invitation,
     InviteRequest,
@@ -276,8 +277,8 @@ class FakeNode:
     async def peers(self) -> PeerList:
         return PeerList(peers=self.listed)
 
-    def drain(self, peer: PeerName) -> Done:
-        return self._told(peer)
+    def drain(self, wish: DrainWish) -> Done:
+        return self._told(wish)
 
     def block(self, peer: PeerName) -> Done:
         return self._told(peer)

@@ -10,16 +10,21 @@ from typing import Literal, NamedTuple
 
 from hypothesis import strategies as st
 
-from aiplat.domain.answers import AnswerEvent, Asking, Delta, Failed, Finished, Started
+from aiplat.domain.answers import (
+    LEAST_CREDIT,
+    AnswerEvent,
+    Asking,
+    Delta,
+    Failed,
+    Finished,
+    Started,
+)
 from aiplat.domain.errors import EngineFailed
 from aiplat.domain.usage import Usage
 from aiplat.node.incoming import Incoming
 from tests.unit.node.helpers import STARTED
 
 End = Literal["stop", "fail"]
-
-LEAST_CREDIT = 8
-"""A window that holds no two tokens or characters, and is granted anew by halves, never moves."""
 
 
 class Answer(NamedTuple):

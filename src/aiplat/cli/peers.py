@@ -54,26 +54,27 @@ def drain(
         str | None,
         typer.Argument(metavar="[PEER]", help="A processor of this gateway; else this node."),
     ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Take requests again, or send them.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Send no new requests to a processor, or take none at all here.
+    """Send no new requests to a processor, or take none at all here; --off ends that.
 
-    What is under way goes on to its end. A processor gets requests again once it connects anew:
-    when it is restarted, or blocked and unblocked. A node takes them again when it is stopped and
-    started.
+    What is under way goes on to its end. A processor that is started again gets requests again,
+    and so does a node.
 
     \b
     Examples:
       aiplat drain
       aiplat drain 8hCcz2pQ
+      aiplat drain --off 8hCcz2pQ
     """
-    from aiplat.control.messages import PeerName
+    from aiplat.control.messages import DrainWish
 
     if peer is not None and not peer.strip():  # an unset variable of a script's, say
         raise typer.BadParameter("it is empty: leave it out to drain this node itself",
                                  param_hint="PEER")  # fmt: skip
     client, _ = face_of(context).running()
-    tell(client.drain(PeerName(peer=peer or "")), json=json)
+    tell(client.drain(DrainWish(peer=peer or "", off=off)), json=json)
 
 
 def block(context: typer.Context, peer: Peer, json: options.Json = False) -> None:

@@ -19,6 +19,7 @@ from aiplat.control.messages import (
     Access,
     Ask,
     Done,
+    DrainWish,
     ErrorReply,
     Explanation,
     Invitation,
@@ -146,9 +147,9 @@ class ControlClient:
         """The peers that the node has, or wants, a channel to."""
         return self._call("GET", "/control/peers", PeerList)
 
-    def drain(self, peer: PeerName) -> Done:
-        """Place no more on a processor; with an empty name, take no more requests at all."""
-        return self._tell("/control/drain", peer)
+    def drain(self, wish: DrainWish) -> Done:
+        """Place no more on a processor; with an empty name, take no more at all. Or end that."""
+        return self._tell("/control/drain", wish)
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

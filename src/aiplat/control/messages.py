@@ -102,7 +102,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `addresses` are complete multiaddrs, best first; `http` is the door's base URL without
     ``/v1``; `control` the socket's path; `active` the requests under way; `drained` says that a
-    person told it to take no more, until its next start; `turned_away` says who refuses this node
+    person told it to take no more; `turned_away` says who refuses this node
     and why, a line each.
     """
 
@@ -243,6 +243,15 @@ class PeerName(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A peer by its id, or by the last characters of it when they name only one."""
 
     peer: str
+
+
+class DrainWish(PeerName, frozen=True, kw_only=True, omit_defaults=True):
+    """A processor to send no new requests to, or with an empty name the node itself.
+
+    With `off` it gets them again.
+    """
+
+    off: bool = False
 
 
 class RequestName(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Protocol
 from aiplat.control.messages import (
     Access,
     Done,
+    DrainWish,
     Explanation,
     Invitation,
     InviteRequest,
@@ -79,8 +80,8 @@ class NodeOperations(Protocol):
     async def peers(self) -> PeerList:
         """The peers that this node has, or wants, a channel to; a client's gateways tell more."""
 
-    def drain(self, peer: PeerName) -> Done:
-        """Place no more on a processor; with an empty name, take no more requests at all."""
+    def drain(self, wish: DrainWish) -> Done:
+        """Place no more on a processor; with an empty name, take no more at all. Or end that."""
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

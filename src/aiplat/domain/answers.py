@@ -18,6 +18,8 @@ from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
 
 DEFAULT_CREDIT = 16 * 1024
+LEAST_CREDIT = 8
+"""A window that holds no two tokens or characters, and is granted anew by halves, never moves."""
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 
 Privacy = Literal["any", "network", "machine"]
@@ -69,6 +71,11 @@ def check_submission(submission: Submission) -> None:
     if not 1 <= submission.deadline_ms <= MAX_DEADLINE_MS:
         raise InvalidRequest(
             f"deadline_ms must be from 1 to {MAX_DEADLINE_MS}, but is {submission.deadline_ms}."
+        )
+    if submission.credit < LEAST_CREDIT:
+        raise InvalidRequest(
+            f"credit must be at least {LEAST_CREDIT} (two tokens), but is {submission.credit}: no "
+            "answer could move."
         )
     if len(submission.model) > 200:
         raise InvalidRequest(

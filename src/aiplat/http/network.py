@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from aiplat.control.messages import (
+    DrainWish,
     InviteRequest,
     JoinRequest,
     NetworkCreate,
@@ -62,9 +63,9 @@ class NetworkControl:
         await _reply(request, await self._operations.peers())
 
     async def drain(self, request: Request) -> None:
-        """Place no more on a processor, or take no more at all."""
-        peer = decode(await read_json(request, self._settings), PeerName)
-        await _reply(request, self._operations.drain(peer))
+        """Place no more on a processor, or take no more at all; or end that."""
+        wish = decode(await read_json(request, self._settings), DrainWish)
+        await _reply(request, self._operations.drain(wish))
 
     async def block(self, request: Request) -> None:
         """Shut a peer out."""

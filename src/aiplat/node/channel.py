@@ -68,7 +68,7 @@ _LOST = ("eof", "silence", "write", "overflow", "violation", "fault")
 
 
 class Channel:
-    """A live channel, both Hellos said (`Inference`).
+    """A live channel, both Hellos said (`Inference`). `draining` says that the peer takes no more.
 
     Arguments:
         pipe: the stream.
@@ -103,6 +103,7 @@ class Channel:
         self.dialed = dialed
         self.address = address
         self.opened = trio.current_time()
+        self.draining = False
         self._machine = machine
         self._settings = settings
         self._metrics = metrics
@@ -383,6 +384,7 @@ class Channel:
         elif isinstance(message, Announce):
             self._guarded("announced", lambda handler: handler.announced(message))
         elif isinstance(message, Drain):
+            self.draining = not message.off
             self._guarded("drained", lambda handler: handler.drained(message))
         elif isinstance(message, Revocations | Addresses):
             if self._news.may(type(message)):

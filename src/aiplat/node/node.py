@@ -381,6 +381,12 @@ class Node:
         for channel in self._standing.channels.values():
             channel.say(Drain(round(grace_seconds * 1000), reason))
 
+    def undrain(self) -> None:
+        """Take peers again, and tell those that are here that they may send requests."""
+        self._meeting.draining = ""
+        for channel in self._standing.channels.values():
+            channel.say(Drain(0, off=True))
+
     def gateway_addresses(self) -> tuple[str, ...]:
         """Where this node and the gateways that it knows are reached, complete multiaddrs."""
         told = [address for found in self.finding.gateways.values() for address in found[:4]]

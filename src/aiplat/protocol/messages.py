@@ -67,10 +67,14 @@ class Announce(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Drain(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The sender takes no new requests; what runs may go on for `grace_ms` milliseconds."""
+    """The sender takes no new requests; what runs may go on for `grace_ms` milliseconds.
+
+    With `off` it takes them again.
+    """
 
     grace_ms: int
     reason: str = ""
+    off: bool = False
 
 
 class Revocations(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -63,6 +63,24 @@ class RemoteGateway(Counted):
         return super().submit(submission, sink)
 
 
+class _Exactly:
+    """One gateway that a person named, and no other (`Inference`).
+
+    Arguments:
+        remember: told which request it was asked.
+    """
+
+    def __init__(self, gateway: RemoteGateway, remember: Callable[[str, PeerId], None]) -> None:
+        self._gateway = gateway
+        self._remember = remember
+
+    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+        """Ask it."""
+        asking = self._gateway.submit(submission, sink)
+        self._remember(submission.id, self._gateway.peer)
+        return asking
+
+
 class Client(Role):
     """The client role of a node.
 
@@ -147,16 +165,16 @@ class Client(Role):
         )  # fmt: skip
         roaming.begin(gateway)
         self._roaming.add(roaming)
-        self._remember(roaming)
+        self._remember(submission.id, roaming.tried[-1])
         return roaming
 
     def _ended(self, roaming: Roaming) -> None:
         self._roaming.discard(roaming)
-        self._remember(roaming)
+        self._remember(roaming.submission.id, roaming.tried[-1])
 
-    def _remember(self, roaming: Roaming) -> None:
+    def _remember(self, request: str, gateway: PeerId) -> None:
         """Who was asked last can explain it."""
-        self._asked[roaming.submission.id] = roaming.tried[-1]
+        self._asked[request] = gateway
         if len(self._asked) > self._settings.explain_requests:
             self._asked.popitem(last=False)
 
@@ -256,7 +274,7 @@ class Client(Role):
                 f"{', '.join(channel.roles)}). Name the address of a gateway."
             )
         node.keep(peer)
-        return self._remote(channel)
+        return _Exactly(self._remote(channel), self._remember)
 
     def _remote(self, channel: Channel) -> RemoteGateway:
         """The gateway behind a channel; `reach` may come back before `opened` is called."""
@@ -314,10 +332,10 @@ class Client(Role):
             self._remote(channel)
 
     def drained(self, channel: Channel, drain: Drain) -> None:
-        """A gateway takes no more."""
+        """A gateway takes no more, or takes some again."""
         gateway = self._gateways.get(channel.peer)
         if gateway is not None:
-            gateway.draining = True
+            gateway.draining = not drain.off
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A gateway is gone."""

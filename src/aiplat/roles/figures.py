@@ -14,21 +14,27 @@ log = logging.getLogger("aiplat.gateway")
 
 
 def observe(
-    metrics: Metrics, forwarding: Forwarding, end: Finished | Failed, known: Collection[str]
+    metrics: Metrics,
+    forwarding: Forwarding,
+    end: Finished | Failed,
+    known: Collection[str],
+    now: float,
 ) -> None:
     """Count a request that ended.
 
     Arguments:
         known: the models that are offered: any other name is a stranger's text, no label.
+        now: the time of its end, in seconds.
     """
     model = metrics.model_label(forwarding.model) if forwarding.model in known else "unknown"
     outcome = _outcome(end)
-    timings = forwarding.timings()
+    stages = forwarding.stages
+    timings = stages.timings(now)
     total, first = timings.total_ms / 1000, timings.first_token_ms / 1000
     metrics.request_duration.labels(model, outcome).observe(total)
     if forwarding.is_placed:
         metrics.route_attempts.labels(outcome).inc()
-    if forwarding.first_token_at is not None:
+    if stages.first_token_at is not None:
         metrics.time_to_first_token.labels(model).observe(first)
         if len(forwarding.ids) > 1:
             per_token = (total - first) / (len(forwarding.ids) - 1)

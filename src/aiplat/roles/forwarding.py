@@ -21,13 +21,13 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
-from aiplat.domain.errors import AiplatError, DeadlineExceeded, ProcessorLost
-from aiplat.domain.ids import PeerId, short
-from aiplat.domain.usage import Timings, Usage
+from aiplat.domain.errors import AiplatError, DeadlineExceeded
+from aiplat.domain.ids import PeerId
+from aiplat.domain.usage import Usage
 from aiplat.roles.breaker import Turn
 from aiplat.roles.reasons import Kept
 from aiplat.roles.settings import GatewaySettings
-from aiplat.roles.standstill import meanwhile
+from aiplat.roles.stages import Overdue, Stages
 
 Now = Callable[[], float]
 
@@ -85,13 +85,10 @@ class Forwarding:
         self.ids: list[int] = []
         self.started: Started | None = None
         self.ended = False
-        self.arrived = now()
-        self.placed_at: float | None = None
-        self.first_token_at: float | None = None
+        self.stages = Stages(submission, settings, now())
         self.asker = asker
         self.tried: list[PeerId] = []
         self.last_failure: Failed | None = None
-        self.stood_still_for = 0.0
         self.kept: Kept | None = None
         self._attempt = Attempt(self)
         self._held: Started | None = None
@@ -104,17 +101,13 @@ class Forwarding:
         self._settings = settings
         self._now = now
         self._on_end = on_end
-        self._queued_since = self.arrived
-        self._placed_since = self._last_token_at = self._progress_at = 0.0
-        self._owed_credit = 0
-        self._cancelled_at: float | None = None
 
     # -- placing ---------------------------------------------------------------------------
 
     @property
     def is_placed(self) -> bool:
         """Whether a processor has it."""
-        return self.placed_at is not None
+        return self.stages.placed_at is not None
 
     def attempt(self) -> Attempt:
         """The sink for the next processor; what an earlier one still says is dropped."""
@@ -142,7 +135,7 @@ class Forwarding:
         self._turn = turn
         self._release = release
         self.model = model
-        self.placed_at = self._placed_since = self._now()
+        self.stages.placed(self._now())
         self._upstream = asking
 
     def may_retry(self, failed: Failed) -> bool:
@@ -150,8 +143,8 @@ class Forwarding:
         return (
             failed.recoverable
             and self.is_placed
-            and self.first_token_at is None
-            and self._cancelled_at is None
+            and self.stages.first_token_at is None
+            and self.stages.cancelled_at is None
             and len(self.tried) < self._settings.attempts
         )
 
@@ -165,7 +158,8 @@ class Forwarding:
         self._release()
         self._release = lambda: None
         self.last_failure = failed
-        self.processor = self.placed_at = self.started = self._held = self._upstream = None
+        self.processor = self.started = self._held = self._upstream = None
+        self.stages.put_back(self._now())
         if upstream is not None:
             upstream.cancel()  # it may be at it still
         return True
@@ -182,8 +176,7 @@ class Forwarding:
 
     def milliseconds_left(self) -> int:
         """Of the whole deadline, from now."""
-        spent = (self._now() - self.arrived) * 1000
-        return max(0, self.submission.deadline_ms - round(spent))
+        return self.stages.milliseconds_left(self._now())
 
     def waits(self, queued: Queued) -> None:
         """Tell who asked that it waits."""
@@ -207,7 +200,8 @@ class Forwarding:
             self._finish(event)
         elif type(event) is Failed:
             if event.code == DeadlineExceeded.code and self.milliseconds_left() <= SAME_MOMENT_MS:
-                event = Failed.of(self._whole_is_over())  # it has the same deadline, and was first
+                # It has the same deadline, and was first.
+                event = Failed.of(self.stages.whole_is_over(self.processor, len(self.ids)))
             if self.retry(event):
                 return
             self._say_started()
@@ -226,14 +220,12 @@ class Forwarding:
             self._sink.deliver(told)
 
     def _delta(self, delta: Delta) -> None:
-        now = self._now()
-        if self.first_token_at is None:
-            self.first_token_at = now
+        is_first = self.stages.first_token_at is None
+        self.stages.said(delta.cost, self._now())
+        if is_first:
             self._say_started()
             if self._turn is not None:
                 self._turn.succeeded()
-        self._last_token_at = self._progress_at = now
-        self._owed_credit += delta.cost
         self.ids.extend(delta.ids)
         self._sink.deliver(delta)
 
@@ -243,30 +235,21 @@ class Forwarding:
             exact = self.started.exact and finished.usage.exact
             count = len(self.ids) if exact else finished.usage.completion_tokens
             usage = Usage(finished.usage.prompt_tokens, count, finished.usage.cached_tokens, exact)
-        self._end(msgspec.structs.replace(finished, usage=usage, timings=self.timings()))
+        timings = self.stages.timings(self._now())
+        self._end(msgspec.structs.replace(finished, usage=usage, timings=timings))
 
     @property
     def tokens_per_second(self) -> float:
         """The speed of the answer after its first token; 0 when there is too little to tell."""
-        if self.first_token_at is None or len(self.ids) < FEW_TOKENS:
+        first, last = self.stages.first_token_at, self.stages.last_token_at
+        if first is None or len(self.ids) < FEW_TOKENS:
             return 0.0
-        return (len(self.ids) - 1) / max(1e-6, self._last_token_at - self.first_token_at)
+        return (len(self.ids) - 1) / max(1e-6, last - first)
 
     def _usage(self) -> Usage | None:
         if self.started is None:
             return None
         return Usage(self.started.prompt_tokens, len(self.ids), exact=self.started.exact)
-
-    def timings(self) -> Timings:
-        """How long each stage took until now, on this gateway's clock."""
-        now = self._now()
-        placed = self.placed_at if self.placed_at is not None else now
-        first = self.first_token_at if self.first_token_at is not None else now
-        return Timings(
-            queue_ms=(placed - self.arrived) * 1000,
-            first_token_ms=(first - self.arrived) * 1000,
-            total_ms=(now - self.arrived) * 1000,
-        )
 
     def _end(self, end: Finished | Failed) -> None:
         self.ended = True
@@ -285,22 +268,21 @@ class Forwarding:
 
     def accept(self, tokens: int, credit: int) -> None:
         """Hand the reader's credit on to the processor."""
-        self._owed_credit -= credit
         if self._upstream is not None and not self.ended:
-            self._progress_at = self._now()
+            self.stages.taken(credit, self._now())
             self._upstream.accept(tokens, credit)
 
     def cancel(self) -> None:
         """End it: at once if it still waits, else the processor answers."""
-        if self.ended or self._cancelled_at is not None:
+        if self.ended or self.stages.cancelled_at is not None:
             return
-        self._cancelled_at = self._now()
+        self.stages.cancelled(self._now())
         if self._upstream is not None:
             self._upstream.cancel()
         else:
-            self._end(Finished("cancelled", Usage(0, 0), self.timings()))
+            self._end(Finished("cancelled", Usage(0, 0), self.stages.timings(self._now())))
 
-    # -- deadlines ---------------------------------------------------------------------------
+    # -- ends ----------------------------------------------------------------------------------
 
     def fail(self, error: AiplatError, *, by_processor: bool = False) -> None:
         """End it with an error; a processor that has it is told to stop.
@@ -315,70 +297,9 @@ class Forwarding:
             self._turn = None
         upstream = self._upstream
         self._end(Failed.of(error, self._usage()))
-        if upstream is not None and self._cancelled_at is None:
+        if upstream is not None and self.stages.cancelled_at is None:
             upstream.cancel()
 
-    def stood_still(self, seconds: float) -> None:
-        """This node ran late by so much and could hear nothing: no stage's limit counts it."""
-        now = self._now()
-        self.stood_still_for += min(seconds, now - self.arrived)
-        self._queued_since = min(now, self._queued_since + seconds)
-        self._placed_since = min(now, self._placed_since + seconds)
-        self._progress_at = min(now, self._progress_at + seconds)
-        if self._cancelled_at is not None:
-            self._cancelled_at = min(now, self._cancelled_at + seconds)
-
-    def overdue(self, wait_limit: float) -> AiplatError | None:
-        """The deadline that has passed, if one has.
-
-        Arguments:
-            wait_limit: seconds that it may wait for a processor.
-        """
-        now, limits = self._now(), self._settings
-        whole = self.submission.deadline_ms / 1000
-        if now - self.arrived >= whole:
-            return self._whole_is_over()
-        if self.placed_at is None:
-            return self._over("a free processor", self._queued_since, wait_limit, "queue", now)
-        if self._cancelled_at is not None:
-            if now - self._cancelled_at < limits.cancel_seconds:
-                return None
-            return ProcessorLost(
-                f"The processor {short(self.processor or '')} did not answer a cancel within "
-                f"{limits.cancel_seconds:g} s (gateway.cancel_seconds)."
-            )
-        if self.first_token_at is None:
-            limit = limits.first_token_seconds
-            late = self._over("the first token", self._placed_since, limit, "first_token", now)
-            if late is not None:
-                late.recoverable = True  # another processor may be quicker
-            return late
-        if self._owed_credit >= self.submission.credit // 2:
-            return None  # the reader is what is slow: the whole deadline holds alone
-        limit = limits.next_token_seconds
-        return self._over("the next token", self._progress_at, limit, "next_token", now)
-
-    def _whole_is_over(self) -> DeadlineExceeded:
-        """The end at the deadline of the whole request: says how far it came."""
-        if self.placed_at is None:
-            stage = "it still waited for a free processor"
-        elif self.first_token_at is None:
-            stage = f"no token had come from processor {short(self.processor or '')}"
-        else:
-            stage = f"{len(self.ids)} tokens had come from processor {short(self.processor or '')}"
-        stage += meanwhile(self.stood_still_for)
-        return DeadlineExceeded(
-            f"The answer was not done within {self.submission.deadline_ms / 1000:g} s, the "
-            f"deadline of the whole request: {stage}. Allow more, or ask for fewer tokens."
-        )
-
-    def _over(
-        self, what: str, since: float, limit: float, stage: str, now: float
-    ) -> AiplatError | None:
-        if now - since < limit:
-            return None
-        who = f" from processor {short(self.processor)}" if self.processor else ""
-        return DeadlineExceeded(
-            f"Waited {limit:g} s for {what}{who}, the limit (gateway.{stage}_seconds).",
-            retry_after=5,
-        )
+    def overdue(self) -> Overdue | None:
+        """The limit that has passed, if one has (`Stages.overdue`)."""
+        return self.stages.overdue(self.processor, len(self.ids), self._now())

@@ -102,7 +102,7 @@ class Gateway(Role):
             log.warning("this gateway itself stood still for %.1f s", late)
         if late > 0:
             for forwarding in self.active:
-                forwarding.stood_still(late)
+                forwarding.stages.stood_still(late, self._now())
 
     def _safely(self, step: Callable[[Forwarding], None], forwarding: Forwarding) -> None:
         """One request's fault is that request's alone, and never the node's."""
@@ -114,16 +114,17 @@ class Gateway(Role):
                 forwarding.fail(AiplatError("The gateway failed at it; its log says why."))
 
     def _watch(self, forwarding: Forwarding) -> None:
-        limits, model = self._settings, forwarding.submission.model
         pool = self._placing.pool(forwarding)
-        may_come = pool.may_come(model, forwarding.tried)
-        error = forwarding.overdue(
-            limits.queue_seconds if may_come else limits.no_processor_seconds
-        )
-        if error is None or (error.recoverable and forwarding.retry(Failed.of(error))):
+        may_come = pool.may_come(forwarding.submission.model, forwarding.tried)
+        forwarding.stages.looked(self._now(), may_come=may_come)
+        overdue = forwarding.overdue()
+        if overdue is None:
+            return
+        error = overdue.error
+        if error.recoverable and forwarding.retry(Failed.of(error)):
             return
         if forwarding.is_placed:
-            forwarding.fail(error, by_processor=forwarding.milliseconds_left() > 0)
+            forwarding.fail(error, by_processor=overdue.by_processor)
         elif may_come and isinstance(error, DeadlineExceeded):
             forwarding.fail(waited_in_vain(forwarding, error, pool))
         elif forwarding.last_failure is not None:
@@ -156,11 +157,15 @@ class Gateway(Role):
             submission, sink, gateway=self._peer, settings=self._settings, now=self._now,
             on_end=self._ended, on_failed=self._try_elsewhere, asker=asker,
         )  # fmt: skip
-        forwarding.kept = self.reasons.begin(submission, asker)
-        if self._line.holds_back(submission.model) or not self._placing.place(forwarding):
-            self._wait(forwarding)
-        else:
-            self._metrics.gateway_overhead.observe(self._now() - arrived)
+        kept = forwarding.kept = self.reasons.begin(submission, asker)
+        try:
+            if self._line.holds_back(submission.model) or not self._placing.place(forwarding):
+                self._wait(forwarding)
+            else:
+                self._metrics.gateway_overhead.observe(self._now() - arrived)
+        except AiplatError as refusal:
+            reasons.ended(kept, Failed.of(refusal))
+            raise
         self.active.add(forwarding)
         self.taken += 1
         return forwarding
@@ -185,12 +190,13 @@ class Gateway(Role):
         self._line.leave(forwarding)
         if forwarding.kept is not None:
             late = 0.0 if self._ticks is None else self._ticks.late(self._now())
-            late = min(late, self._now() - forwarding.arrived)  # its end came before the next look
-            reasons.ended(forwarding.kept, end, stood_still=forwarding.stood_still_for + late)
+            stages = forwarding.stages
+            late = min(late, self._now() - stages.arrived)  # its end came before the next look
+            reasons.ended(forwarding.kept, end, stood_still=stages.stood_still_for + late)
         processor = self.processors.get(forwarding.processor)
         if processor is not None and (speed := forwarding.tokens_per_second):
             processor.saw(forwarding.model, speed)
-        observe(self._metrics, forwarding, end, self.processors.names())
+        observe(self._metrics, forwarding, end, self.processors.names(), self._now())
         self._wake.set()  # what waits may go on; not from in here, which a placement may call
 
     def fail_all(self, error: AiplatError) -> None:
@@ -207,10 +213,12 @@ class Gateway(Role):
         latency: Callable[[], float] = lambda: 0.0,
         *,
         is_member: bool = False,
+        life: int = 0,
     ) -> None:
-        """A processor came up: behind a channel, or in this node."""
-        is_here = peer == self._peer
-        self.processors.add(peer, inference, latency, is_here=is_here, is_member=is_member)
+        """A processor came up: behind a channel, or in this node (`Processors.add`)."""
+        self.processors.add(
+            peer, inference, latency, is_here=peer == self._peer, is_member=is_member, life=life
+        )
         self._metrics.peers.labels("processor", "connected").set(len(self.processors))
 
     def processor_announced(self, peer: PeerId, announce: Announce) -> None:
@@ -218,11 +226,14 @@ class Gateway(Role):
         if self.processors.announced(peer, announce):
             self._wake.set()
 
-    def drain_processor(self, peer: PeerId) -> None:
-        """Place nothing new on a processor, whatever it says itself, until it connects anew."""
-        processor = self.processors.get(peer)
-        if processor is not None:
-            processor.held_back = True
+    def drain_processor(self, peer: PeerId, *, off: bool = False) -> None:
+        """Place nothing new on a processor, whatever it says itself, until it is started again.
+
+        Arguments:
+            off: let it have requests again instead.
+        """
+        self.processors.hold_back(peer, off=off)
+        self._wake.set()
 
     def drain(self) -> None:
         """Take no new requests; what peers asked and waits is sent back, to be asked elsewhere."""
@@ -231,6 +242,10 @@ class Gateway(Role):
         for forwarding in self._line:
             if forwarding.asker is not None:
                 forwarding.fail(error)
+
+    def undrain(self) -> None:
+        """Take requests again."""
+        self.draining = False
 
     def models(self) -> tuple[ModelStatus, ...]:
         """What can be asked for here, those that are ready first."""
@@ -253,18 +268,20 @@ class Gateway(Role):
         self._channels[channel.peer] = channel
         if "processor" in channel.roles:
             self.add_processor(
-                channel.peer, channel, lambda: channel.latency or 0.0, is_member=self._in_network()
-            )
+                channel.peer, channel, lambda: channel.latency or 0.0,
+                is_member=self._in_network(), life=channel.hello.incarnation,
+            )  # fmt: skip
 
     def announced(self, channel: Channel, announce: Announce) -> None:
         """A processor told its state."""
         self.processor_announced(channel.peer, announce)
 
     def drained(self, channel: Channel, drain: Drain) -> None:
-        """A processor takes no more."""
+        """A processor takes no more, or takes some again."""
         processor = self.processors.get(channel.peer)
         if processor is not None:
-            processor.drains = True
+            processor.drains = not drain.off
+            self._wake.set()
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A processor's channel is gone; its requests heard of it through their sinks."""

@@ -135,7 +135,10 @@ class Placing:
             seen[:most] if chosen is None or chosen in seen[:most] else (chosen, *seen[: most - 1])
         )
         words = {c.peer: refused[c.peer] for c in named if c.peer in refused}
-        after, peer = self._now() - forwarding.arrived, None if chosen is None else chosen.peer
+        after, peer = (
+            self._now() - forwarding.stages.arrived,
+            None if chosen is None else chosen.peer,
+        )
         tried = reasons.Tried(
             after, named, peer, words, left_out=len(seen) - len(named), model=model,
             nobody="" if seen else self._processors.why_nobody(model),
@@ -157,7 +160,7 @@ class Placing:
         turn = self._breaker(processor, model).placed()
         forwarding.placed(processor.peer, model, asking, partial(processor.released, model), turn)
         processor.in_flight[model] += 1
-        waited = forwarding.timings().queue_ms
+        waited = forwarding.stages.timings(self._now()).queue_ms
         self._metrics.queue_wait.observe(waited / 1000)
         log.debug(
             "request %s placed on %s", forwarding.submission.id, short(processor.peer),

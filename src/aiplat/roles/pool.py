@@ -24,6 +24,7 @@ class Processor:
     which each answer counts for a fifth; what the processor says of itself stays in `offers`.
     `is_here` says that it is in the gateway's own node, `is_member` that its certificate of the
     gateway's network was checked. `drains` is its own word, `held_back` that of a person here.
+    `life` is its node's incarnation.
     """
 
     peer: PeerId
@@ -38,6 +39,7 @@ class Processor:
     breakers: dict[str, Breaker] = field(default_factory=dict)
     is_here: bool = False
     is_member: bool = False
+    life: int = 0
 
     @property
     def draining(self) -> bool:

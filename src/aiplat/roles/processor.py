@@ -101,9 +101,9 @@ class Processor(Role):
         if self._local is not None:
             self._local.processor_announced(self._peer, announce)
 
-    def drain(self) -> None:
-        """Take no new requests; say so to the gateways."""
-        self.draining = True
+    def drain(self, *, off: bool = False) -> None:
+        """Take no new requests, or take them again; say so to the gateways."""
+        self.draining = not off
         self._announce()
 
     def fail_all(self, error: AiplatError) -> None:

@@ -31,6 +31,7 @@ class Processors(Pool):
     def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
         self._by_peer: dict[PeerId, Processor] = {}
         self._resting: dict[PeerId, dict[str, Breaker]] = {}
+        self._held_back: dict[PeerId, int] = {}
         self._seen: OrderedDict[str, str] = OrderedDict()
         super().__init__(self._by_peer, now)
 
@@ -42,19 +43,38 @@ class Processors(Pool):
         *,
         is_here: bool = False,
         is_member: bool = False,
+        life: int = 0,
     ) -> None:
-        """It came up; it offers nothing until it announced. What it failed at before still rests.
+        """It came up; it offers nothing until it announced. What it failed at before still rests,
+        and whom a person drained stays so until its next life, over however many channels.
 
         Arguments:
             inference: takes its requests; another for each of its lives.
             latency: gives the round trip, in seconds.
             is_here: whether it is in the gateway's own node.
             is_member: whether it is a certified member of the gateway's network.
+            life: the incarnation of its node, which grows with each start.
         """
+        is_held = self._held_back.get(peer) == life
+        if not is_held:
+            self._held_back.pop(peer, None)
         self._by_peer[peer] = Processor(
             peer, inference, latency, breakers=self._resting.pop(peer, {}),
-            is_here=is_here, is_member=is_member,
+            is_here=is_here, is_member=is_member, life=life, held_back=is_held,
         )  # fmt: skip
+
+    def hold_back(self, peer: PeerId, *, off: bool = False) -> None:
+        """A person drains it: nothing new in this life of its, whatever it says itself.
+
+        Arguments:
+            off: end that.
+        """
+        self._held_back.pop(peer, None)
+        processor = self._by_peer.get(peer)
+        if processor is not None:
+            processor.held_back = not off
+            if not off:
+                self._held_back[peer] = processor.life
 
     def announced(self, peer: PeerId, announce: Announce) -> bool:
         """Replace what it offers; False when it is unknown or the revision is an old one."""
@@ -136,7 +156,7 @@ class Processors(Pool):
 def _why_it_drains(processor: Processor) -> str:
     who = short(processor.peer)
     if processor.held_back:
-        return f"{who} was drained here, until it connects anew"
+        return f"{who} was drained here, until it is started again"
     return f"{who} drains by its own word"
 
 

@@ -87,8 +87,8 @@ class Reasons:
         kept = self._kept.get(request)
         if kept is None or (asker is not None and kept.asker != asker):
             raise InvalidRequest(
-                f"The gateway {short(self._gateway)} knows no request {clip(request)!r}. It "
-                f"keeps the reasons of its last {self._bound} requests, since its start.",
+                f"The gateway {short(self._gateway)} knows no request {clip(request)!r}. It keeps "
+                f"the reasons of the last {self._bound} that it let in, since its start.",
                 param="request",
             )
         return Explanation(

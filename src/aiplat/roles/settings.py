@@ -35,6 +35,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     next_token_seconds: Annotated[
         Seconds, Meta(description="From one token to the next, while the reader keeps up.")
     ] = 60.0
+    stalled_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a reader may take nothing of an answer of which more waits: it "
+             "holds a processor's place."),
+    ] = 60.0  # fmt: skip
     attempts: Annotated[
         int,
         Meta(ge=1, le=10, description="Processors that a request is tried on before its first "

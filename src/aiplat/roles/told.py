@@ -68,7 +68,7 @@ def row(channel: Channel, processor: Processor | None, now: float) -> ToldPeer:
     told = ToldPeer(
         peer_id=channel.peer, roles=channel.roles,
         version=clip(channel.hello.agent.partition("/")[2], MAX_VERSION),
-        since_seconds=round(max(0.0, now - channel.opened), 1),
+        since_seconds=round(max(0.0, now - channel.opened), 1), draining=channel.draining,
     )  # fmt: skip
     return told if processor is None else _with_figures(told, processor)
 
@@ -83,7 +83,7 @@ def _with_figures(told: ToldPeer, processor: Processor) -> ToldPeer:
     speeds = [offer.tokens_per_second for offer in offers if offer.tokens_per_second]
     return msgspec.structs.replace(
         told,
-        draining=processor.draining,
+        draining=told.draining or processor.draining,
         models=tuple(offer.name for offer in offers),
         slots=sum(offer.slots for offer in offers) if offers else None,
         running=sum(offer.running for offer in offers) if offers else None,

@@ -31,7 +31,8 @@ class Checkup:
         if status.drained or status.state == "draining":
             self._steps.note(
                 "node", False, f"runs (pid {status.pid}) as {roles}, and takes no requests",
-                "It was drained, or it ends: stop it, and start it again.",
+                "A person drained it: `aiplat drain --off` ends that." if status.drained
+                else "It ends: start it again.",
             )  # fmt: skip
         else:
             self._steps.note("node", True, f"runs (pid {status.pid}) as {roles}")

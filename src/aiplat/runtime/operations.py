@@ -13,6 +13,7 @@ import aiplat
 from aiplat.control.messages import (
     Access,
     Done,
+    DrainWish,
     Explanation,
     Invitation,
     InviteRequest,
@@ -270,25 +271,44 @@ class Operations:
         """The peers that this node has, or wants, a channel to; a client's gateways tell more."""
         return PeerList(peers=await self.seen.seen())
 
-    def drain(self, peer: PeerName) -> Done:
-        """Place no more on a processor, or take no more requests at all."""
-        if not peer.peer:
-            self.state, self.drained = "draining", True
-            if self.gateway is not None:
-                self.gateway.drain()
-            if self.processor is not None:
-                self.processor.drain()
-            self.node.drain("a person drains it")
-            return Done(message=f"This node takes no new requests; {len(self.active())} are under "
-                        "way. It takes requests again after `aiplat stop` and a new start.",
-                        peer_id=self.node.peer_id)  # fmt: skip
+    def drain(self, wish: DrainWish) -> Done:
+        """Place no more on a processor, or take no more requests at all; or end that."""
+        if not wish.peer:
+            return self._undrain_here() if wish.off else self._drain_here()
         if self.gateway is None:
             raise InvalidRequest("Only a gateway places requests: this node is none.")
         processors = [processor.peer for processor in self.gateway.processors]
-        found = match_peer(peer.peer, processors, "processor of this gateway")
-        self.gateway.drain_processor(found)
-        return Done(message=f"Nothing new is placed on {found} until it connects anew.",
+        found = match_peer(wish.peer, processors, "processor of this gateway")
+        self.gateway.drain_processor(found, off=wish.off)
+        if wish.off:
+            return Done(message=f"Requests are placed on {found} again.", peer_id=found)
+        return Done(message=f"Nothing new is placed on {found} until `aiplat drain --off "
+                    f"{found[-8:]}`, or until it or this gateway is started again.",
                     peer_id=found)  # fmt: skip
+
+    def _drain_here(self) -> Done:
+        self.state, self.drained = "draining", True
+        if self.gateway is not None:
+            self.gateway.drain()
+        if self.processor is not None:
+            self.processor.drain()
+        self.node.drain("a person drains it")
+        return Done(message=f"This node takes no new requests; {len(self.active())} are under way. "
+                    "It takes requests again after `aiplat drain --off`, or when it is stopped and "
+                    "started.", peer_id=self.node.peer_id)  # fmt: skip
+
+    def _undrain_here(self) -> Done:
+        if not self.drained:
+            raise InvalidRequest("This node is not drained: it takes requests."
+                                 if self.state == "ready" else
+                                 f"This node is {self.state}, and not by a drain.")  # fmt: skip
+        self.state, self.drained = "ready", False
+        self.node.undrain()
+        if self.processor is not None:
+            self.processor.drain(off=True)
+        if self.gateway is not None:
+            self.gateway.undrain()
+        return Done(message="This node takes requests again.", peer_id=self.node.peer_id)
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

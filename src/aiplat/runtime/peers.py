@@ -90,19 +90,18 @@ class Peers:
         return tuple(self.hearsay.known) if self.hearsay is not None else ()
 
     def _connected(self, channel: Channel) -> PeerStatus:
-        drains = self._drains(channel.peer)
         processor = None if self.gateway is None else self.gateway.processors.get(channel.peer)
         told = row(channel, processor, self.now())
         relay = relay_in(channel.address)
         return PeerStatus(
             peer_id=channel.peer,
             roles=channel.roles,
-            state="draining" if drains else "connected",
+            state="draining" if told.draining else "connected",
             address=channel.address,
             agent=channel.hello.agent,
             latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
             models=told.models,
-            note="draining" if drains else "",
+            note="draining" if told.draining else "",
             version=channel.hello.agent.partition("/")[2],
             since_seconds=told.since_seconds,
             slots=told.slots,
@@ -113,11 +112,6 @@ class Peers:
             path="direct" if relay is None else "relayed",
             via=relay or "",
         )
-
-    def _drains(self, peer: PeerId) -> bool:
-        processor = None if self.gateway is None else self.gateway.processors.get(peer)
-        gateway = None if self.client is None else self.client.gateways.get(peer)
-        return any(known is not None and known.draining for known in (processor, gateway))
 
 
 def _told(heard: Heard) -> PeerStatus:

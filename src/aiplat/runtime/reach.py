@@ -10,6 +10,7 @@ from aiplat.control.messages import (
     Access,
     Ask,
     Done,
+    DrainWish,
     Explanation,
     Invitation,
     InviteRequest,
@@ -66,8 +67,8 @@ class NodeClient(Protocol):
     def revoke(self, peer: PeerName) -> Done:
         """Take a member's certificate away."""
 
-    def drain(self, peer: PeerName) -> Done:
-        """Place no more on a processor; with an empty name, take no more requests at all."""
+    def drain(self, wish: DrainWish) -> Done:
+        """Place no more on a processor; with an empty name, take no more at all. Or end that."""
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

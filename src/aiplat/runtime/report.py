@@ -55,7 +55,11 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
 
     On a terminal of `columns`, an identity or address that would be broken has its own line.
     """
-    state = "drained until its next start" if status.drained else status.state
+    state = (
+        "drained, and takes no requests (`aiplat drain --off` ends that)"
+        if status.drained
+        else status.state
+    )
     head = f"aiplat {status.version} is {state}"
     lines = [f"{SIGNS['start']} {head}" if signs else head]
     rows = [

@@ -179,7 +179,7 @@ class _Start:
         if status is not None and status.drained:
             raise NotReady(
                 f"The node of this home (pid {status.pid}) was drained: it takes no new requests "
-                "until its next start. `aiplat stop` ends it."
+                "until `aiplat drain --off`, or its next start."
             )
         if status is not None and status.state == "draining":
             self._wait_for_end()

@@ -24,7 +24,7 @@ from aiplat.domain.errors import (
     ShuttingDown,
 )
 from aiplat.node.node import Node
-from aiplat.protocol.messages import Call, Reply
+from aiplat.protocol.messages import Call, Drain, Reply
 from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.settings import ClientSettings
@@ -136,13 +136,16 @@ async def test_how_many_gateways_are_tried_is_a_setting() -> None:
 async def test_one_that_drains_is_left_for_the_other_and_taken_when_there_is_none() -> None:
     near, far = gateway("near"), gateway("far")
     asker = Asker(near, far)
-    asker.client.drained(cast("Any", near), cast("Any", None))
-    asker.client.drained(cast("Any", gateway("unknown")), cast("Any", None))
+    asker.client.drained(cast("Any", near), Drain(0))
+    asker.client.drained(cast("Any", gateway("unknown")), Drain(0))
     first = asker.asks()
     assert (len(near.behind.work), len(far.behind.work)) == (0, 1)
     far.behind.work[0].sink.deliver(Failed.of(ShuttingDown("it drains too")))
     near.behind.work[0].starts().says("Paris").finishes()
     assert first.text == "Paris"
+    asker.client.drained(cast("Any", near), Drain(0, off=True))
+    asker.asks()
+    assert len(near.behind.work) == 2, "it takes requests again, and is the nearer"
 
 
 async def test_a_silent_gateway_is_noticed_by_the_watch(autojump_clock: MockClock) -> None:

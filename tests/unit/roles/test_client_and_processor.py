@@ -22,7 +22,7 @@ from aiplat.domain.errors import (
 )
 from aiplat.domain.ids import PeerId
 from aiplat.domain.models import ModelOffer
-from aiplat.protocol.messages import Announce, Call, Hello, Reply
+from aiplat.protocol.messages import Announce, Call, Drain, Hello, Reply
 from aiplat.roles.answering import answering
 from aiplat.roles.client import Client
 from aiplat.roles.dispatch import Dispatch
@@ -49,7 +49,7 @@ async def test_the_nearest_gateway_that_does_not_drain_is_asked() -> None:
     for channel in (far, near, FakeChannel("no", "processor")):
         client.opened(channel)  # type: ignore[arg-type]  # a fake
     (await client.inference(node)).submit(submission(), Kept())  # type: ignore[arg-type]  # a fake
-    client.drained(near, None)  # type: ignore[arg-type]  # a fake
+    client.drained(near, Drain(0))  # type: ignore[arg-type]  # a fake
     (await client.inference(node)).submit(submission(), Kept())  # type: ignore[arg-type]  # a fake
     assert (len(near.behind.work), len(far.behind.work)) == (1, 1)
     assert (client.taken, len(client.active)) == (2, 1), "the two have the same name"
@@ -87,6 +87,7 @@ async def test_peer_means_that_gateway_and_no_other() -> None:
     client.opened(named)  # type: ignore[arg-type]  # a fake; `reach` may be the quicker
     assert (len(named.behind.work), len(other.behind.work)) == (1, 0)
     assert len(client.active) == 1
+    assert client.find(submission().id) == submission().id, "it can be explained"
     assert node.kept == ["there"], "kept for next time"
     for address, words in (("nowhere", "refused"), ("wrong", "is no gateway")):
         with pytest.raises(NoPeer, match=words):

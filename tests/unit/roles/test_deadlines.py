@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from aiplat.domain.answers import Failed
-from aiplat.domain.errors import DeadlineExceeded, NoPeer
+from aiplat.domain.errors import DeadlineExceeded, NoPeer, ProcessorLost
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import parse_target
 from aiplat.node.reaching import too_slow
@@ -116,6 +116,42 @@ async def test_queue_nobody_offers_the_model(autojump_clock: MockClock) -> None:
         assert 2.0 <= trio.current_time() < 2.5
         assert isinstance(sink.end, Failed)
         assert sink.end.code == "no_processor"
+
+
+@pytest.mark.trio
+async def test_queue_a_processor_that_is_away_for_a_moment_ends_nobody_that_waits_long(
+    autojump_clock: MockClock,
+) -> None:
+    """Not the whole wait counts, but that since when nobody offers the model."""
+    house = Slow()
+    async with running(house):
+        house.fill()
+        sink = house.asks()
+        await trio.sleep(30)
+        house.gateway.processors.remove(PeerId(PEER), house.slow)
+        await trio.sleep(1.5)
+        again = house.processor(PEER, offer(slots=1))
+        await trio.sleep(1)
+        assert len(again.work) == 1
+        again.work[0].starts().says("x").finishes()
+        assert sink.text == "x"
+
+
+@pytest.mark.trio
+async def test_queue_what_fails_late_waits_anew_for_another_processor(
+    autojump_clock: MockClock,
+) -> None:
+    house = House(first_token_seconds=150.0)
+    first, second = house.processor("a"), house.processor("b", offer(state="loading"))
+    async with running(house):
+        sink = house.asks(deadline_ms=900_000)
+        house.announces("b", offer())
+        await trio.sleep(140)  # well over the 120 s that it may wait
+        first.work[0].sink.deliver(Failed.of(ProcessorLost("it died")))
+        await trio.sleep(1)
+        [again] = second.work
+        again.starts().says("x").finishes()
+        assert sink.text == "x"
 
 
 @pytest.mark.trio
@@ -243,6 +279,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
         ("gateway.queue_seconds", 120.0),
         ("gateway.first_token_seconds", 120.0),
         ("gateway.next_token_seconds", 60.0),
+        ("gateway.stalled_seconds", 60.0),
         ("gateway.cancel_seconds", 5.0),
     ],
 )

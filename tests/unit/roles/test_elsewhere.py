@@ -269,7 +269,7 @@ async def test_only_the_last_requests_are_kept() -> None:
     for request in requests:
         house.gateway.submit(request, Kept())
     assert [house.gateway.find(r.id) for r in requests] == ["", *(r.id for r in requests[1:])]
-    with pytest.raises(InvalidRequest, match="its last 2 requests"):
+    with pytest.raises(InvalidRequest, match="of the last 2 that it let in"):
         house.gateway.explain(requests[0].id)
 
 

@@ -213,16 +213,24 @@ async def test_a_processor_that_stalls(stage: str, words: str, autojump_clock: M
 
 @pytest.mark.trio
 async def test_a_reader_that_stalls_is_not_the_processors_fault(autojump_clock: MockClock) -> None:
-    house = House(next_token_seconds=10.0)
+    """It holds a place of the processor's all the same, and that has its own bound."""
+    house = House(next_token_seconds=10.0, stalled_seconds=40.0)
     processor = house.processor("p")
     async with running(house):
-        sink = house.asks(credit=16, deadline_ms=60_000)
+        sink = Kept()
+        asking = house.gateway.submit(submission(credit=16, deadline_ms=3_600_000), sink)
         processor.work[0].starts().says("abc", 1)  # costs 16: the reader's credit is used up
         await trio.sleep(30)
+        asking.accept(1, 16)
+        processor.work[0].says("def", 2)
+        await trio.sleep(39)
         assert not isinstance(sink.end, Failed)
-        await trio.sleep(31)
-    assert isinstance(sink.end, Failed)
-    assert "60 s, the deadline of the whole request" in sink.end.message
+        await trio.sleep(2)
+        assert isinstance(sink.end, Failed)
+        assert sink.end.code == "deadline_exceeded"
+        assert "took nothing of the answer for 40 s" in sink.end.message
+        assert processor.work[0].cancelled
+        assert not house.gateway.processors.get(PeerId("p")).rests("tiny", trio.current_time())  # type: ignore[union-attr]  # it is there
 
 
 @pytest.mark.trio
@@ -290,6 +298,16 @@ async def test_an_unknown_model_names_the_nearest() -> None:
 
 
 @pytest.mark.trio
+@pytest.mark.parametrize("credit", [1, 7])
+async def test_a_window_in_which_no_answer_could_move_is_refused(credit: int) -> None:
+    house = House()
+    processor = house.processor("p")
+    with pytest.raises(InvalidRequest, match=f"at least 8 .* but is {credit}"):
+        house.asks(credit=credit)
+    assert not processor.work
+
+
+@pytest.mark.trio
 async def test_bounds_refuse_and_say_when_to_come_back() -> None:
     house = House(max_requests=3, max_waiting=1)
     house.processor("a", offer(slots=1))
@@ -309,6 +327,16 @@ async def test_a_full_queue_refuses_and_leaves_nothing_behind() -> None:
     with pytest.raises(Overloaded, match="0 requests waiting"):
         house.asks()
     assert len(house.gateway.active) == 2
+
+
+@pytest.mark.trio
+async def test_what_is_refused_for_a_full_queue_is_explained_as_that() -> None:
+    house = House(max_waiting=0)
+    request = submission()
+    with pytest.raises(Overloaded, match="bound"):
+        house.gateway.submit(request, Kept())
+    told = house.gateway.explain(request.id)
+    assert (told.state, "its bound" in told.outcome) == ("failed", True)
 
 
 @pytest.mark.trio

@@ -10,7 +10,7 @@ from aiplat.domain.answers import Failed, Queued
 from aiplat.domain.errors import EngineFailed, ModelNotFound, ProcessorLost
 from aiplat.domain.ids import PeerId
 from aiplat.domain.models import ModelOffer
-from aiplat.protocol.messages import Announce, Drain
+from aiplat.protocol.messages import Announce, Drain, Hello
 from aiplat.roles import processors as table
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.processors import Processors
@@ -30,9 +30,12 @@ class Time:
         return self.now
 
 
-def comes(house: House, name: str, *offers: ModelOffer, revision: int = 1) -> FakeChannel:
+def comes(
+    house: House, name: str, *offers: ModelOffer, revision: int = 1, life: int = 1
+) -> FakeChannel:
     """A processor comes up behind a channel, and announces."""
     channel = FakeChannel(name, "processor")
+    channel.hello = Hello(incarnation=life, roles=("processor",))
     house.gateway.opened(channel)  # type: ignore[arg-type]  # a fake
     announce = Announce(revision=revision, models=offers or (offer(),))
     house.gateway.announced(channel, announce)  # type: ignore[arg-type]  # a fake
@@ -111,7 +114,7 @@ async def test_a_processor_that_renames_its_models_fills_no_memory() -> None:
 
 
 @pytest.mark.trio
-async def test_a_person_drains_it_whatever_it_announces_until_it_connects_anew() -> None:
+async def test_a_person_drains_it_whatever_it_announces_until_it_is_started_again() -> None:
     house = House()
     channel, other = comes(house, "p"), comes(house, "other", offer("other"))
     house.gateway.drain_processor(PeerId("p"))
@@ -121,10 +124,33 @@ async def test_a_person_drains_it_whatever_it_announces_until_it_connects_anew()
     house.asks(model="other")
     assert len(other.behind.work) == 1
     house.gateway.ended(channel, "gone")  # type: ignore[arg-type]  # a fake
-    anew = comes(house, "p")
+    anew = comes(house, "p", life=2)
     house.asks(model="tiny", id="req-" + "1" * 24)
     house.gateway._line.move_up()
     assert len(anew.behind.work) == 2
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("ends", ["another life", "a word"])
+async def test_whom_a_person_drains_stays_so_over_another_channel(ends: str) -> None:
+    """Its node fell silent, or found a direct way past a relay: it is the same life."""
+    house = House()
+    first = comes(house, "p", life=7)
+    house.gateway.drain_processor(PeerId("p"))
+    house.gateway.ended(first, "it fell silent")  # type: ignore[arg-type]  # a fake
+    again = comes(house, "p", life=7)
+    other = comes(house, "q")
+    for _ in range(2):
+        house.asks()
+    assert (len(again.behind.work), len(other.behind.work)) == (0, 2)
+    if ends == "a word":
+        house.gateway.drain_processor(PeerId("p"), off=True)
+    else:
+        house.gateway.ended(again, "it stops")  # type: ignore[arg-type]  # a fake
+        again = comes(house, "p", life=8)
+    for _ in range(2):
+        house.asks()
+    assert len(again.behind.work) == 2
 
 
 @pytest.mark.trio
@@ -140,6 +166,13 @@ async def test_it_drains_itself_by_either_word(by: str) -> None:
     for _ in range(2):
         house.asks()
     assert (len(channel.behind.work), len(other.behind.work)) == (0, 2)
+    if by == "message":
+        house.gateway.drained(channel, Drain(0, off=True))  # type: ignore[arg-type]  # a fake
+    else:
+        takes = Announce(revision=3, models=(offer(),))
+        house.gateway.announced(channel, takes)  # type: ignore[arg-type]  # a fake
+    house.asks()
+    assert len(channel.behind.work) == 1, "it takes requests again"
 
 
 @pytest.mark.trio

@@ -16,7 +16,7 @@ from tests.support.scripted import Kept, offer
 from tests.unit.roles.test_deadlines import until_end
 from tests.unit.roles.test_gateway import House, running
 
-HELD = "who offers it takes nothing new: …PPPPPPPP was drained here, until it connects anew"
+HELD = "who offers it takes nothing new: …PPPPPPPP was drained here, until it is started again"
 LEAVES = "who offers it takes nothing new: …PPPPPPPP drains by its own word"
 BLOCKED = (
     "the last that offered it, …PPPPPPPP, is gone: this gateway closed it: The node blocks the peer"

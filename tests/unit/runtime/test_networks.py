@@ -271,7 +271,7 @@ def test_a_node_tells_its_network_how_it_is_reached_and_what_it_seeks() -> None:
         STATUS, network=replace(LAB, searching="No gateway yet."), reach=WELL, drained=True
     )
     lines = describe(told, signs=False)
-    assert lines[0] == "aiplat 1 is drained until its next start"
+    assert lines[0] == "aiplat 1 is drained, and takes no requests (`aiplat drain --off` ends that)"
     assert "  network    lab·[2J (private, owned by this node), a member as client" in lines
     assert "  reach      direct: Two members dialed it." in lines
     assert "  seeks      No gateway yet." in lines

@@ -82,6 +82,14 @@ async def test_one_that_drains_is_said_to_wherever_it_is_known_from() -> None:
 
 
 @pytest.mark.trio
+async def test_a_peer_that_said_so_drains_whatever_the_roles_here_are() -> None:
+    alone = peers()
+    cast(Any, alone.node.channels[PeerId("g")]).draining = True
+    found = {peer.peer_id: peer for peer in await alone.seen()}
+    assert (found["g"].state, found["p"].state) == ("draining", "connected")
+
+
+@pytest.mark.trio
 async def test_who_is_shut_out_or_not_reached_from_here_stays_that() -> None:
     new = SimpleNamespace(peer_id="new", address="/a", note="refused", away_seconds=1.0)
     heard = (told("shut", "tiny"), told("new", "tiny"))
