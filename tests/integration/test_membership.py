@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from aiplat.domain.errors import AiplatError, NoPeer, NotAMember, NotReady
+from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, NotAMember, NotReady
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.identity import Identity
 from aiplat.node.membership.files import Record
@@ -20,7 +20,7 @@ from aiplat.node.settings import NodeSettings
 from aiplat.protocol.messages import Call
 from aiplat.protocol.token import Token, decode
 from aiplat.telemetry.metrics import Metrics
-from tests.support.networks import Lab
+from tests.support.networks import Lab, peer_id
 from tests.unit.node.helpers import Sink, submission
 from tests.unit.node.nodes import Peer, running, until
 
@@ -86,6 +86,9 @@ async def test_each_way_not_to_get_in_has_its_own_words(tmp_path: Path) -> None:
         assert "not one of the network lab" in await refused(
             replace(foreign, psk=lab.record.psk, name="b")
         )
+        moved = f"/ip4/127.0.0.1/tcp/{owner.port}/p2p/{other.identity.peer_id}"
+        said = await refused(replace(token, addresses=(moved,)))
+        assert "not the owner's of the network lab" in said
         await joins(token)
         assert "used already" in await refused(token)
         late = decode(lab.token(at=owner.address, seconds=60))
@@ -95,6 +98,21 @@ async def test_each_way_not_to_get_in_has_its_own_words(tmp_path: Path) -> None:
             replace(token, addresses=(f"/ip4/127.0.0.1/tcp/1/p2p/{lab.identity.peer_id}",))
         )
     assert "names no address" in await refused(replace(token, addresses=()))
+
+
+@pytest.mark.trio
+async def test_a_relays_address_in_a_token_is_not_asked(tmp_path: Path) -> None:
+    """A relay is for members: the owner's own addresses behind it may still work."""
+    lab = Lab(tmp_path)
+    owner = the_owner(lab)
+    relay = f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id()}/p2p-circuit/p2p/{lab.identity.peer_id}"
+    async with running(owner):
+        token = decode(lab.token(at=owner.address))
+        said = await refused(replace(token, addresses=(relay,)))
+        assert "was behind a NAT when the token was made" in said
+        membership = await joins(replace(token, addresses=(relay, owner.address)))
+        assert membership.record is not None
+        assert relay in membership.record.addresses, "as a member it can use it"
 
 
 @pytest.mark.trio
@@ -399,6 +417,18 @@ async def test_a_node_takes_up_a_network_on_the_same_port(tmp_path: Path) -> Non
             await node.node.rejoin()
         assert node.address == address
         assert (await member.node.reach(address)).roles == ("gateway",)
+
+
+@pytest.mark.trio
+async def test_who_listens_beyond_loopback_cannot_leave_and_go_on(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    identity, membership = lab.member("gateway")
+    everywhere = replace(ON_LOOPBACK, listen=("/ip4/0.0.0.0/tcp/0",))
+    node = Peer(everywhere, identity=identity, membership=membership, roles=("gateway",))
+    with pytest.raises(InvalidRequest, match=r"/ip4/0.0.0.0/tcp/0 .*aiplat stop"):
+        node.node.refuse_to_be_alone()
+    for settings in (ON_LOOPBACK, NodeSettings()):
+        Peer(settings).node.refuse_to_be_alone()
 
 
 @pytest.mark.trio

@@ -93,6 +93,8 @@ def _explain(made: Invitation) -> None:
         f"For {machines} as {' and '.join(made.roles)} in the network {made.network}, until "
         f'{day(made.expires)}. There: "aiplat join", and paste the token.'
     )
+    if made.note:
+        output.say(made.note)
 
 
 def _draw(token: str) -> None:
@@ -160,7 +162,11 @@ def _say_whom(face: Face, text: str) -> None:
     """Say at once whom it asks: an owner's node that is away takes its time."""
     from aiplat.domain.errors import InvalidRequest
     from aiplat.node.membership.files import NetworkFiles
-    from aiplat.node.membership.joining import asking_seconds, needs_no_certificate
+    from aiplat.node.membership.joining import (
+        asking_seconds,
+        needs_no_certificate,
+        where_to_ask,
+    )
     from aiplat.node.settings import NodeSettings
     from aiplat.runtime.networks import read_token
 
@@ -169,9 +175,10 @@ def _say_whom(face: Face, text: str) -> None:
     except InvalidRequest:
         return  # the one who is asked to join says what is wrong with it
     in_one = NetworkFiles(face.places.network).is_in_network()  # it is refused at once
-    if in_one or not token.addresses or needs_no_certificate(token):
+    addresses = where_to_ask(token)
+    if in_one or not addresses or needs_no_certificate(token):
         return
-    places = [address.partition("/p2p/")[0] for address in token.addresses]
+    places = [address.partition("/p2p/")[0] for address in addresses]
     seconds = asking_seconds(token, face.loaded[NodeSettings])
     output.say(
         f"Asking the owner's node at {output.flat(' or '.join(places))}, for up to {seconds:g} s …"

@@ -201,7 +201,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     """A token, shown once; `expires` in seconds since 1970 (UTC). Never logged.
 
     `for_anyone`: it makes clients of a public network, any number at any time, and is no secret;
-    `expires` and `uses` bound nothing then.
+    `expires` and `uses` bound nothing then. `note` is a warning, for a person.
     """
 
     token: str
@@ -210,6 +210,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     expires: int
     uses: int
     for_anyone: bool = False
+    note: str = ""
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

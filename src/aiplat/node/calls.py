@@ -10,6 +10,7 @@ import trio
 from aiplat.domain.answers import Failed
 from aiplat.domain.errors import AiplatError, clip
 from aiplat.node.incoming import INTERNAL
+from aiplat.node.stuck import Owing
 from aiplat.protocol.messages import Call, Reply
 
 log = logging.getLogger("aiplat.node.channel")
@@ -20,10 +21,12 @@ class Calls:
 
     def __init__(self) -> None:
         self._waiting: dict[int, tuple[trio.Event, list[Reply]]] = {}
+        self.unanswered = Owing()
 
     async def wait(self, number: int, seconds: float) -> Reply | None:
         """The reply to a call; None when none came in time, or the channel ended."""
         arrived, replies = self._waiting[number] = (trio.Event(), [])
+        self.unanswered.owes(number, trio.current_time())
         try:
             with trio.move_on_after(seconds):
                 await arrived.wait()
@@ -33,6 +36,7 @@ class Calls:
 
     def replied(self, number: int, reply: Reply) -> None:
         """A reply came; one that nobody waits for any more is dropped."""
+        self.unanswered.settled(number)
         if number in self._waiting:
             arrived, replies = self._waiting[number]
             replies.append(reply)

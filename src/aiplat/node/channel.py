@@ -38,9 +38,9 @@ from aiplat.node.handler import ChannelHandler
 from aiplat.node.incoming import INTERNAL, Incoming
 from aiplat.node.link import Ending, Link, Pipe
 from aiplat.node.places import Recent
-from aiplat.node.pulse import FrameWatch
 from aiplat.node.requests import Requests
 from aiplat.node.settings import NodeSettings
+from aiplat.node.stuck import StuckWatch
 from aiplat.protocol.channel import MAX_CALLS, ChannelMachine, Received
 from aiplat.protocol.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 from aiplat.protocol.messages import (
@@ -111,11 +111,14 @@ class Channel:
         self._link = Link(
             pipe, settings, self._received, self._beat, self._farewell, self._fill,
         )  # fmt: skip
-        self._frame_watch = FrameWatch(settings.frame_seconds)
         self._requests = Requests(
-            self, machine, self._send, self._link.wake, settings.outbox_bytes, self._overflow
-        )
+            self, machine, self._send, self._link.wake, settings.outbox_bytes, self._overflow,
+            trio.current_time,
+        )  # fmt: skip
         self._calls = Calls()
+        self._stuck = StuckWatch(
+            settings, machine, self._requests.cancelled_ones, self._calls.unanswered
+        )
         self._news = Recent(settings.news_per_minute, trio.current_time)
         self._hears: dict[type, Callable[[Any, int], None]] = {
             **dict.fromkeys((Delta, Finished, Failed, Started, Queued), self._requests.answered),
@@ -181,6 +184,9 @@ class Channel:
         # Half of the outbox is for answers: a pile of prompts must not end the channel.
         if not self._link.has_room(self._settings.outbox_bytes // 2):
             self._full("outbox", "takes prompts more slowly than they come")
+        if self._machine.is_used_up:
+            self.close("bye", "The channel's request numbers are used up: open another.")
+            raise self._lost(submission.to)
         try:
             asking, frame = self._requests.ask(submission, sink)
         except LocalProtocolError as fault:
@@ -201,6 +207,8 @@ class Channel:
             ProcessorLost, GatewayLost: the channel ended.
         """
         role: Role = "gateway" if "gateway" in self.roles else "processor"
+        if self._machine.is_used_up:
+            self.close("bye", "The channel's request numbers are used up: open another.")
         if self.is_ended:
             raise self._lost(role)
         try:
@@ -274,15 +282,13 @@ class Channel:
         return self._machine.send(Goodbye("bye", "The node stops."))
 
     def _beat(self, nonce: int) -> None:
-        """Say the heartbeat, unless the peer is stuck in the middle of a frame."""
-        machine, now = self._machine, trio.current_time()
-        if not self._frame_watch.look(machine.frames, now, in_frame=machine.is_in_frame):
+        """Say the heartbeat, unless the peer lives and does nothing of what it has to."""
+        bound = self._stuck.look(trio.current_time())
+        if bound is None:
             self._send(Ping(nonce))
             return
-        seconds = self._settings.frame_seconds
-        self._metrics.bound_hits.labels(bound="frame_seconds").inc()
-        clause = f"it began a frame that was not whole after {seconds:g} s, the bound"
-        self._end(Ending("silence", clause), Goodbye("silence", clause))
+        self._metrics.bound_hits.labels(bound=bound.setting).inc()
+        self._end(Ending("silence", bound.clause), Goodbye("silence", bound.clause))
 
     # -- out -------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from Crypto.Cipher import Salsa20
 from libp2p.exceptions import ParseError
 from libp2p.io import msgio
 from libp2p.io.abc import Reader
 from libp2p.io.exceptions import IncompleteReadError
 from libp2p.network.connection import swarm_connection
 from libp2p.protocol_muxer import multiselect_communicator
+from libp2p.security.pnet.psk_conn import PskConn
 from libp2p.stream_muxer.yamux import yamux
 from libp2p.utils import varint
 from libp2p.utils.varint import decode_uvarint_from_stream
@@ -18,6 +20,8 @@ from aiplat.node.muxing import hold_to_windows
 
 MAX_LINE = 64 * 1024
 """Bytes of one line of a negotiation, as go-libp2p has it."""
+
+_NONCE_BYTES = 8
 
 MAX_EMPTY_READS = 100
 """In a row, before they count as the end: a Noise message may be empty."""
@@ -30,6 +34,7 @@ def mend_libp2p() -> None:
     vars(multiselect_communicator)["read_delim"] = _read_line
     for reads in (msgio, varint, yamux):
         vars(reads)["read_exactly"] = _read_exactly
+    PskConn.read = _read_fenced  # type: ignore[method-assign]  # see there
 
 
 def _route_loggers() -> None:
@@ -58,6 +63,21 @@ async def _read_line(reader: Reader) -> bytes:
     except UnicodeDecodeError as fault:
         raise ParseError("a line that is no text") from fault
     return line[:-1]
+
+
+async def _read_fenced(self: PskConn, n: int | None = None) -> bytes:
+    """Some bytes past the pre-shared key's fence.
+
+    The original takes a nonce that comes in pieces for a wrong one.
+
+    Raises:
+        IncompleteReadError: the connection ended within the nonce.
+    """
+    if self.read_cipher is None:
+        nonce = await _read_exactly(self._conn, _NONCE_BYTES)
+        self.read_cipher = Salsa20.new(key=self._psk, nonce=nonce)
+    data = await self._conn.read(n)
+    return self.read_cipher.decrypt(data) if data else b""
 
 
 async def _read_exactly(reader: Reader, n: int) -> bytes:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import trio
 
-from aiplat.domain.errors import ConfigError, NoPeer, NotReady
+from aiplat.domain.errors import ConfigError, InvalidRequest, NoPeer, NotReady
 from aiplat.domain.ids import PeerId, Role
 from aiplat.node.addresses import Endpoint, Target, parse_listen, parse_target
 from aiplat.node.channel import Channel
@@ -229,6 +229,21 @@ class Node:
                 f"The membership is changed, but this node does not listen yet at {where} after "
                 f"{self._settings.rejoin_seconds:g} s (rejoin_seconds). It goes on trying."
             )
+
+    def refuse_to_be_alone(self) -> None:
+        """Look whether this node may listen where it does when it is in no network.
+
+        Raises:
+            InvalidRequest: it listens beyond loopback.
+        """
+        try:
+            where_to_listen(self._settings.listen, in_network=False, port=0)
+        except ConfigError:
+            raise InvalidRequest(
+                f"This node listens at {', '.join(self._settings.listen)} (node.listen), and "
+                "beyond loopback only a member of a network may: stop it (`aiplat stop`), and "
+                "leave then."
+            ) from None
 
     def _take_up(self) -> None:
         """What is asked for until now is for the life that begins; later, for the next."""

@@ -1,4 +1,4 @@
-"""When to say that one lives, and when to believe that the peer does not, or says nothing whole.
+"""When to say that one lives, and when to believe that the peer does not.
 
 Executes nothing; the clock is whatever the caller passes, in seconds.
 """
@@ -64,34 +64,3 @@ class Pulse:
 
     def _plan(self, now: float) -> None:
         self._due = max(now, min(self._next_beat, self._heard + self._silence))
-
-
-class FrameWatch:
-    """How long a peer has been in the middle of one frame.
-
-    Bytes alone do not say that a peer works: one that never ends a frame sends enough to be no
-    silent one, and all that it says afterwards is taken for the rest of that frame.
-
-    Arguments:
-        seconds: after which it counts as stuck.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._frames = 0
-        self._since: float | None = None
-
-    def look(self, frames: int, now: float, *, in_frame: bool) -> bool:
-        """Note how far it is; tell whether it is stuck.
-
-        Arguments:
-            frames: how many became whole until now.
-            now: the time.
-            in_frame: whether another has begun.
-        """
-        if not in_frame or frames != self._frames:
-            self._since = None
-        self._frames = frames
-        if in_frame and self._since is None:
-            self._since = now
-        return self._since is not None and now - self._since >= self._seconds

@@ -39,6 +39,11 @@ def no_peer(target: Target, fault: Exception, *, private: bool = False) -> NoPee
     return _not_that_peer(target, fault, private=private)
 
 
+def is_another_peer(fault: Exception) -> bool:
+    """Whether a dial failed because another peer answered there than was expected."""
+    return any(isinstance(cause, PeerIDMismatchesPubkey) for cause in _causes(fault))
+
+
 def too_slow(target: Target, seconds: float) -> NoPeer:
     """The error for a peer that did not answer."""
     return NoPeer(

@@ -16,6 +16,7 @@ from aiplat.domain.errors import AiplatError
 from aiplat.node.handler import ChannelHandler
 from aiplat.node.incoming import Carrier, Incoming
 from aiplat.node.outgoing import Outgoing
+from aiplat.node.stuck import Owing
 from aiplat.protocol.channel import ChannelMachine
 from aiplat.protocol.messages import Ack, Cancel, Message
 
@@ -32,6 +33,7 @@ class Requests:
         wake: called when there is something that `flush` would say.
         bound: how much may wait to be said, in units of `Delta.cost`.
         overflow: called when more does.
+        now: the clock, in seconds.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Requests:
         wake: Callable[[], None],
         bound: int,
         overflow: Callable[[], None],
+        now: Callable[[], float],
     ) -> None:
         self._channel = channel
         self._machine = machine
@@ -53,6 +56,8 @@ class Requests:
         self._bound = bound
         self._overflow = overflow
         self._waiting = 0
+        self._now = now
+        self.cancelled_ones = Owing()
 
     def __len__(self) -> int:
         """How many are under way, both ways."""
@@ -72,8 +77,13 @@ class Requests:
             LocalProtocolError: it cannot be said.
         """
         number, frame = self._machine.submit(submission)
-        asking = self._asked[number] = Outgoing(number, submission, sink, self._send)
+        asking = self._asked[number] = Outgoing(number, submission, sink, self._say)
         return asking, frame
+
+    def _say(self, message: Ack | Cancel, number: int) -> None:
+        self._send(message, number)
+        if type(message) is Cancel:
+            self.cancelled_ones.owes(number, self._now())
 
     def answered(self, event: AnswerEvent, number: int) -> None:
         """The peer said an event of an answer; of one that was lost it is dropped."""
@@ -83,6 +93,7 @@ class Requests:
         kind = type(event)
         if kind is Finished or kind is Failed:
             del self._asked[number]
+            self.cancelled_ones.settled(number)
         outgoing.hear(event)
 
     # -- the peer's ------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import trio
+
 from aiplat.node.handler import RolesHandler
 from aiplat.node.incoming import Incoming
 from aiplat.protocol.messages import Addresses, Announce, Call, Drain, Reply, Revocations
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from aiplat.node.host import Host
 
 log = logging.getLogger("aiplat.node")
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+"""Before a service that failed begins again: twice as long each time."""
 
 
 class Service(Protocol):
@@ -86,8 +92,17 @@ def tell_each(services: Sequence[Service], step: Callable[[Service], None]) -> N
 
 
 async def run_service(service: Service, host: Host) -> None:
-    """Run one service; a fault ends it alone, and never the node."""
-    try:
-        await service.run(host)
-    except Exception:
-        log.exception("%s failed, and does no more", type(service).__name__)
+    """Run one service; a fault is its own, and never the node's: it begins again after a pause."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        began = trio.current_time()
+        try:
+            await service.run(host)
+        except Exception:
+            log.exception("%s failed, and begins again", type(service).__name__)
+        else:
+            return  # it has nothing to do
+        if trio.current_time() - began > LONGEST_PAUSE_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        await trio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

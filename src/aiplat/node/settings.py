@@ -53,6 +53,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     call_seconds: Annotated[
         Seconds, Meta(description="For this node's answer to a peer's small question.")
     ] = 60.0
+    answer_seconds: Annotated[
+        Seconds,
+        Meta(description="A channel whose peer leaves a cancel, or a small question, unanswered "
+             "for so long ends."),
+    ] = 120.0  # fmt: skip
     write_bytes: Annotated[
         int,
         Meta(ge=1024, le=65_000, description="Bytes of one write; above 60 KB yamux splits it."),

@@ -159,6 +159,11 @@ class ChannelMachine:
         return 0 if conversation is None else conversation.credit
 
     @property
+    def is_used_up(self) -> bool:
+        """Whether this side has no number left to open a request or a call with."""
+        return self._next > _LAST_NUMBER
+
+    @property
     def asked(self) -> int:
         """Requests whose end this side waits for."""
         return len(self._asked)

@@ -248,13 +248,19 @@ class Operations:
 
     async def leave_network(self) -> Done:
         """Belong to no network any more."""
+        self.node.refuse_to_be_alone()
         done = self.networks.leave()
         await self.node.rejoin()
         return done
 
     def invite(self, wish: InviteRequest) -> Invitation:
-        """Make a token."""
-        return self.networks.invite(wish)
+        """Make a token; warn when its holder may not reach this node, which alone lets in."""
+        made = self.networks.invite(wish)
+        if made.for_anyone or self.node.nat.reach.state not in ("relayed", "unreachable"):
+            return made
+        return replace(made, note="This node is not reached from outside of its own network: a "
+                       "machine elsewhere cannot join with the token until the port is forwarded. "
+                       "`aiplat doctor` says more.")  # fmt: skip
 
     def members(self) -> MemberList:
         """Everyone with a certificate."""

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import trio
 
-from aiplat.domain.answers import Delta, Failed
-from aiplat.domain.errors import GatewayLost, ProcessorLost
+from aiplat.domain.answers import Delta, Failed, Finished
+from aiplat.domain.errors import DeadlineExceeded, GatewayLost, ProcessorLost
 from aiplat.domain.ids import short
 from aiplat.node.settings import NodeSettings
-from aiplat.protocol.messages import CODEC, Announce, Call, Goodbye, Ping
+from aiplat.protocol.messages import CODEC, Announce, Call, Goodbye, Ping, Reply
 from tests.unit.node.helpers import LEFT, RIGHT, Side, Sink, channels, settle
 
 
@@ -174,6 +174,53 @@ async def test_silence_ends_a_channel_and_heartbeats_keep_it(autojump_clock: Any
         check_ended(left, "it fell silent for 3.0 s")
         assert "fell silent" in lost(sink).message
         assert left.count("aiplat_channels_lost_total", reason="silence") == 1
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("what", ["cancel", "call"])
+async def test_who_lives_and_leaves_all_unanswered_loses_its_channel(
+    what: str, autojump_clock: Any
+) -> None:
+    """It would keep the places of the channel for ever: 256 requests, 64 calls."""
+
+    async def never(call: Call) -> Reply:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with channels(NodeSettings(call_seconds=1000.0)) as (left, right):
+        right.handler.called = never  # type: ignore[method-assign]
+        sink = left.ask()
+        await settle()
+        if what == "cancel":
+            assert sink.asking is not None
+            sink.asking.cancel()
+        else:
+            with pytest.raises(DeadlineExceeded):
+                await left.channel.call(Call("models"), 2.0)
+        await trio.sleep(115)
+        assert not left.channel.is_ended
+        await trio.sleep(10)
+        words = {"cancel": "did not end a cancelled request", "call": "did not answer a call"}
+        check_ended(left, f"it {words[what]} within 120 s")
+        assert left.count("aiplat_bound_hits_total", bound="answer_seconds") == 1
+        check_ended(right, "it said goodbye: it did not")
+
+
+@pytest.mark.trio
+async def test_a_channel_without_numbers_left_makes_room_for_another() -> None:
+    async with channels() as (left, right):
+        left.channel._machine._next = 2**32 - 1  # it is the odd ones that are its
+        last = left.ask(1)
+        await settle()
+        right.handler.requests[0].start()
+        right.handler.requests[0].finish(0)
+        await settle()
+        assert isinstance(last.end, Finished)
+        with pytest.raises(ProcessorLost, match="numbers are used up"):
+            left.ask(2)
+        await settle()
+        check_ended(left, "this node closed it")
+        check_ended(right, "numbers are used up")
 
 
 @pytest.mark.trio

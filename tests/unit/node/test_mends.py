@@ -11,6 +11,7 @@ from libp2p.io.abc import Reader
 from libp2p.io.exceptions import IncompleteReadError
 from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.security.pnet.psk_conn import PskConn
 from libp2p.stream_muxer.yamux import yamux
 from libp2p.utils import varint
 
@@ -31,6 +32,19 @@ class Bytes(Reader):
         n = min(n, self.piece)
         piece, self.data = self.data[:n], self.data[n:]
         return piece
+
+
+class Written:
+    """Keeps what was written."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    async def write(self, data: bytes) -> None:
+        self.data += data
+
+
+KEY = "ab" * 32
 
 
 @pytest.mark.trio
@@ -85,3 +99,19 @@ async def test_a_piece_with_nothing_in_it_is_no_end() -> None:
             return b"" if empty else b"x"
 
     assert await _read_exactly(Hesitant(b"\x01\x00\x00\x01"), 2) == b"xx"
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("piece", [1, 3, 2**32])
+async def test_the_nonce_of_the_fence_may_come_in_pieces(piece: int) -> None:
+    """The original takes it for a key that does not fit."""
+    mend_libp2p()
+    sent = Written()
+    await PskConn(sent, KEY).write(b"Hello")  # type: ignore[arg-type]  # a fake
+    fenced = PskConn(Bytes(sent.data, piece), KEY)  # type: ignore[arg-type]  # a fake
+    heard = b""
+    while len(heard) < 5:
+        heard += await fenced.read(5)
+    assert heard == b"Hello"
+    with pytest.raises(IncompleteReadError):
+        await PskConn(Bytes(b"1234"), KEY).read(5)  # type: ignore[arg-type]  # a fake

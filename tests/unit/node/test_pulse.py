@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiplat.node.pulse import FrameWatch, Pulse
+from aiplat.node.pulse import Pulse
 
 
 def test_it_beats_at_each_interval() -> None:
@@ -65,25 +65,3 @@ def test_the_latency_is_of_the_last_beat_alone() -> None:
     assert pulse.latency == 0.25
     pulse.answered(second, 1.125)
     assert pulse.latency == 0.125
-
-
-def test_who_never_ends_a_frame_is_stuck() -> None:
-    watch = FrameWatch(60.0)
-    assert not watch.look(7, 0.0, in_frame=False)
-    assert not watch.look(7, 100.0, in_frame=True)  # it began at some time since the last look
-    assert not watch.look(7, 159.0, in_frame=True)
-    assert watch.look(7, 160.0, in_frame=True)
-
-
-def test_who_is_always_in_a_frame_but_another_is_not_stuck() -> None:
-    watch = FrameWatch(60.0)
-    assert not any(watch.look(now // 59, now, in_frame=True) for now in range(600))
-
-
-def test_between_two_frames_nobody_is_stuck() -> None:
-    watch = FrameWatch(60.0)
-    assert not watch.look(1, 0.0, in_frame=True)
-    assert not watch.look(2, 59.0, in_frame=False)
-    assert not watch.look(2, 61.0, in_frame=True)
-    assert not watch.look(2, 120.0, in_frame=True)
-    assert watch.look(2, 121.0, in_frame=True)

@@ -17,7 +17,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamError
 from aiplat.domain.answers import Failed
 from aiplat.domain.errors import AiplatError, NoPeer, NotAMember, Overloaded
 from aiplat.domain.ids import PeerId
-from aiplat.node.addresses import Target, parse_target, seen_from
+from aiplat.node.addresses import Target, parse_target, relay_in, seen_from
 from aiplat.node.halfopen import PATIENCE_SECONDS, HalfOpen
 from aiplat.node.host import Host, NotOurs, open_host
 from aiplat.node.identity import Identity
@@ -26,7 +26,7 @@ from aiplat.node.membership.membership import Membership
 from aiplat.node.membership.owner import owner_of
 from aiplat.node.pipe import StreamPipe
 from aiplat.node.places import Recent, source_of
-from aiplat.node.reaching import no_peer
+from aiplat.node.reaching import is_another_peer, no_peer
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.membership import Certificate, RevocationList, SealError, unseal
@@ -82,9 +82,14 @@ def _need_addresses(token: Token) -> None:
         raise NotAMember("The token names no address: ask the network's owner for a new one.")
 
 
+def where_to_ask(token: Token) -> list[str]:
+    """The token's addresses at which the owner's node itself may be: a relay is for members."""
+    return [address for address in token.addresses if relay_in(address) is None]
+
+
 def asking_seconds(token: Token, settings: NodeSettings) -> float:
     """How long `join` asks for at most: each address of the token gets `connect_seconds`."""
-    return len(token.addresses) * settings.connect_seconds
+    return len(where_to_ask(token)) * settings.connect_seconds
 
 
 async def join(
@@ -99,10 +104,17 @@ async def join(
         NoPeer: nobody answers at the token's addresses.
     """
     _need_addresses(token)
+    addresses = where_to_ask(token)
+    if not addresses:
+        raise NoPeer(
+            f"The owner's node of the network {token.name} was behind a NAT when the token was "
+            "made: others reach it over a relay only, and nobody can join over one. Let its port "
+            "be forwarded, and ask for a new token."
+        )
     problems: list[AiplatError] = []
     seconds = asking_seconds(token, settings)
     async with open_host(identity, settings, metrics, {}, token.psk or None) as host:
-        for address in token.addresses:
+        for address in addresses:
             try:
                 target = parse_target(address, beyond=True)
                 with trio.fail_after(settings.connect_seconds):
@@ -120,8 +132,10 @@ async def _ask(host: Host, target: Target, token: Token, us: PeerId) -> Record:
         pipe = await host.open(target.endpoint, target.peer, PROTOCOL)
     except (OSError, NotOurs) as fault:
         raise no_peer(target, fault) from fault
-    except Exception as fault:  # of libp2p's many kinds: it did not get through the fence
-        raise _fenced(target, token) from fault
+    except Exception as fault:  # of libp2p's many kinds
+        if is_another_peer(fault):
+            raise _another(target, token) from fault
+        raise _fenced(target, token) from fault  # it did not get through
     try:
         await _write(pipe, msgspec.msgpack.encode(JoinAsk(token.voucher)))
         reply = _REPLY.decode(await _read(pipe))
@@ -157,6 +171,17 @@ def _record(token: Token, reply: JoinReply, us: PeerId) -> Record:
     )  # fmt: skip
 
 
+def _another(target: Target, token: Token) -> NotAMember:
+    return NotAMember(
+        f"At {target.endpoint} is a node that has the network's pre-shared key, but it is not the "
+        f"owner's of the network {token.name}: that one has moved, or got a new identity, or "
+        "another member has its address now. Ask the network's owner for a new token."
+        if token.psk
+        else f"At {target.endpoint} is another node than the owner's of the public network "
+        f"{token.name}: ask the network's owner for a new token."
+    )
+
+
 def _fenced(target: Target, token: Token) -> NotAMember:
     if not token.psk:
         return NotAMember(
@@ -172,10 +197,11 @@ def _fenced(target: Target, token: Token) -> NotAMember:
 
 
 def _silent(token: Token, seconds: float) -> AiplatError:
+    places = " or ".join(where_to_ask(token))
     return NoPeer(
-        f"Nobody answered at {' or '.join(token.addresses)} within {seconds:g} s as a member of "
-        f"the network {token.name}. The owner's node must run and be reached to join; or it has "
-        "another pre-shared key now, and the token is out of date."
+        f"Nobody answered at {places} within {seconds:g} s as a member of the network "
+        f"{token.name}. The owner's node must run and be reached to join; or it has another "
+        "pre-shared key now, and the token is out of date."
     )
 
 

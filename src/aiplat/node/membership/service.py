@@ -112,7 +112,7 @@ class MembershipService:
             if not self._is_due():
                 await trio.sleep(LOOK_SECONDS)
                 continue
-            if await self.renew() and not self._is_due():
+            if await self._renew_safely() and not self._is_due():
                 pause = FIRST_PAUSE_SECONDS
             else:  # the owner's clock, too, must say that it is time
                 await trio.sleep(pause)
@@ -206,6 +206,14 @@ class MembershipService:
         if own is None or self.membership.peer in self.membership.revoked:
             return False
         return self.membership.clock() > own.expires - CERTIFICATE_SECONDS / 2
+
+    async def _renew_safely(self) -> bool:
+        """A full disk may have room again at the next try."""
+        try:
+            return await self.renew()
+        except AiplatError as fault:
+            log.warning("the certificate was not renewed: %s", fault)
+            return False
 
     async def renew(self) -> bool:
         """Get a new certificate, from this node's own office or by a member's help."""

@@ -175,6 +175,14 @@ class NatService:
     # -- finding out -----------------------------------------------------------------------------
 
     async def _look(self) -> None:
+        """Find out, unless there is nobody to ask: then what was found still counts."""
+        seen = await self._opinion()
+        if self._seen.direct and seen.direct is False:
+            seen = await self._opinion()  # one may have been busy, or gone as it was asked
+        if seen.direct is not None or self._seen.direct is None:
+            self._seen = seen
+
+    async def _opinion(self) -> Seen:
         """Ask some members to dial this node."""
         asked = self._whom_to_ask()
         ports = tuple(sorted({place.port for place in self._places()}))
@@ -191,7 +199,7 @@ class NatService:
                 nursery.start_soon(ask_one, channel)
         self._asked = {channel.peer for channel in asked}
         self._offers |= {peer: answer.relays for peer, answer in answers.items()}
-        self._seen = judge(answers.values(), ports)
+        return judge(answers.values(), ports)
 
     def _whom_to_ask(self) -> list[Channel]:
         """Members with a direct connection: relays first, then those that this node dialed."""

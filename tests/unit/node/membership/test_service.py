@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from aiplat.domain.errors import ConfigError
 from aiplat.node.membership.owner import CERTIFICATE_SECONDS
 from aiplat.node.membership.service import FIRST_PAUSE_SECONDS, MembershipService
 from aiplat.node.settings import NodeSettings
@@ -41,3 +42,22 @@ async def test_a_clock_that_is_early_does_not_ask_without_a_pause(
         await service.run(host)
     pauses = [after - before for before, after in pairwise(asked)]
     assert pauses == [FIRST_PAUSE_SECONDS, 2 * FIRST_PAUSE_SECONDS]
+
+
+@pytest.mark.trio
+async def test_a_full_disk_ends_no_renewal(tmp_path: Path, autojump_clock: MockClock) -> None:
+    lab = Lab(tmp_path)
+    _, membership = lab.member("processor")
+    membership.clock = lambda: lab.clock.now + CERTIFICATE_SECONDS * 0.6
+    service = MembershipService(membership, Metrics(), dict, tuple)
+    asked: list[float] = []
+
+    async def renew() -> bool:
+        asked.append(trio.current_time())
+        raise ConfigError("network.json cannot be written: No space left on device.")
+
+    service.renew = renew  # type: ignore[method-assign]  # what a disk says
+    host: Any = SimpleNamespace(settings=NodeSettings(), handle=lambda *_: None)
+    with trio.move_on_after(4 * FIRST_PAUSE_SECONDS):
+        await service.run(host)
+    assert len(asked) == 3
