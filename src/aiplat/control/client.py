@@ -55,8 +55,9 @@ _SILENCE = 4.0
 """Seconds for what a node answers by itself, from memory: one that takes longer is frozen."""
 _ASKING_OTHERS = 15.0
 """Seconds for what it may ask another node for; it gives up before (`http.call_seconds`)."""
-_CHANGING = 90.0
-"""Seconds for taking up a network: joining asks at up to eight addresses, one after the other."""
+_CHANGING = 150.0
+"""Seconds for taking up a network: joining asks at up to eight addresses, one after the other
+(`node.connect_seconds` each), and then the node listens anew (`node.rejoin_seconds`)."""
 
 
 class NoNode(NotReady):

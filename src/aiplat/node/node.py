@@ -52,6 +52,7 @@ class Node:
         incarnation: grows with each start (`next_incarnation`); the time when not given.
         membership: the network that it belongs to; none when not given.
         port_path: where the port is kept for next time; None keeps none.
+        passing: it is here for a moment only, and tells nobody where it is.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Node:
         incarnation: int | None = None,
         membership: Membership | None = None,
         port_path: Path | None = None,
+        passing: bool = False,
     ) -> None:
         self.peer_id: PeerId = identity.peer_id
         self.addresses: tuple[str, ...] = ()
@@ -93,7 +95,7 @@ class Node:
         self._known = KnownPeers(known_peers_path, settings.max_known_peers)
         self.finding = Finder(
             settings, self.membership, roles, lambda: self._standing.channels, self.keep,
-            self.found, lambda: self.wanted, lambda: self.addresses, self._known,
+            self.found, lambda: self.wanted, lambda: self.addresses, self._known, tells=not passing,
         )  # fmt: skip
         self.nat = NatService(
             settings, metrics, self.peer_id, lambda: self._standing.channels, self.reach,

@@ -47,9 +47,15 @@ def is_another_peer(fault: Exception) -> bool:
 def too_slow(target: Target, seconds: float) -> NoPeer:
     """The error for a peer that did not answer."""
     return NoPeer(
-        f"The peer at {target.endpoint} did not answer within {seconds:g} s (node.connect_seconds)."
+        f"The peer {_at(target)} did not answer within {seconds:g} s (node.connect_seconds)."
         " It may be frozen, or overloaded: look there, or try again."
     )
+
+
+def _at(target: Target) -> str:
+    """Where a peer was dialed: the address behind a relay is the relay's."""
+    relay = "" if target.relay is None else f"behind the relay {short(target.relay)} "
+    return f"{relay}at {target.endpoint}"
 
 
 def _not_connected(target: Target, fault: OSError) -> NoPeer:
@@ -101,7 +107,7 @@ def _not_ours(target: Target, fault: NotOurs) -> NoPeer:
 
 
 def _not_agreed(target: Target, fault: HandshakeFailed) -> NoPeer:
-    who = f"The peer {short(target.peer)} at {target.endpoint}"
+    who = f"The peer {short(target.peer)} {_at(target)}"
     if fault.goodbye is not None:
         words = clip(fault.goodbye.message or fault.goodbye.code, 300)
         return NoPeer(f"{who} refused this node: {words}")

@@ -108,7 +108,7 @@ class Client(Role):
         self._asked: OrderedDict[str, PeerId] = OrderedDict()
         self._local = local
         self._gateways: dict[PeerId, RemoteGateway] = {}
-        self._arrived = trio.Event()
+        self._arrivals = trio.lowlevel.ParkingLot()
         self._learns = False
 
     @property
@@ -285,15 +285,20 @@ class Client(Role):
                 channel, offering, is_member=self._in_network()
             )
             self._learns = True
-            self._arrived.set()
+            self._arrivals.unpark_all()
         return gateway
+
+    @property
+    def _live(self) -> list[RemoteGateway]:
+        """Those whose channel has not just ended."""
+        return [g for g in self._gateways.values() if not g.channel.is_ended]
 
     async def _nearest(self, node: Node) -> RemoteGateway:
         seconds = self._settings.gateway_seconds if node.wanted else 0.0
         with trio.move_on_after(seconds):
-            while not self._gateways:
-                await self._arrived.wait()
-        live = [g for g in self._gateways.values() if not g.channel.is_ended]
+            while not self._live:
+                await self._arrivals.park()
+        live = self._live
         if not live:
             notes = [wanted.note for wanted in node.wanted if wanted.note]
             raise NoPeer(_nobody(notes, seconds))
@@ -342,7 +347,6 @@ class Client(Role):
         gateway = self._gateways.get(channel.peer)
         if gateway is not None and gateway.channel is channel:
             del self._gateways[channel.peer]
-            self._arrived = trio.Event()
 
 
 def _distance(gateway: RemoteGateway) -> tuple[bool, float]:

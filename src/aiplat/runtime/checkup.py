@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiplat.control.messages import Status
+from aiplat.control.messages import PeerStatus, Status
 from aiplat.domain.errors import AiplatError
 from aiplat.domain.ids import short
 from aiplat.node.addresses import relay_in
@@ -69,13 +69,16 @@ class Checkup:
         )  # fmt: skip
 
     def _dialed(self, status: Status, connected: int) -> None:
-        notes = [p.note for p in status.peers if p.state == "connecting" and p.note]
+        missed = [p for p in status.peers if p.state == "connecting" and p.note]
         text = f"{connected or 'no'} peer{'s' * (connected > 1)} connected"
-        if connected or not notes:
+        if connected and missed:
+            # One who is away, or has moved, is no fault of this node's: it is told all the same.
+            text += f"; not reached: {few([_missed(p) for p in missed])}"
+        if connected or not missed:
             # A gateway may be the first of all. What a client lacks is the gateway's step.
             self._steps.note("dial", True, text)
         else:
-            self._steps.note("dial", False, text, notes[0])
+            self._steps.note("dial", False, text, missed[0].note)
 
     def _gateway(self, found: list[str], seeks: str) -> None:
         self._steps.note(
@@ -95,6 +98,11 @@ class Checkup:
         else:
             return  # without a gateway nobody knows
         self._steps.models(found)
+
+
+def _missed(peer: PeerStatus) -> str:
+    """Who is not reached, and the first sentence of why."""
+    return f"{short(peer.peer_id)} ({peer.note.partition('. ')[0].rstrip('.')})"
 
 
 def _where(address: str) -> str:

@@ -12,6 +12,7 @@ from aiplat.domain.errors import AiplatError
 from aiplat.domain.ids import Role, short
 from aiplat.node.channel import Channel
 from aiplat.node.identity import Identity
+from aiplat.node.incarnation import next_incarnation, wall_ms
 from aiplat.node.known import KnownPeers
 from aiplat.node.listening import PortMemory
 from aiplat.node.membership.membership import Membership
@@ -71,8 +72,9 @@ class Trial:
         roles: tuple[Role, ...] = ("client",) if can_ask or own is None else own.roles
         settings = msgspec.structs.replace(self._settings, listen=("/ip4/127.0.0.1/tcp/0",))
         node = Node(
-            settings, self._identity, roles, "aiplat-doctor/1", Metrics(), membership=membership
-        )
+            settings, self._identity, roles, "aiplat-doctor/1", Metrics(), membership=membership,
+            incarnation=next_incarnation(self._places.incarnation, wall_ms()), passing=True,
+        )  # fmt: skip
         dispatch = Dispatch({})
         async with trio.open_nursery() as nursery:
             await nursery.start(node.run, dispatch.on_channel, _anyone)

@@ -236,3 +236,19 @@ async def test_an_answer_is_read_in_batches_and_left_early_is_cancelled() -> Non
         await answer.next()
         assert answer.ended
     assert not behind.work[1].cancelled
+
+
+@pytest.mark.trio
+async def test_a_gateway_that_has_just_gone_is_waited_for_too(autojump_clock: MockClock) -> None:
+    """Its channel has ended, and nobody told the client yet."""
+    client, node = a_client(gateway_seconds=5.0), FakeNode()
+    node.wanted = [SimpleNamespace(note="")]
+    gone, again = FakeChannel("g", "gateway"), FakeChannel("g", "gateway")
+    client.opened(gone)  # type: ignore[arg-type]  # a fake
+    gone.is_ended = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.inference, node)  # type: ignore[arg-type]  # a fake
+        await trio.sleep(3)
+        client.ended(gone, "it fell silent")  # type: ignore[arg-type]  # a fake
+        client.opened(again)  # type: ignore[arg-type]  # a fake
+    assert trio.current_time() == pytest.approx(3)

@@ -216,6 +216,12 @@ def test_what_a_running_node_lacks(places: Places) -> None:
     assert bad(steps) == ["dial", "gateway"]  # nobody needs to reach a client
     assert steps["dial"].advice == "Nothing listens there."
     assert steps["gateway"].advice == "No gateway is reached yet."
+    away = replace(tried, peer_id="12D3KooWaway", note="Nothing listens there. Is it running?")
+    here = PeerStatus(peer_id="y", state="connected")
+    one_of_two = replace(STATUS, peers=(here, away))
+    assert look(places, running(one_of_two))["dial"].text == (
+        "1 peer connected; not reached: 12D3KooWaway (Nothing listens there)"
+    )
     steps = look(places, running(replace(STATUS, reach=cut)))
     assert bad(steps) == ["addresses", "model"]
     assert "relays" in steps["addresses"].advice

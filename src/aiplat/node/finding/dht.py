@@ -129,7 +129,8 @@ class DhtFinder:
     def ended(self, channel: Channel, reason: str) -> None:
         """Send nobody there, and look for it: it may have moved."""
         self._told.pop(channel.peer, None)
-        self._gone.add(channel.peer)
+        if self._membership.network is not None:  # else nobody empties it
+            self._gone.add(channel.peer)
         self._news.set()
 
     def moved(self) -> None:

@@ -72,6 +72,7 @@ class Finder:
         wanted: gives whom the node tries to reach.
         own: gives this node's own addresses, best first.
         heard: keeps, and gives, what members tell of themselves, for the next life of the node.
+        tells: whether it says where this node is reached.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class Finder:
         wanted: Callable[[], list[Wanted]],
         own: Callable[[], tuple[str, ...]],
         heard: Heard,
+        *,
+        tells: bool = True,
     ) -> None:
         self._is_searching = False
         self._settings = settings
@@ -96,6 +99,7 @@ class Finder:
         self._wanted = wanted
         self._own = own
         self._heard = heard
+        self._tells = tells
         self._told: dict[PeerId, tuple[str, ...]] = {}
         self._news = trio.Event()
 
@@ -147,11 +151,14 @@ class Finder:
     def opened(self, channel: Channel) -> None:
         """Say where this node is reached; the peer does the same."""
         if self._membership.record is not None:
-            channel.say(Addresses(self._own()[:MAX_ADDRESSES]))
+            if self._tells:
+                channel.say(Addresses(self._own()[:MAX_ADDRESSES]))
             self._news.set()
 
     def moved(self) -> None:
         """Say it again: the addresses changed."""
+        if not self._tells:
+            return
         for channel in self._channels().values():
             channel.say(Addresses(self._own()[:MAX_ADDRESSES]))
 

@@ -158,14 +158,23 @@ class HolePunch:
                 found.append(await cross(host.listeners, places, seconds, connects))
 
             nursery.start_soon(go)
-            await channel.call(Call(SYNC), self._settings.connect_seconds)
+            try:
+                await channel.call(Call(SYNC), self._settings.connect_seconds)
+            except BaseException:
+                for stream in filter(None, found):
+                    stream.socket.close()
+                raise
         return found[0] if found else None
 
     async def _over_ours(self, host: Host, channel: Channel, stream: trio.SocketStream) -> bool:
         """They met: the leader speaks first."""
         where = stream.socket.getpeername()
-        with trio.fail_after(self._settings.connect_seconds):
-            pipe = await host.open_over(TrioTCPStream(stream), channel.peer)
+        try:
+            with trio.fail_after(self._settings.connect_seconds):
+                pipe = await host.open_over(TrioTCPStream(stream), channel.peer)
+        except BaseException:
+            stream.socket.close()
+            raise
         return await self._take(channel, pipe, Endpoint(where[0], where[1]))
 
     async def _take(self, channel: Channel, pipe: StreamPipe, place: Endpoint) -> bool:

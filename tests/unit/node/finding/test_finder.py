@@ -55,6 +55,7 @@ class Around:
         *roles: Role,
         known: KnownPeers | None = None,
         public: bool = False,
+        tells: bool = True,
         **settings: Any,
     ) -> None:
         self.membership = Membership()
@@ -70,6 +71,7 @@ class Around:
             self.settings, self.membership, roles or ("processor",),
             lambda: self.channels,  # type: ignore[arg-type,return-value]  # fakes
             self.kept.append, self.try_, lambda: self.wanted, lambda: (OWN,), self.known,
+            tells=tells,
         )  # fmt: skip
 
     def try_(self, address: str) -> None:
@@ -126,6 +128,15 @@ async def test_members_are_told_of_gateways_and_of_each_other(tmp_path: Path) ->
     assert await around.answer(GATEWAYS, processor) == [OWN, at(1)]
     assert await around.answer(MEMBERS, processor) == [at(1), at(4)], "clients last, not itself"
     assert await around.answer("something else", processor) is None
+
+
+@pytest.mark.trio
+async def test_who_is_here_for_a_moment_only_says_no_address(tmp_path: Path) -> None:
+    """A doctor's look: members would keep it in place of where the node really is."""
+    around = Around(tmp_path, "processor", tells=False)
+    gateway = around.comes(1, "gateway", told=(at(1),))
+    around.finder.moved()
+    assert gateway.said == []
 
 
 @pytest.mark.trio
