@@ -489,7 +489,7 @@ async def heard(stream: Any, ends: int) -> None:
         data += await stream.read(65_536)
 
 
-def test_the_bounds_are_settings() -> None:
+def test_one_source_cannot_take_every_connection_by_default() -> None:
     settings = NodeSettings()
     assert settings.max_unproven_per_source < settings.max_connections
     assert settings.max_half_open < settings.max_connections

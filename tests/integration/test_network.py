@@ -15,12 +15,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aiplat.control.client import ControlClient
 from aiplat.control.messages import Ask, DrainWish, PeerStatus
 from aiplat.domain.answers import Delta, Finished, Started
 from aiplat.domain.chat import Message
 from aiplat.domain.errors import AiplatError
+from aiplat.node.membership.files import NetworkFiles
 from aiplat.protocol.token import decode
 from tests.support.fleet import Fleet
 from tests.support.nodes import Door, RunningNode, aiplat, chat
@@ -314,6 +316,22 @@ def test_the_uncertified_get_nothing(fleet: Fleet, tmp_path: Path) -> None:
         assert not any(p["peer_id"] == stranger for p in fleet.peers("g1"))
 
 
+def test_who_has_the_key_and_no_certificate_gets_nothing(fleet: Fleet) -> None:
+    """A processor and gateway past the fence, whose record lost what makes it a member."""
+    fleet.join("thief", fleet.invite("processor"))
+    files = NetworkFiles(fleet.home("thief") / "data" / "network")
+    record = files.record()
+    assert record is not None
+    assert record.psk
+    files.keep_record(replace(record, certificate=b""))
+    node = fleet.start("thief", "--role", "gateway", *SERVES)
+    eventually(lambda: control(node).status().turned_away, 30, "it is told why not")
+    assert "shows no certificate" in control(node).status().turned_away[0]
+    for name in (*GATEWAYS, *PROCESSORS, *CLIENTS):
+        assert not peer(fleet, name, "thief")
+    assert not [p for p in control(node).peers().peers if p.state == "connected"]
+
+
 def test_a_member_that_is_only_a_client_is_no_gateway_and_no_processor(fleet: Fleet) -> None:
     """It has the network's key and a certificate, and says that it is more: it gets no prompt."""
     rogue = fleet.start("rogue", *("--role", "client", "--role", "gateway", "--role", "processor"),
@@ -349,6 +367,14 @@ def test_the_revoked_are_out_within_a_minute(fleet: Fleet) -> None:
     assert done.returncode == 0, done.stderr
     eventually(lambda: not any(peer(fleet, g, "p4") for g in GATEWAYS), 60, "it is out")
     log.warning("revoked, gone from both gateways: %.2f s (target: 60 s)", time.monotonic() - began)
+    eventually(lambda: control(fleet["p4"]).status().turned_away, 30, "it tried again")
+    eventually(
+        lambda: not any(peer(fleet, n, "p4") for n in (*PROCESSORS, *CLIENTS)), 60, "for all"
+    )
+    assert not any(peer(fleet, gateway, "p4") for gateway in GATEWAYS), "it stays out"
+    network = control(fleet["p4"]).status().network
+    assert network is not None
+    assert network.revoked, "it knows"
     members = json.loads(aiplat(fleet.home("g1"), "network", "members", "--json").stdout)
     revoked = [m["peer_id"] for m in members["members"] if m["revoked"]]
     assert revoked == [fleet["p4"].peer_id]
