@@ -11,7 +11,8 @@ channel it is a whole `Submission`, and a `Started` with a model's manifest and 
 
 - `tcp`: trio's sockets, Python, what is ready together in one write: the floor.
 - `libp2p`: a py-libp2p stream (Noise, yamux), each body a write of its own.
-- `channel`: two aiplat nodes; `two hops`: with the gateway role between them, in a third.
+- `channel`: two aiplat nodes; `fenced`: the same behind a pre-shared key, as in a private network;
+  `two hops`: with the gateway role between them, in a third.
 - `hyperswarm`: @hyperswarm/rpc over hyperdht's own test net, on Node.js; left out where it is
   not installed.
 
@@ -82,7 +83,7 @@ class Contender:
 
     @property
     def has_streams(self) -> bool:
-        return self.name in ("channel", "two hops")
+        return self.name in ("channel", "fenced", "two hops")
 
     def measure(self, seconds: float, rates_only: bool) -> dict[str, float]:
         """One turn."""
@@ -129,6 +130,7 @@ def contenders(only: list[str]) -> dict[str, tuple[list[list[str]], list[str]]]:
         "tcp": ([[*plain, "tcp", "serve"]], [*plain, "tcp", "ask"]),
         "libp2p": ([[*plain, "libp2p", "serve"]], [*plain, "libp2p", "ask"]),
         "channel": (hops[:1], [*channel, "ask"]),
+        "fenced": ([[*hops[0], "fenced"]], [*channel, "ask", "fenced"]),
         "two hops": (hops, [*channel, "ask"]),
     }
     if (HERE / "hyperswarm" / "node_modules").exists():

@@ -1,13 +1,14 @@
 """aiplat's channel: a processor that answers at once, a gateway before it, and who asks.
 
-    python bench/rpc/channel.py processor
+    python bench/rpc/channel.py processor [fenced]
     python bench/rpc/channel.py gateway ADDRESS-OF-PROCESSOR
-    python bench/rpc/channel.py ask ADDRESS
+    python bench/rpc/channel.py ask [fenced] ADDRESS
 
 Real nodes with the settings that they have by themselves; the gateway is the real role. What a
 processor does not do is think: for the model `echo` it answers `Started` and a `Finished` with 200
 bytes in the same call, with no task; for `ids` it says one token id after another, with its word,
-to every request in turn, for as long as there is credit.
+to every request in turn, for as long as there is credit. `fenced` puts both behind a pre-shared
+key, as in a private network.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from aiplat.domain.usage import Usage
 from aiplat.node.channel import Channel
 from aiplat.node.identity import Identity
 from aiplat.node.incoming import Incoming
+from aiplat.node.membership.membership import Membership
 from aiplat.node.node import Node
 from aiplat.node.settings import NodeSettings
 from aiplat.protocol.messages import Addresses, Announce, Call, Drain, Reply, Revocations
@@ -50,6 +52,7 @@ from aiplat.telemetry.metrics import Metrics
 DIGEST = "0" * 64
 BULK = "w" * 4096
 BULK_CREDIT = 256 * 1024
+IS_FENCED = "fenced" in sys.argv[1:]
 
 
 def manifest(name: str) -> Manifest:
@@ -235,9 +238,16 @@ async def running(node: Node, on_channel: Any) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
+class Fence(Membership):
+    """In no network, and behind a pre-shared key all the same."""
+
+    psk = "ab" * 32
+
+
 def make(role: Role) -> Node:
     settings = NodeSettings(listen=("/ip4/127.0.0.1/tcp/0",), max_requests_per_channel=1000)
-    return Node(settings, Identity.generate(), (role,), "bench", Metrics())
+    membership = Fence() if IS_FENCED else None
+    return Node(settings, Identity.generate(), (role,), "bench", Metrics(), membership=membership)
 
 
 async def processor() -> None:
@@ -294,6 +304,6 @@ async def ask(address: str) -> None:
 
 
 if __name__ == "__main__":
-    what, *arguments = sys.argv[1:]
+    what, *arguments = [word for word in sys.argv[1:] if word != "fenced"]
     programs: dict[str, Any] = {"processor": processor, "gateway": gateway, "ask": ask}
     trio.run(programs[what], *arguments)
