@@ -109,7 +109,7 @@ class Channel:
         self._metrics = metrics
         self._early = list(early)
         self._link = Link(
-            pipe, settings, self._received, self._beat, self._farewell, self._fill,
+            pipe, settings, self._received, self._beat, self._farewell, self._fill, leads=dialed,
         )  # fmt: skip
         self._requests = Requests(
             self, machine, self._send, self._link.wake, settings.outbox_bytes, self._overflow,
@@ -281,11 +281,12 @@ class Channel:
         self._requests.flush()
         return self._machine.send(Goodbye("bye", "The node stops."))
 
-    def _beat(self, nonce: int) -> None:
+    def _beat(self, nonce: int | None) -> None:
         """Say the heartbeat, unless the peer lives and does nothing of what it has to."""
         bound = self._stuck.look(trio.current_time())
         if bound is None:
-            self._send(Ping(nonce))
+            if nonce is not None:
+                self._send(Ping(nonce))
             return
         self._metrics.bound_hits.labels(bound=bound.setting).inc()
         self._end(Ending("silence", bound.clause), Goodbye("silence", bound.clause))

@@ -59,9 +59,10 @@ class Link:
         pipe: where the bytes go.
         settings: bounds and deadlines.
         received: takes the bytes that came, at once; raises nothing.
-        beat: says the heartbeat with this nonce.
+        beat: looks at the peer, and says a heartbeat with this nonce, if there is one.
         farewell: the last words when the node stops.
         fill: puts what waits elsewhere; called before bytes are taken to be written.
+        leads: whether this side asks first when nothing is said (`Pulse`).
     """
 
     def __init__(
@@ -69,13 +70,15 @@ class Link:
         pipe: Pipe,
         settings: NodeSettings,
         received: Callable[[bytes], None],
-        beat: Callable[[int], None],
+        beat: Callable[[int | None], None],
         farewell: Callable[[], bytes],
         fill: Callable[[], None] = lambda: None,
+        *,
+        leads: bool = True,
     ) -> None:
         self.ending: Ending | None = None
         self.pulse = Pulse(
-            trio.current_time(), settings.heartbeat_seconds, settings.silence_seconds
+            trio.current_time(), settings.heartbeat_seconds, settings.silence_seconds, leads=leads
         )
         self._pipe = pipe
         self._settings = settings
@@ -220,7 +223,7 @@ class Link:
                 self.end(Ending("silence", f"it fell silent for {seconds:.1f} s"))
                 return
             nonce = self.pulse.beat(now)
-            if nonce is not None and self.ending is None:
+            if self.ending is None:
                 self._beat(nonce)
 
 

@@ -5,25 +5,38 @@ Executes nothing; the clock is whatever the caller passes, in seconds.
 
 from __future__ import annotations
 
+import math
+
+PATIENCE = 1.5
+"""Of the side that does not lead, in intervals: at once, both would ask at the same moment."""
+
+MEASURED_BEATS = 5
+"""Intervals after which one asks all the same, to know how long an answer takes now."""
+
 
 class Pulse:
     """The heartbeat of one channel, seen from one side.
 
+    A beat is for when nothing is heard: who hears the peer knows that it lives, and its answer to
+    the peer's beat says so of itself. So of two that have nothing to say one asks and the other
+    answers, which is half of what it costs when both ask.
+
     Arguments:
         now: the time of the start.
-        interval: seconds between two beats.
+        interval: seconds without a byte after which one asks; looks are no further apart either.
         silence: seconds without a byte after which the peer counts as gone.
+        leads: whether it is this side that asks; the other waits for half as long again.
     """
 
-    def __init__(self, now: float, interval: float, silence: float) -> None:
+    def __init__(self, now: float, interval: float, silence: float, *, leads: bool = True) -> None:
         self.latency: float | None = None
         self._interval = interval
+        self._patience = interval if leads else interval * PATIENCE
         self._silence = silence
         self._heard = now
-        self._next_beat = now
         self._due = now
         self._nonce = 0
-        self._sent_at = now
+        self._sent_at = -math.inf
 
     @property
     def due(self) -> float:
@@ -48,12 +61,12 @@ class Pulse:
         return silent
 
     def beat(self, now: float) -> int | None:
-        """The nonce to send now; None when it is not time yet."""
-        if now < self._next_beat:
+        """The nonce to send now; None when there is no need to ask."""
+        is_measured = now - self._sent_at < MEASURED_BEATS * self._interval
+        if is_measured and now < self._asks_at:
             return None
         self._nonce = (self._nonce + 1) % 2**32
         self._sent_at = now
-        self._next_beat = now + self._interval
         self._plan(now)
         return self._nonce
 
@@ -62,5 +75,10 @@ class Pulse:
         if nonce == self._nonce:
             self.latency = now - self._sent_at
 
+    @property
+    def _asks_at(self) -> float:
+        return max(self._heard, self._sent_at) + self._patience
+
     def _plan(self, now: float) -> None:
-        self._due = max(now, min(self._next_beat, self._heard + self._silence))
+        soonest = min(self._asks_at, self._heard + self._silence, now + self._interval)
+        self._due = max(now, soonest)

@@ -32,7 +32,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     heartbeat_seconds: Annotated[
-        Seconds, Meta(description="Time between two heartbeats on a channel.")
+        Seconds, Meta(description="A peer that said nothing for so long is asked whether it lives.")
     ] = 1.0
     silence_seconds: Annotated[
         Seconds, Meta(description="A channel without a byte for so long ends.")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
+
 from aiplat.node.pulse import Pulse
 
 
@@ -65,3 +69,48 @@ def test_the_latency_is_of_the_last_beat_alone() -> None:
     assert pulse.latency == 0.25
     pulse.answered(second, 1.125)
     assert pulse.latency == 0.125
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.99])
+@pytest.mark.parametrize("trip", [0.001, 0.4])
+def test_of_two_with_nothing_to_say_one_asks_and_both_know(offset: float, trip: float) -> None:
+    """A channel that idles costs half of what it would if both asked."""
+    sides = Pulse(0.0, 1.0, 3.0), Pulse(offset, 1.0, 3.0, leads=False)
+    arrivals: list[tuple[float, int, str, int]] = []
+    heard: dict[int, list[float]] = {0: [0.0], 1: [offset]}
+    beats, now = 0, 0.0
+    while now < 60:
+        now = min(*(pulse.due for pulse in sides), *(arrival[0] for arrival in arrivals))
+        for arrival in [a for a in arrivals if a[0] <= now]:
+            arrivals.remove(arrival)
+            _, side, kind, nonce = arrival
+            sides[side].heard(now)
+            heard[side].append(now)
+            if kind == "ping":
+                arrivals.append((now + trip / 2, 1 - side, "pong", nonce))
+            else:
+                sides[side].answered(nonce, now)
+        for number, pulse in enumerate(sides):
+            if pulse.due <= now:
+                assert not pulse.look(now)
+                asked = pulse.beat(now)
+                if asked is not None:
+                    beats += 1
+                    arrivals.append((now + trip / 2, 1 - number, "ping", asked))
+    assert beats < 60 * 1.3
+    for number, pulse in enumerate(sides):
+        assert pulse.latency == pytest.approx(trip)
+        gaps = [after - before for before, after in pairwise(heard[number])]
+        assert max(gaps) <= 1.0 + 2 * trip
+
+
+def test_who_hears_much_asks_now_and_then_how_long_an_answer_takes() -> None:
+    pulse = Pulse(0.0, 1.0, 3.0)
+    asked = []
+    for tick in range(300):
+        now = tick / 10
+        pulse.heard(now)
+        assert not pulse.look(now)
+        if pulse.beat(now) is not None:
+            asked.append(now)
+    assert asked == [0.0, 5.0, 10.0, 15.0, 20.0, 25.0]
