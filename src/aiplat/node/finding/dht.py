@@ -44,8 +44,11 @@ ADDRESS_SECONDS = 600
 STEP_SECONDS = 15.0
 """For one lookup, or for telling one role: several peers may have to be dialed."""
 
-RECORD_SECONDS = 1800.0
-"""For how long it is handed on who has a role: three times the longest `dht_seconds`."""
+LONGEST_PAUSE_SECONDS = 600.0
+"""Between two rounds of a node that lacks nobody, while nobody comes or goes."""
+
+RECORD_SECONDS = 3 * LONGEST_PAUSE_SECONDS
+"""For how long it is handed on who has a role."""
 
 MAX_FOUND = 20
 MAX_ADDRESSES = 8
@@ -95,6 +98,7 @@ class DhtFinder:
         self._clock = clock
         self._gone: set[PeerId] = set()
         self._is_due = False
+        self._calm_rounds = 0
         self._told: dict[PeerId, tuple[str, ...]] = {}
         self._news = trio.Event()
 
@@ -160,17 +164,40 @@ class DhtFinder:
                     provided, due = members, now + self._settings.dht_seconds
                 if members:
                     await self._look(dht, network)
-                pause = self._pause() * random.uniform(0.75, 1.0)  # no secret
-                with trio.move_on_after(pause):
-                    await self._news.wait()
-                    await trio.sleep(self._settings.reconnect_min_seconds)  # several at once
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for the next round.
+
+        One asks up to twenty members and costs each of them: who lacks nobody does not begin one
+        whenever somebody comes or goes, which in a crowd that comes up together is all the time.
+        """
+        every = self._settings.dht_seconds
+        with trio.move_on_after(self._pause() * random.uniform(0.75, 1.0)) as scope:  # no secret
+            self._calm_rounds += 1
+            while True:
+                await self._news.wait()
                 self._news = trio.Event()
+                self._calm_rounds = 0
+                if self._is_urgent:
+                    await trio.sleep(self._settings.reconnect_min_seconds)  # several at once
+                    break
+                scope.deadline = min(scope.deadline, trio.current_time() + every)
+        self._news = trio.Event()
 
     def _pause(self) -> float:
-        """Until the next round: short while no gateway is there."""
-        if self._has_gateway:
-            return self._settings.dht_seconds
-        return min(self._settings.finding_seconds, self._settings.dht_seconds)
+        """Until the next round: short while no gateway is there, longer while nobody is lacking."""
+        every = self._settings.dht_seconds
+        if not self._has_gateway:
+            return min(self._settings.finding_seconds, every)
+        if self._lacking():
+            return every
+        return max(every, min(every * 2.0 ** min(self._calm_rounds, 10), LONGEST_PAUSE_SECONDS))
+
+    @property
+    def _is_urgent(self) -> bool:
+        """Whether it looks for somebody, or others know a place where it is no more."""
+        return self._is_due or not self._has_gateway or self._lacking() > 0
 
     @property
     def _has_gateway(self) -> bool:

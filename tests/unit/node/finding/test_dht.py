@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -174,3 +175,87 @@ def test_all_else_is_the_hosts_own() -> None:
     fake = FakeHost()
     host = PatientHost(fake, 10.0, 100.0)  # type: ignore[arg-type]  # a fake
     assert host.get_id() == id_of(99)
+
+
+# -- how often -----------------------------------------------------------------------------------
+
+
+class Rounds:
+    """A finder whose rounds are counted, and nothing else: of a gateway, so that it has one."""
+
+    def __init__(self) -> None:
+        self.lacking = 0
+        self.finder = DhtFinder(
+            NodeSettings(), Membership(), ("gateway",), dict, lambda address: None,
+            lacking=lambda: self.lacking,
+        )  # fmt: skip
+        self.at: list[float] = []
+
+    async def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(random, "uniform", lambda low, high: high)
+        while True:
+            self.at.append(trio.current_time())
+            await self.finder._rest()
+
+    def pauses(self) -> list[float]:
+        return [round(after - before, 2) for before, after in itertools.pairwise(self.at)]
+
+
+@pytest.mark.trio
+async def test_who_lacks_nobody_looks_ever_more_seldom(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = Rounds()
+    with trio.move_on_after(3000):
+        await rounds.run(monkeypatch)
+    assert rounds.pauses() == [60, 120, 240, 480, 600, 600, 600]
+
+
+@pytest.mark.trio
+async def test_who_lacks_members_looks_again_and_again(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = Rounds()
+    rounds.lacking = 2
+    with trio.move_on_after(400):
+        await rounds.run(monkeypatch)
+    assert rounds.pauses() == [60] * 6
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("change", ["comes", "goes", "moves"])
+async def test_a_crowd_that_comes_is_no_reason_for_a_round_each_but_to_lack_one_is(
+    change: str, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = Rounds()
+    channel: Any = SimpleNamespace(peer=PeerId("new"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run, monkeypatch)
+        await trio.sleep(500)  # in the pause of 480 s from 420 on
+        for _ in range(50):
+            rounds.finder.opened(channel)
+            await trio.sleep(0.5)
+        if change == "goes":
+            rounds.lacking = 1
+            rounds.finder.ended(channel, "it went")
+        elif change == "moves":
+            rounds.finder.moved()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    soon = [at for at in rounds.at if at > 420]
+    assert len(soon) == (0 if change == "comes" else 1)
+
+
+@pytest.mark.trio
+async def test_whoever_came_is_told_within_a_minute(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = Rounds()
+    channel: Any = SimpleNamespace(peer=PeerId("new"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run, monkeypatch)
+        await trio.sleep(500)
+        rounds.finder.opened(channel)
+        await trio.sleep(200)
+        nursery.cancel_scope.cancel()
+    assert rounds.at[4:] == [560, 620]
