@@ -99,7 +99,10 @@ class Lab:
     def grow(self, peers: int) -> None:
         while len(self.crowd) < peers - 1:  # the other gateway is a peer too, of the crowd's
             self.crowd.append(self.start(len(self.crowd)))
+        began = time.perf_counter()
         wait(lambda: all(self.know(node) for node in self.crowd), 120)
+        print(f"{peers} are there, {time.perf_counter() - began:.0f} s after the last one's start",
+              file=sys.stderr, flush=True)  # fmt: skip
 
     def know(self, node: Node) -> bool:
         return all(node.peer_id in gateway.connected() for gateway in self.gateways)
@@ -126,7 +129,7 @@ def wait(check: Callable[[], bool], seconds: float) -> float:
 def idle(lab: Lab, seconds: float) -> dict[str, float]:
     """What the first gateway takes while nothing happens."""
     node = lab.gateways[0]
-    time.sleep(5)  # what the last arrivals began is over
+    time.sleep(30)  # what the last arrivals began is over
     before = node.cpu_seconds()
     time.sleep(seconds)
     used = node.cpu_seconds() - before

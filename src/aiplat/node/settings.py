@@ -224,7 +224,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             le=600,
             description="Between two rounds in the DHT, in each of which a node tells its roles "
             "and looks for gateways; finding_seconds while it has none, and longer each time, up "
-            "to 600, while it lacks nobody and nobody comes or goes.",
+            "to 600, while it lacks nobody.",
         ),
     ] = 60.0
     hearsay_seconds: Annotated[

@@ -47,6 +47,9 @@ STEP_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 600.0
 """Between two rounds of a node that lacks nobody, while nobody comes or goes."""
 
+MOMENT = 0.1
+"""Of `finding_seconds`: for members to tell of others, before the DHT is asked."""
+
 RECORD_SECONDS = 3 * LONGEST_PAUSE_SECONDS
 """For how long it is handed on who has a role."""
 
@@ -167,23 +170,20 @@ class DhtFinder:
                 await self._rest()
 
     async def _rest(self) -> None:
-        """Wait for the next round.
+        """Wait for the next round, which is soon when somebody came or went and it lacks somebody.
 
-        One asks up to twenty members and costs each of them: who lacks nobody does not begin one
-        whenever somebody comes or goes, which in a crowd that comes up together is all the time.
+        A round asks up to twenty members and costs each of them: none is begun for what members
+        tell by themselves within a moment, nor for every arrival in a crowd that comes up together.
         """
-        every = self._settings.dht_seconds
-        with trio.move_on_after(self._pause() * random.uniform(0.75, 1.0)) as scope:  # no secret
-            self._calm_rounds += 1
-            while True:
+        with trio.move_on_after(self._pause() * random.uniform(0.75, 1.0)):  # no secret
+            is_urgent = False
+            while not is_urgent:
                 await self._news.wait()
                 self._news = trio.Event()
-                self._calm_rounds = 0
                 if self._is_urgent:
-                    await trio.sleep(self._settings.reconnect_min_seconds)  # several at once
-                    break
-                scope.deadline = min(scope.deadline, trio.current_time() + every)
-        self._news = trio.Event()
+                    await trio.sleep(self._settings.finding_seconds * MOMENT)
+                    is_urgent = self._is_urgent
+        self._calm_rounds = 0 if self._is_urgent else self._calm_rounds + 1
 
     def _pause(self) -> float:
         """Until the next round: short while no gateway is there, longer while nobody is lacking."""
