@@ -114,22 +114,29 @@ class FrameReader:
             RemoteProtocolError: a length below the least or over the bound.
         """
         whole = bytes(self._rest) + data if self._rest else data
-        view = memoryview(whole)
+        view, size, most = memoryview(whole), len(whole), self._max_frame
         frames: list[tuple[int, int, memoryview]] = []
         at = 0
-        while len(whole) - at >= _LENGTH:
-            length = int.from_bytes(view[at : at + _LENGTH], "big")
-            if not _TAG_AND_NUMBER <= length <= self._max_frame:
-                raise RemoteProtocolError(
-                    f"A frame says that it has {length} bytes; "
-                    f"{_TAG_AND_NUMBER} to {self._max_frame} are allowed."
-                )
+        while size - at >= _HEAD.size:
+            length, tag, number = _HEAD.unpack_from(whole, at)
+            if not _TAG_AND_NUMBER <= length <= most:
+                raise self._out_of_bounds(length)
             end = at + _LENGTH + length
-            if end > len(whole):
+            if end > size:
                 break
-            _, tag, number = _HEAD.unpack_from(view, at)
             frames.append((tag, number, view[at + _HEAD.size : end]))
             at = end
+        else:
+            if size - at >= _LENGTH:  # it is known before the rest of the head
+                length = int.from_bytes(view[at : at + _LENGTH], "big")
+                if not _TAG_AND_NUMBER <= length <= most:
+                    raise self._out_of_bounds(length)
         self._rest = bytearray(view[at:])
         self.whole += len(frames)
         return frames
+
+    def _out_of_bounds(self, length: int) -> RemoteProtocolError:
+        return RemoteProtocolError(
+            f"A frame says that it has {length} bytes; "
+            f"{_TAG_AND_NUMBER} to {self._max_frame} are allowed."
+        )
