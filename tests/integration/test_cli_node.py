@@ -145,7 +145,7 @@ def test_serve_that_cannot_start_makes_no_identity(home: Path) -> None:
 
 def test_serve_leaves_a_busy_background_node_alone(home: Path) -> None:
     with asking(home, *LONG):
-        refused = aiplat(home, "serve", "--model", "echo")
+        refused = aiplat(home, "serve", "--model", "echo", "--http", "127.0.0.1:0")
         assert refused.returncode == 1
         assert "answers 1 requests" in refused.stderr
         assert status(home)["active"] == 1
