@@ -42,6 +42,7 @@ def test_a_background_node_that_joins_gives_way_to_one_with_the_certificates_rol
     said(home, "ask", "--model", "echo", "alone", code=0)
     joined = said(home, "join", code=0, stdin=lab.invite("client"))
     assert "ends" in joined and f"aiplat --home {home} ask" in joined
+    said(home, "status", code=1)  # it has ended: who comes next does not find it ending
     try:
         asked = json.loads(aiplat(home, "ask", "--model", "echo", "--json", "hi").stdout)
         assert asked["gateway"] == lab["g"].peer_id

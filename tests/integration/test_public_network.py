@@ -122,3 +122,7 @@ def test_the_owner_says_that_such_a_token_is_for_anyone(town: tuple[Fleet, str])
     assert "For any number of machines as client in the public network town" in done.stderr
     done = aiplat(fleet.home("o"), "invite", "--role", "processor", "--no-qr")
     assert "For one machine as processor" in done.stderr
+    for bound in (("--expires", "60s"), ("--uses", "1")):
+        done = aiplat(fleet.home("o"), "invite", "--role", "client", *bound)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "any number of" in " ".join(done.stderr.split())

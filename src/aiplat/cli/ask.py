@@ -28,9 +28,9 @@ def ask(
     ] = None,
     model: options.Model = "",
     peer: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="ADDRESS", help="Ask the gateway at this multiaddr, and no other."),
-    ] = "",
+    ] = None,
     system: options.System = "",
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
@@ -59,6 +59,9 @@ def ask(
     from aiplat.cli.prompts import gather, piped_stdin
     from aiplat.domain.chat import Message, Sampling
 
+    if peer is not None and not peer.strip():  # an unset variable of a script's, say
+        raise typer.BadParameter("it is empty: leave it out to ask any gateway",
+                                 param_hint="--peer")  # fmt: skip
     face = face_of(context)
     limit = face.runtime.prompt_bytes
     text = gather(prompt, file or [], piped_stdin(), limit, output.say, max(deadline, 0.0))
@@ -67,7 +70,7 @@ def ask(
         stop=tuple(stop or ()),
     )  # fmt: skip
     said = [Message("system", system)] if system else []
-    asked = make_ask((*said, Message("user", text)), model, sampling, deadline, peer)
+    asked = make_ask((*said, Message("user", text)), model, sampling, deadline, peer or "")
     asked = replace(asked, privacy=privacy.value)
     _run(face, asked, json=json, verbose=verbose)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_TOKEN = 16 * 1024
 _PIPE_SECONDS = 60.0
+_ENDING_SECONDS = 10.0
 
 
 def invite(
@@ -31,9 +32,12 @@ def invite(
         typer.Option("--role", help="What it will be; repeatable. A client without it."),
     ] = None,
     expires: Annotated[
-        str, typer.Option(metavar="TIME", help="How long it can be used: 90m, 24h, 7d.")
-    ] = "24h",
-    uses: Annotated[int, typer.Option(metavar="N", help="How many machines may use it.")] = 1,
+        str | None,
+        typer.Option(metavar="TIME", help="How long it can be used: 90m, 24h (the default), 7d."),
+    ] = None,
+    uses: Annotated[
+        int | None, typer.Option(metavar="N", help="How many machines may use it; 1 if not said.")
+    ] = None,
     qr: Annotated[bool, typer.Option("--qr/--no-qr", help="Draw it too, on a terminal.")] = True,
     json: options.Json = False,
 ) -> None:
@@ -52,10 +56,20 @@ def invite(
 
     wanted: list[RoleName] = role or [RoleName.client]
     roles: tuple[Role, ...] = tuple(dict.fromkeys(chosen.value for chosen in wanted))
-    wish = InviteRequest(roles=roles, expires_seconds=span(expires), uses=uses)
+    wish = InviteRequest(
+        roles=roles,
+        expires_seconds=span("24h" if expires is None else expires),
+        uses=1 if uses is None else uses,
+    )
     made = with_or_without_node(
         face_of(context), lambda client: client.invite(wish), lambda n: n.invite(wish)
     )
+    if made.for_anyone and (expires is not None or uses is not None):
+        raise typer.BadParameter(
+            "a client of a public network needs no certificate: its token serves any number of "
+            "machines at any time, and neither bounds it. Leave them out.",
+            param_hint="--expires, --uses",
+        )
     if json:
         output.print_json(made)
         return
@@ -155,7 +169,28 @@ def join(
         lambda client: client.join_network(wish),
         lambda networks: trio.run(networks.join, text),
     )
+    _let_it_end(face_of(context))
     tell(done, json=json)
+
+
+def _let_it_end(face: Face) -> None:
+    """Wait for a background node that gives way to one with the certificate's roles: until it is
+    gone, the next command would find it ending."""
+    import time
+
+    from aiplat.domain.errors import AiplatError
+    from aiplat.runtime.lock import node_runs
+    from aiplat.runtime.reach import connect
+
+    until = time.monotonic() + _ENDING_SECONDS
+    while node_runs(face.places.node_lock) and time.monotonic() < until:
+        try:
+            status = connect(face.places).status()
+            if status.state == "ready" or status.drained:
+                return  # it stays
+        except AiplatError:
+            pass  # its door is closed: it ends
+        time.sleep(0.05)
 
 
 def _say_whom(face: Face, text: str) -> None:

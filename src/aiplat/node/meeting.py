@@ -249,9 +249,12 @@ class Meeting:
         except HandshakeFailed as fault:
             pipe.abort()
             self._count(fault)
-            log.info(
-                "no channel with %s: %s", short(peer), clip(fault.clause, 300), extra={"peer": peer}
-            )
+            # A second try that its peer gave up, because the first came through, is no news.
+            level = logging.DEBUG if self._standing.live(peer) is not None else logging.INFO
+            log.log(
+                level, "no channel with %s: %s", short(peer), clip(fault.clause, 300),
+                extra={"peer": peer},
+            )  # fmt: skip
             return
         except BaseException:
             pipe.abort()

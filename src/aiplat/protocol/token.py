@@ -64,8 +64,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 def encode(token: Token) -> str:
     """Write a token as one word."""
     body = msgspec.msgpack.encode(token)
-    data = zlib.crc32(body).to_bytes(4, "big") + body
-    return PREFIX + base64.b32encode(data).decode().rstrip("=").lower()
+    return _written(zlib.crc32(body).to_bytes(4, "big") + body)
 
 
 def decode(text: str) -> Token:
@@ -90,7 +89,13 @@ def decode(text: str) -> Token:
         raise TokenError(_MISTYPED) from None
     if len(data) < 5 or zlib.crc32(data[4:]).to_bytes(4, "big") != data[:4]:
         raise TokenError(_MISTYPED)
+    if _written(data) != word:  # the last character's unused bits, which no check sum covers
+        raise TokenError(_MISTYPED)
     return _checked(data[4:])
+
+
+def _written(data: bytes) -> str:
+    return PREFIX + base64.b32encode(data).decode().rstrip("=").lower()
 
 
 _MISTYPED = (

@@ -22,7 +22,7 @@ from aiplat.domain.errors import (
     InvalidRequest,
     ShuttingDown,
 )
-from aiplat.domain.ids import PeerId
+from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
 from aiplat.roles import reasons, told
@@ -150,7 +150,9 @@ class Gateway(Role):
         arrived = self._now()
         if self.draining:
             raise ShuttingDown(
-                "This gateway is shutting down and takes no new requests.", retry_after=5
+                f"The gateway {short(self._peer)} takes no new requests: it was drained "
+                "(`drain --off` there ends that), or it shuts down.",
+                retry_after=5,
             )
         self._admission.check(submission, asker, len(self.active))
         forwarding = Forwarding(

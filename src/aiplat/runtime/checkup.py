@@ -39,17 +39,20 @@ class Checkup:
         self._reached(status)
         connected = [peer for peer in status.peers if peer.state in ("connected", "draining")]
         self._dialed(status, len(connected))
+        is_revoked = status.network is not None and status.network.revoked
         for refusal in status.turned_away:
             self._steps.note(
                 "turned away", False, f"by {refusal}",
-                "Until it lets this node in (`aiplat unblock` there, if it blocks it), nothing "
-                "goes between the two.",
+                "" if is_revoked else "Nothing goes between the two until it lets this node in. If "
+                f"it blocks it: an `unblock {status.peer_id[-8:]}` there.",
             )  # fmt: skip
-        gateways = [f"{short(p.peer_id)} ({p.agent})" for p in connected if "gateway" in p.roles]
+        found = [p for p in connected if "gateway" in p.roles]
+        gateways = [f"{short(p.peer_id)} ({p.agent})" for p in found if p.state == "connected"]
+        drained = [short(p.peer_id) for p in found if p.state == "draining"]
         if "gateway" in status.roles:
             self._steps.note("gateway", True, f"this node is one itself (aiplat/{status.version})")
         else:
-            self._gateway(gateways, status.network.searching if status.network is not None else "")
+            self._gateway(gateways, drained, status)
         self._models_of(node, status, can_ask=bool(gateways))
 
     def _reached(self, status: Status) -> None:
@@ -80,11 +83,20 @@ class Checkup:
         else:
             self._steps.note("dial", False, text, missed[0].note)
 
-    def _gateway(self, found: list[str], seeks: str) -> None:
-        self._steps.note(
-            "gateway", bool(found), few(found) or "none is connected",
-            seeks or "Start one, and join its network (`aiplat join`), or name it with --peer.",
-        )  # fmt: skip
+    def _gateway(self, found: list[str], drained: list[str], status: Status) -> None:
+        shut = [short(peer.peer_id) for peer in status.peers if peer.state == "blocked"]
+        seeks = status.network.searching if status.network is not None else ""
+        if drained and not found:
+            text = f"{few(drained)} takes no requests: it was drained, or it shuts down"
+            advice = "A drain is ended there, by `drain --off`. Or start another gateway."
+        else:
+            text = few(found) or "none is connected"
+            advice = seeks or (
+                "Start one, and join its network (`aiplat join`), or name it with --peer."
+            )
+        if shut:
+            advice = f"{few(shut)} is blocked here: `aiplat unblock` lets it in again. {advice}"
+        self._steps.note("gateway", bool(found), text, advice)
 
     def _models_of(self, node: NodeClient, status: Status, *, can_ask: bool) -> None:
         if status.roles == ("processor",):

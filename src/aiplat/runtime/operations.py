@@ -285,12 +285,23 @@ class Operations:
             raise InvalidRequest("Only a gateway places requests: this node is none.")
         processors = [processor.peer for processor in self.gateway.processors]
         found = match_peer(wish.peer, processors, "processor of this gateway")
+        if wish.off:
+            self._refuse_to_undrain(self.gateway, found)
         self.gateway.drain_processor(found, off=wish.off)
         if wish.off:
             return Done(message=f"Requests are placed on {found} again.", peer_id=found)
         return Done(message=f"Nothing new is placed on {found} until `aiplat drain --off "
                     f"{found[-8:]}`, or until it or this gateway is started again.",
                     peer_id=found)  # fmt: skip
+
+    @staticmethod
+    def _refuse_to_undrain(gateway: Gateway, peer: PeerId) -> None:
+        processor = gateway.processors.get(peer)
+        if processor is not None and not processor.held_back:
+            raise InvalidRequest(
+                f"The peer {peer} drains by its own word: `drain --off` there ends that."
+                if processor.drains else f"The peer {peer} is not drained here."
+            )  # fmt: skip
 
     def _drain_here(self) -> Done:
         self.state, self.drained = "draining", True
@@ -318,13 +329,16 @@ class Operations:
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""
-        if _whole(peer.peer) == {self.node.peer_id}:
-            raise InvalidRequest("That is this node itself.", param="peer")
+        blocked = self.node.membership.blocked
         known = {
             *self.node.channels, *(wanted.peer_id for wanted in self.node.wanted),
-            *self.seen.heard_of(),
+            *self.seen.heard_of(), *blocked, self.node.peer_id,
         }  # fmt: skip
-        found = match_peer(peer.peer, {*known, *_whole(peer.peer)} - {self.node.peer_id}, "peer")
+        found = match_peer(peer.peer, {*known, *_whole(peer.peer)}, "peer")
+        if found == self.node.peer_id:
+            raise InvalidRequest("That is this node itself.", param="peer")
+        if found in blocked:
+            raise InvalidRequest(f"The peer {found} is blocked already.", param="peer")
         self.node.block(found)
         return Done(message=f"The peer {found} is shut out of this node. `aiplat unblock "
                     f"{found[-8:]}` lets it in again.", peer_id=found)  # fmt: skip

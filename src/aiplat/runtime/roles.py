@@ -132,8 +132,11 @@ def _not_certified(roles: tuple[Role, ...], certified: tuple[Role, ...]) -> str:
     extra = " and ".join(role for role in roles if role not in certified)
     if not extra:
         return ""
-    return (
+    text = (
         f"This home's certificate says {' and '.join(certified)}, so nobody in its network uses "
         f'this node as {extra}. The owner can invite it anew ("aiplat invite"), after `aiplat '
         "network leave` here."
     )
+    if not any(role in certified for role in roles):
+        raise NotAMember(text)  # everybody would turn it away, again and again
+    return text

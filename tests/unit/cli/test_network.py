@@ -431,6 +431,13 @@ def test_peers_is_a_list_of_objects(node: FakeNode, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_peer_is_no_peer_at_all(empty: str, node: FakeNode, capsys: Capture) -> None:
+    assert main.run(["ask", "--peer", empty, "hi"]) == 2
+    assert "it is empty" in capsys.readouterr().err
+    assert node.orders == []
+
+
+@pytest.mark.parametrize("empty", ["", " "])
 def test_an_empty_name_drains_nothing(empty: str, node: FakeNode, capsys: Capture) -> None:
     assert main.run(["drain", empty]) == 2
     assert "it is empty" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,18 @@ def test_a_mistyped_letter_is_noticed(place: int, letter: str) -> None:
         return
     with pytest.raises(TokenError):
         decode(mistyped)
+
+
+def test_the_last_letter_counts_too() -> None:
+    """It may hold bits that no byte has: whatever they are, they were not written so."""
+    taken = []
+    for padding in range(5):
+        text = encode(replace(TOKEN, name="lab" + "x" * padding))
+        for letter in "abcdefghijklmnopqrstuvwxyz234567":
+            with contextlib.suppress(TokenError):
+                decode(text[:-1] + letter)
+                taken.append(text[:-1] + letter == text)
+    assert taken == [True] * 5
 
 
 @given(st.integers(len(PREFIX), len(TEXT) - 1))

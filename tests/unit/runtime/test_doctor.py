@@ -236,6 +236,19 @@ def test_what_a_running_node_lacks(places: Places) -> None:
     assert "Wait" in steps["model"].advice
     steps = look(places, running(replace(STATUS, turned_away=("…12345678: It blocks me.",))))
     assert steps["turned away"].text == "by …12345678: It blocks me."
+    assert f"unblock {STATUS.peer_id[-8:]}" in steps["turned away"].advice
+
+
+def test_a_gateway_that_is_drained_or_blocked_here_is_said(places: Places) -> None:
+    drained = PeerStatus(peer_id="12D3KooWgateway1", roles=("gateway",), state="draining")
+    shut = PeerStatus(peer_id="12D3KooWgateway2", state="blocked")
+    client = replace(STATUS, roles=("client",), peers=(drained,), models=())
+    steps = look(places, running(client))
+    assert bad(steps) == ["gateway"]
+    assert "takes no requests: it was drained" in steps["gateway"].text
+    steps = look(places, running(replace(client, peers=(shut,))))
+    assert bad(steps) == ["gateway"]
+    assert "gateway2 is blocked here" in steps["gateway"].advice
 
 
 def test_a_client_asks_its_gateway_for_the_models(places: Places) -> None:

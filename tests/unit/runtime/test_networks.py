@@ -166,6 +166,8 @@ def test_a_role_that_the_certificate_lacks_is_told(places: Places) -> None:
     filled, note = with_roles(said, certified=("client",))
     assert filled == said
     assert "says client, so nobody in its network uses this node as gateway" in note
+    with pytest.raises(NotAMember, match=r"says client, so nobody .* as gateway and processor"):
+        with_roles(ServeOptions(roles=("gateway", "processor")), certified=("client",))
 
 
 # -- a public network ------------------------------------------------------------------------------
