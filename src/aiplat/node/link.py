@@ -190,6 +190,7 @@ class Link:
                 self.end(Ending("write", f"nothing more could be sent to it ({_name(fault)})"))
                 self._flushed.set()
                 return
+            self.pulse.said(trio.current_time())
             await trio.lowlevel.checkpoint()
 
     async def _read(self) -> None:

@@ -17,13 +17,15 @@ MEASURED_BEATS = 5
 class Pulse:
     """The heartbeat of one channel, seen from one side.
 
-    A beat is for when nothing is heard: who hears the peer knows that it lives, and its answer to
-    the peer's beat says so of itself. So of two that have nothing to say one asks and the other
-    answers, which is half of what it costs when both ask.
+    A beat is for when nothing is said: then the peer could not know that this side lives. Its
+    answer to the peer's beat says so too. So of two that have nothing to say one asks and the other
+    answers, which is half of what it costs when both ask. What is heard makes up for nothing: who
+    takes a long prompt over a slow link hears much, and who sends it would hear nothing.
 
     Arguments:
         now: the time of the start.
-        interval: seconds without a byte after which one asks; looks are no further apart either.
+        interval: seconds in which nothing was said, after which one asks; looks are no further
+            apart either.
         silence: seconds without a byte after which the peer counts as gone.
         leads: whether it is this side that asks; the other waits for half as long again.
     """
@@ -33,7 +35,7 @@ class Pulse:
         self._interval = interval
         self._patience = interval if leads else interval * PATIENCE
         self._silence = silence
-        self._heard = now
+        self._heard = self._said = now
         self._due = now
         self._nonce = 0
         self._sent_at = -math.inf
@@ -46,6 +48,10 @@ class Pulse:
     def heard(self, now: float) -> None:
         """Note that a byte came."""
         self._heard = now
+
+    def said(self, now: float) -> None:
+        """Note that bytes left."""
+        self._said = now
 
     def look(self, now: float) -> bool:
         """Note the time; tell whether the peer was silent for too long.
@@ -77,7 +83,7 @@ class Pulse:
 
     @property
     def _asks_at(self) -> float:
-        return max(self._heard, self._sent_at) + self._patience
+        return max(self._said, self._sent_at) + self._patience
 
     def _plan(self, now: float) -> None:
         soonest = min(self._asks_at, self._heard + self._silence, now + self._interval)

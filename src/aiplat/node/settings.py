@@ -32,7 +32,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     heartbeat_seconds: Annotated[
-        Seconds, Meta(description="A peer that said nothing for so long is asked whether it lives.")
+        Seconds, Meta(description="After so long without a word to a peer a heartbeat is said.")
     ] = 1.0
     silence_seconds: Annotated[
         Seconds, Meta(description="A channel without a byte for so long ends.")

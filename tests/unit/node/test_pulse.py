@@ -87,6 +87,7 @@ def test_of_two_with_nothing_to_say_one_asks_and_both_know(offset: float, trip: 
             sides[side].heard(now)
             heard[side].append(now)
             if kind == "ping":
+                sides[side].said(now)
                 arrivals.append((now + trip / 2, 1 - side, "pong", nonce))
             else:
                 sides[side].answered(nonce, now)
@@ -96,6 +97,7 @@ def test_of_two_with_nothing_to_say_one_asks_and_both_know(offset: float, trip: 
                 asked = pulse.beat(now)
                 if asked is not None:
                     beats += 1
+                    pulse.said(now)
                     arrivals.append((now + trip / 2, 1 - number, "ping", asked))
     assert beats < 60 * 1.3
     for number, pulse in enumerate(sides):
@@ -104,13 +106,26 @@ def test_of_two_with_nothing_to_say_one_asks_and_both_know(offset: float, trip: 
         assert max(gaps) <= 1.0 + 2 * trip
 
 
-def test_who_hears_much_asks_now_and_then_how_long_an_answer_takes() -> None:
+def test_who_says_much_asks_now_and_then_how_long_an_answer_takes() -> None:
     pulse = Pulse(0.0, 1.0, 3.0)
+    assert beats_of(pulse, says=True) == [0.0, 5.0, 10.0, 15.0, 20.0, 25.0]
+
+
+def test_who_hears_much_and_says_nothing_asks_at_each_interval() -> None:
+    """Else the peer, which sends a long prompt over a slow link, would hear nothing."""
+    assert len(beats_of(Pulse(0.0, 1.0, 3.0), says=False)) == 30
+    assert len(beats_of(Pulse(0.0, 1.0, 3.0, leads=False), says=False)) == 20
+
+
+def beats_of(pulse: Pulse, *, says: bool) -> list[float]:
+    """When it asks within 30 s, in which it hears something all the time."""
     asked = []
     for tick in range(300):
         now = tick / 10
         pulse.heard(now)
+        if says:
+            pulse.said(now)
         assert not pulse.look(now)
         if pulse.beat(now) is not None:
             asked.append(now)
-    assert asked == [0.0, 5.0, 10.0, 15.0, 20.0, 25.0]
+    return asked
