@@ -176,17 +176,13 @@ class Channel:
             RequestTooLarge: it does not fit one frame.
             ProcessorLost, GatewayLost: the channel has ended.
         """
-        if self.is_ended:
-            raise self._lost(submission.to)
+        self._refuse_if_ended(submission.to)
         limit = min(self.hello.max_requests, self._settings.max_requests_per_channel)
         if self._requests.asked >= limit:
             self._full("channel_requests", f"has {limit} requests of this node's, all it takes")
         # Half of the outbox is for answers: a pile of prompts must not end the channel.
         if not self._link.has_room(self._settings.outbox_bytes // 2):
             self._full("outbox", "takes prompts more slowly than they come")
-        if self._machine.is_used_up:
-            self.close("bye", "The channel's request numbers are used up: open another.")
-            raise self._lost(submission.to)
         try:
             asking, frame = self._requests.ask(submission, sink)
         except LocalProtocolError as fault:
@@ -207,10 +203,7 @@ class Channel:
             ProcessorLost, GatewayLost: the channel ended.
         """
         role: Role = "gateway" if "gateway" in self.roles else "processor"
-        if self._machine.is_used_up:
-            self.close("bye", "The channel's request numbers are used up: open another.")
-        if self.is_ended:
-            raise self._lost(role)
+        self._refuse_if_ended(role)
         try:
             number, frame = self._machine.call(call)
         except LocalProtocolError as fault:
@@ -327,6 +320,13 @@ class Channel:
             self._metrics.bound_hits.labels(bound="frame").inc()
             return RequestTooLarge(f"{fault} Send a shorter prompt.")
         return InvalidRequest(f"The request cannot be sent: {fault}.")
+
+    def _refuse_if_ended(self, role: Role) -> None:
+        """Let nothing be asked on a channel that has ended, or has no number left for it."""
+        if self._machine.is_used_up:
+            self.close("bye", "The channel's request numbers are used up: open another.")
+        if self.is_ended:
+            raise self._lost(role)
 
     def _lost(self, role: Role) -> AiplatError:
         text = f"The {role} {short(self.peer)} was lost: {self.reason}. Ask again."

@@ -45,7 +45,7 @@ STEP_SECONDS = 15.0
 """For one lookup, or for telling one role: several peers may have to be dialed."""
 
 LONGEST_PAUSE_SECONDS = 600.0
-"""Between two rounds of a node that lacks nobody, while nobody comes or goes."""
+"""Between two rounds of a node that lacks nobody, at most."""
 
 MOMENT = 0.1
 """Of `finding_seconds`: for members to tell of others, before the DHT is asked."""
