@@ -44,7 +44,7 @@ def failed(home: Path, *words: str, code: int, stdin: str = "") -> str:
 
 
 def test_a_processor_finds_the_gateway_by_its_token_and_says_where_it_is(lab: Fleet) -> None:
-    eventually(lambda: lab.sees("p", "g"), 20)
+    eventually(lambda: lab.sees("p", "g"))
     now = lab["p"].now()
     assert now["network"]["name"] == "lab"
     assert now["network"]["searching"] == ""
@@ -204,19 +204,19 @@ def test_a_processor_is_drained_and_blocked_by_the_end_of_its_name(lab: Fleet) -
     assert "blocked already" in failed(g, "block", q[-8:], code=2)
     assert "this node itself" in failed(g, "block", lab["g"].peer_id[-8:], code=2)
     told(g, "unblock", q[-8:])
-    eventually(lambda: lab.sees("g", "q", "draining"), 20)
+    eventually(lambda: lab.sees("g", "q", "draining"))
     told(g, "drain", "--off", q[-8:])
     lab.wait_until_sees("g", "q")
     assert "is not drained here" in failed(g, "drain", "--off", q[-8:], code=2)
     told(lab.home("q"), "drain")
-    eventually(lambda: lab.sees("g", "q", "draining"), 20)
+    eventually(lambda: lab.sees("g", "q", "draining"))
     assert "by its own word" in failed(g, "drain", "--off", q[-8:], code=2)
     told(lab.home("q"), "drain", "--off")
-    eventually(lambda: lab.sees("g", "q"), 20)
+    eventually(lambda: lab.sees("g", "q"))
     assert "No blocked peer" in failed(g, "unblock", q[-8:], code=2)
     assert "last four" in failed(g, "block", "zzzzzzzz", code=2)
     lab["q"].kill()
-    eventually(lambda: not lab.lists("g", "q"), 10)
+    eventually(lambda: not lab.lists("g", "q"))
 
 
 def test_a_drained_node_takes_nothing_until_that_is_ended(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_running_nodes_take_up_a_network_on_their_ports_and_leave_it(tmp_path: P
         assert port(other) == ports[1]
         assert told(other.home, "network") is None
         assert told(other.home, "peers") == []
-        eventually(lambda: not fleet.lists("o", "n"), 10)
+        eventually(lambda: not fleet.lists("o", "n"))
 
 
 def port(node: RunningNode) -> str:

@@ -160,7 +160,7 @@ def test_an_interrupt_cancels_the_request(home: Path, number: signal.Signals, co
         assert b"Traceback" not in err
         if number is signal.SIGINT:
             assert out.endswith(b"\n")  # what came is kept
-        eventually(lambda: status(home)["active"] == 0, seconds=10)
+        eventually(lambda: status(home)["active"] == 0)
 
 
 def test_a_reader_that_leaves_ends_the_answer(home: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_reader_that_leaves_ends_the_answer(home: Path) -> None:
     )  # fmt: skip
     assert done.stdout == b"one t=0\n"
     assert b"Traceback" not in done.stderr
-    eventually(lambda: status(home)["active"] == 0, seconds=10)
+    eventually(lambda: status(home)["active"] == 0)
 
 
 def test_stop_now_does_not_wait(home: Path) -> None:

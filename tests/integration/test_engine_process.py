@@ -201,7 +201,7 @@ async def _cancel_ends_at_once(engine: Engine) -> None:
     await until(lambda: len(heard.ids) > 5)
     request.cancel()
     request.cancel()
-    await until(lambda: heard.ended, 5)
+    await until(lambda: heard.ended)
     assert heard.finished.reason == "cancelled"
     assert heard.finished.usage.completion_tokens == len(heard.ids) < 400
     await until(lambda: other.ended)
@@ -252,7 +252,7 @@ async def test_while_it_loads(tiny: Path, tmp_path: Path) -> None:
         engine.submit(asking("late", deadline_ms=50), late)
         assert first.events == []
         request.cancel()
-        await until(lambda: cancelled.ended and late.ended, 5)
+        await until(lambda: cancelled.ended and late.ended)
         assert cancelled.finished.reason == "cancelled"
         assert late.failed.code == "deadline_exceeded"
         assert isinstance(first.events[0], Queued)
@@ -276,7 +276,7 @@ async def test_killed_and_frozen(tiny: Path, tmp_path: Path) -> None:
             engine.submit(asking("long", max_tokens=400, credit=400), heard)
             await until(lambda heard=heard: len(heard.ids) > 3)  # type: ignore[misc]  # mypy
             os.kill(pid, how)
-            await until(lambda heard=heard: heard.ended, 10)  # type: ignore[misc]  # mypy
+            await until(lambda heard=heard: heard.ended)  # type: ignore[misc]  # mypy
             assert heard.failed.code == "engine_failed"
             assert heard.failed.recoverable
             assert cause in heard.failed.message
@@ -334,7 +334,7 @@ async def test_rubbish_counts_as_its_death(
     async with running(engine, ready=False):
         heard = Heard()
         engine.submit(asking("anybody?"), heard)
-        await until(lambda: heard.ended, 10)
+        await until(lambda: heard.ended)
         assert cause in heard.failed.message
         assert heard.failed.recoverable
         assert engine.offer().state == "failed"  # it never was ready, and waits 30 s
@@ -397,4 +397,4 @@ async def test_its_node_is_killed(tiny: Path, tmp_path: Path, moment: str, after
     finally:
         node.kill()
         await node.wait()
-    await until(lambda: not alive(pid), 2.0)
+    await until(lambda: not alive(pid))

@@ -71,7 +71,7 @@ async def again(peer: Peer, than: Channel | None) -> Channel:
         live = [c for c in peer.node.channels.values() if c is not than and not c.is_ended]
         return live[0] if live else None
 
-    channel: Channel = await until(other, 20)
+    channel: Channel = await until(other)
     return channel
 
 
@@ -106,13 +106,13 @@ async def test_a_link_that_stalls_is_silence_after_3_s_and_comes_back(ways: tupl
         gone = a.node.peer_id if deaf[0] is b else b.node.peer_id
         other = await until(lambda: deaf[0].node.channels.get(gone))
         assert await other.wait_ended() == "it fell silent for 3.0 s"
-        assert 2.0 < trio.current_time() - began < 6.0  # the last byte came up to 1 s before
+        assert trio.current_time() - began > 2.0  # the last byte came up to 1 s before
         proxy.flow()
         await until(lambda: sink.end)
         assert sink.text == "un"
         if deaf[0] is a:
             assert "fell silent for 3.0 s" in reason(sink)
-        await until(lambda: channel is not a.node.channels.get(b.node.peer_id, channel), 20)
+        await until(lambda: channel is not a.node.channels.get(b.node.peer_id, channel))
         after, serving_after = await asked(a.node.channels[b.node.peer_id], b)
         for its, of in ((after, serving_after), (beside, serving)):
             of.say(3, text="touched")
@@ -132,7 +132,7 @@ async def test_a_black_hole_in_one_direction_is_noticed_by_both(way: Way) -> Non
         sink, serving = await asked(channel, b)
         began = trio.current_time()
         proxy.swallow(way)
-        await until(lambda: sink.end and serving.cancels, 20)
+        await until(lambda: sink.end and serving.cancels)
         assert trio.current_time() - began < 5.0
         theirs, _ = b.handlers[0]
         silent = channel if way == "back" else theirs

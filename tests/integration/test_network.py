@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,9 @@ ROLES = {
 SERVES = ("--role", "processor", "--model", "echo", "--echo-rate", "40")
 
 TARGET_SECONDS = 5.0
-MACHINE_FACTOR = 3.0
+WAIT = 60.0
+"""Seconds for what is bound to come: a machine may be busy, and the bound is no aim."""
+MACHINE_FACTOR = 6.0
 """A busy machine may take so many times the target: the figures are the bench's to tell."""
 
 
@@ -136,6 +138,8 @@ def test_frozen_processor_is_gone_and_returns(fleet: Fleet) -> None:
 SHORT = "one two three four five six seven eight"
 LONG = " ".join(f"word{n}" for n in range(80))
 """Five seconds at 40 tokens a second: longer than it takes from drain to stop."""
+ENDLESS = " ".join(f"word{n}" for n in range(600))
+"""Half a minute and more: longer than a stop on a busy machine may take to be heard."""
 
 
 class LightLoad:
@@ -194,16 +198,18 @@ class LongAnswer:
 
     Arguments:
         gateway: the address of the gateway to ask, and no other; empty for any.
+        words: what is asked, and what an echo answers.
     """
 
-    def __init__(self, fleet: Fleet, gateway: str = "") -> None:
+    def __init__(self, fleet: Fleet, gateway: str = "", words: str = LONG) -> None:
         self.started: Started | None = None
+        self._words = words
         self._events: list[object] = []
-        self._ask = Ask(messages=(Message("user", LONG),), model="echo", peer=gateway)
+        self._ask = Ask(messages=(Message("user", words),), model="echo", peer=gateway)
         self._client = control(fleet["c1"])
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
-        eventually(lambda: not self._thread.is_alive() or self._began(), 30, "it begins")
+        eventually(lambda: not self._thread.is_alive() or self._began(), WAIT, "it begins")
 
     def _work(self) -> None:
         try:
@@ -223,7 +229,7 @@ class LongAnswer:
         assert not self._thread.is_alive()
         assert isinstance(self._events[-1], Finished), self._events[-1:]
         text = "".join(event.text for event in self._events if isinstance(event, Delta))
-        assert text.split() == LONG.split()
+        assert text.split() == self._words.split()
 
     def error(self) -> AiplatError:
         """What it ended with."""
@@ -233,31 +239,50 @@ class LongAnswer:
         return last
 
 
-def under_way_at(fleet: Fleet, name: str) -> list[LongAnswer]:
-    """Answers of which at least one runs through that node."""
+@contextmanager
+def alone(fleet: Fleet, name: str) -> Iterator[None]:
+    """Let all other processors be drained: where work is placed is no matter of chance."""
+    others = [control(fleet[other]) for other in PROCESSORS if other != name]
+    for other in others:
+        other.drain(DrainWish(peer=""))
+    try:
+        eventually(
+            lambda: all(
+                seen is not None and (seen.state == "draining") == (p != name)
+                for g in GATEWAYS
+                for p in PROCESSORS
+                for seen in [peer(fleet, g, p)]
+            ),
+            WAIT,
+            f"only {name} takes requests",
+        )
+        yield
+    finally:
+        for other in others:
+            other.drain(DrainWish(peer="", off=True))
+
+
+def under_way_at(fleet: Fleet, name: str, words: str = LONG) -> LongAnswer:
+    """An answer that runs through that node."""
     if name in GATEWAYS:
-        return [LongAnswer(fleet, fleet[name].address)]
-    answers: list[LongAnswer] = []
-    while not any(
-        answer.started is not None and answer.started.processor == fleet[name].peer_id
-        for answer in answers[-1:]
-    ):
-        assert len(answers) < 20, f"none of them was placed on {name}"
-        answers.append(LongAnswer(fleet))
-    return answers
+        return LongAnswer(fleet, fleet[name].address, words)
+    with alone(fleet, name):
+        answer = LongAnswer(fleet, words=words)
+    assert answer.started is not None, answer.error()
+    assert answer.started.processor == fleet[name].peer_id
+    return answer
 
 
 def restart(fleet: Fleet, name: str) -> float:
     """Drain, stop and start a node that has work under way; gives the seconds that it had it."""
-    answers = under_way_at(fleet, name)
+    answer = under_way_at(fleet, name)
     control(fleet[name]).drain(DrainWish(peer=""))  # as `aiplat drain` does, which a load slows
     assert control(fleet[name]).status().active > 0, "the drain returns, the work goes on"
     began = time.monotonic()
     fleet[name].stop(40)
     ended = time.monotonic() - began
     fleet.start(name)
-    for answer in answers:
-        answer.check_whole()
+    answer.check_whole()
     return ended
 
 
@@ -274,10 +299,10 @@ def test_rolling_restart_loses_no_request(fleet: Fleet) -> None:
             log.warning("%s worked for %.1f s more after its drain", name, restart(fleet, name))
             for gateway in GATEWAYS:
                 for processor in PROCESSORS:
-                    eventually(lambda g=gateway, p=processor: is_ready(fleet, g, p), 30)  # type: ignore[misc]  # bound now
+                    eventually(lambda g=gateway, p=processor: is_ready(fleet, g, p), WAIT)  # type: ignore[misc]  # bound now
             for client in CLIENTS:
                 for gateway in GATEWAYS:
-                    eventually(lambda c=client, g=gateway: is_connected(fleet, c, g), 30)  # type: ignore[misc]  # bound now
+                    eventually(lambda c=client, g=gateway: is_connected(fleet, c, g), WAIT)  # type: ignore[misc]  # bound now
     assert [wrong for load in loads for wrong in load.wrong] == []
     assert all(load.answers >= 3 for load in loads)
 
@@ -286,18 +311,16 @@ def test_a_stream_that_outlasts_the_grace_period_is_told_why(fleet: Fleet) -> No
     """The grace period is a setting of the node that stops."""
     fleet.start("p1", *SERVES, "--set", "runtime.grace_seconds=0.5")
     try:
-        eventually(lambda: all(is_ready(fleet, g, "p1") for g in GATEWAYS), 30)
-        answers = under_way_at(fleet, "p1")
+        eventually(lambda: all(is_ready(fleet, g, "p1") for g in GATEWAYS), WAIT)
+        answer = under_way_at(fleet, "p1", ENDLESS)
         fleet["p1"].stop()
-        assert "1 requests were cut off" in fleet["p1"].stderr
-        for answer in answers[:-1]:
-            answer.check_whole()
-        error = answers[-1].error()
+        assert "1 requests were cut off" in fleet["p1"].stderr, fleet["p1"].stderr[-2000:]
+        error = answer.error()
         assert (error.code, error.recoverable) == ("shutting_down", True)
         assert "was stopped before the answer was whole" in str(error)
     finally:
         fleet.start("p1", *SERVES)
-    eventually(lambda: all(is_ready(fleet, g, "p1") for g in GATEWAYS), 30)
+    eventually(lambda: all(is_ready(fleet, g, "p1") for g in GATEWAYS), WAIT)
 
 
 # -- who gets nothing ------------------------------------------------------------------------------
@@ -325,7 +348,7 @@ def test_who_has_the_key_and_no_certificate_gets_nothing(fleet: Fleet) -> None:
     assert record.psk
     files.keep_record(replace(record, certificate=b""))
     node = fleet.start("thief", "--role", "gateway", *SERVES)
-    eventually(lambda: control(node).status().turned_away, 30, "it is told why not")
+    eventually(lambda: control(node).status().turned_away, WAIT, "it is told why not")
     assert "shows no certificate" in control(node).status().turned_away[0]
     for name in (*GATEWAYS, *PROCESSORS, *CLIENTS):
         assert not peer(fleet, name, "thief")
@@ -337,7 +360,7 @@ def test_a_member_that_is_only_a_client_is_no_gateway_and_no_processor(fleet: Fl
     rogue = fleet.start("rogue", *("--role", "client", "--role", "gateway", "--role", "processor"),
                         *("--model", "echo"))  # fmt: skip
     for gateway in GATEWAYS:
-        eventually(lambda g=gateway: is_connected(fleet, g, "rogue"), 30)  # type: ignore[misc]  # bound now
+        eventually(lambda g=gateway: is_connected(fleet, g, "rogue"), WAIT)  # type: ignore[misc]  # bound now
         seen = peer(fleet, gateway, "rogue")
         assert seen is not None
         assert (seen.roles, seen.models) == (("client",), ())
@@ -361,13 +384,13 @@ def test_a_member_that_is_only_a_client_is_no_gateway_and_no_processor(fleet: Fl
 def test_the_revoked_are_out_within_a_minute(fleet: Fleet) -> None:
     fleet.start("p4", *SERVES)
     for gateway in GATEWAYS:
-        eventually(lambda g=gateway: is_ready(fleet, g, "p4"), 30)  # type: ignore[misc]  # bound now
+        eventually(lambda g=gateway: is_ready(fleet, g, "p4"), WAIT)  # type: ignore[misc]  # bound now
     began = time.monotonic()
     done = aiplat(fleet.home("g1"), "network", "revoke", fleet["p4"].peer_id)
     assert done.returncode == 0, done.stderr
-    eventually(lambda: not any(peer(fleet, g, "p4") for g in GATEWAYS), 60, "it is out")
+    eventually(lambda: not any(peer(fleet, g, "p4") for g in GATEWAYS), WAIT, "it is out")
     log.warning("revoked, gone from both gateways: %.2f s (target: 60 s)", time.monotonic() - began)
-    eventually(lambda: control(fleet["p4"]).status().turned_away, 30, "it tried again")
+    eventually(lambda: control(fleet["p4"]).status().turned_away, WAIT, "it tried again")
     eventually(
         lambda: not any(peer(fleet, n, "p4") for n in (*PROCESSORS, *CLIENTS)), 60, "for all"
     )

@@ -193,7 +193,7 @@ def test_a_client_that_goes_frees_the_processor(stack: ExitStack, tmp_path: Path
     stream.close()
     door.close()
     for running in (nodes.processor, nodes.gateway, nodes.client):
-        eventually(lambda n=running: n.now()["active"] == 0, 10, "the request is gone")  # type: ignore[misc]  # bound now
+        eventually(lambda n=running: n.now()["active"] == 0, what="the request is gone")  # type: ignore[misc]  # bound now
 
 
 def test_garbage_at_the_port_disturbs_nobody(stack: ExitStack, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_stop_lets_running_answers_finish(stack: ExitStack, tmp_path: Path) ->
     stream = stack.enter_context(Door(nodes.client)).stream(chat("a b c d", max_tokens=40))
     next(stream)
     nodes.processor.signal(signal.SIGTERM)
-    eventually(lambda: not _accepts(nodes.gateway), 10, "the gateway knows that it drains")
+    eventually(lambda: not _accepts(nodes.gateway), what="the gateway knows that it drains")
     events = [event for _, event in stream]
     assert events[-1] == "[DONE]"
     assert nodes.processor.process.wait(20) == 0
@@ -277,7 +277,7 @@ def test_a_second_signal_stops_at_once(stack: ExitStack, tmp_path: Path) -> None
     stream = stack.enter_context(Door(running)).stream(chat("a b c", max_tokens=500))
     next(stream)
     running.signal(signal.SIGINT)
-    eventually(lambda: "stopping" in running.stderr, 10, "it begins to stop")
+    eventually(lambda: "stopping" in running.stderr, what="it begins to stop")
     assert running.process.poll() is None
     running.signal(signal.SIGINT)
     events = [event for _, event in stream]

@@ -87,7 +87,7 @@ class Fleet:
         """Whether a member lists another at all."""
         return any(p["peer_id"] == self[other].peer_id for p in self.peers(name))
 
-    def wait_until_sees(self, name: str, *others: str, seconds: float = 30) -> None:
+    def wait_until_sees(self, name: str, *others: str, seconds: float = 60) -> None:
         """Wait until a member has channels to all these."""
         for other in others:
             eventually(

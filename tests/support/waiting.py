@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+def eventually(check: Callable[[], T], seconds: float = 60.0, what: str = "") -> T:
     """Ask `check` until it gives something true; gives that.
 
     Raises:

@@ -94,7 +94,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def running(*peers: Peer, seconds: float = 30.0) -> AsyncIterator[trio.Nursery]:
+async def running(*peers: Peer, seconds: float = 120.0) -> AsyncIterator[trio.Nursery]:
     """Let these nodes run while the block lasts, and no longer than `seconds`."""
     with trio.fail_after(seconds):
         async with trio.open_nursery() as nursery:
@@ -115,7 +115,7 @@ async def connect(host: Any, address: str) -> Any:
     return info.peer_id
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait for a condition, not for a time; gives its value."""
     with trio.fail_after(seconds):
         while not (value := condition()):

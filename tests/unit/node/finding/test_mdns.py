@@ -65,10 +65,10 @@ async def test_a_gateway_that_moves_is_found_at_its_new_place(tmp_path: Path) ->
         async with trio.open_nursery() as nursery:
             for one in (gateway, client):
                 nursery.start_soon(one.finder.run, NO_HOST)
-            await until(lambda: old in client.found, 20)
+            await until(lambda: old in client.found)
             gateway.address = old.replace("4001", "4011")
             gateway.finder.moved()
-            await until(lambda: gateway.address in client.found, 20)
+            await until(lambda: gateway.address in client.found)
             nursery.cancel_scope.cancel()
 
 
