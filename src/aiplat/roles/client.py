@@ -67,18 +67,15 @@ class _Exactly:
     """One gateway that a person named, and no other (`Inference`).
 
     Arguments:
-        remember: told which request it was asked.
+        ask: asks it.
     """
 
-    def __init__(self, gateway: RemoteGateway, remember: Callable[[str, PeerId], None]) -> None:
-        self._gateway = gateway
-        self._remember = remember
+    def __init__(self, ask: Callable[[Submission, AnswerSink], Asking]) -> None:
+        self._ask = ask
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
         """Ask it."""
-        asking = self._gateway.submit(submission, sink)
-        self._remember(submission.id, self._gateway.peer)
-        return asking
+        return self._ask(submission, sink)
 
 
 class Client(Role):
@@ -159,9 +156,18 @@ class Client(Role):
         if gateway is None:
             raise NoPeer(_nobody())
         self._learns = True
+        return self._ask(gateway, best, submission, sink)
+
+    def _ask(
+        self,
+        gateway: RemoteGateway,
+        next_gateway: Callable[[list[PeerId]], RemoteGateway | None],
+        submission: Submission,
+        sink: AnswerSink,
+    ) -> Asking:
         roaming = Roaming(
-            submission, sink, best, self._now, self._ended, attempts=self._settings.attempts,
-            on_refused=partial(self._refused, submission),
+            submission, sink, next_gateway, self._now, self._ended,
+            attempts=self._settings.attempts, on_refused=partial(self._refused, submission),
         )  # fmt: skip
         roaming.begin(gateway)
         self._roaming.add(roaming)
@@ -274,7 +280,7 @@ class Client(Role):
                 f"{', '.join(channel.roles)}). Name the address of a gateway."
             )
         node.keep(peer)
-        return _Exactly(self._remote(channel), self._remember)
+        return _Exactly(partial(self._ask, self._remote(channel), lambda tried: None))
 
     def _remote(self, channel: Channel) -> RemoteGateway:
         """The gateway behind a channel; `reach` may come back before `opened` is called."""

@@ -22,7 +22,7 @@ from aiplat.domain.answers import (
     Submission,
 )
 from aiplat.domain.errors import AiplatError, DeadlineExceeded
-from aiplat.domain.ids import PeerId
+from aiplat.domain.ids import PeerId, short
 from aiplat.domain.usage import Usage
 from aiplat.roles.breaker import Turn
 from aiplat.roles.reasons import Kept
@@ -101,6 +101,7 @@ class Forwarding:
         self._settings = settings
         self._now = now
         self._on_end = on_end
+        self._told_at = now()
 
     # -- placing ---------------------------------------------------------------------------
 
@@ -181,7 +182,24 @@ class Forwarding:
     def waits(self, queued: Queued) -> None:
         """Tell who asked that it waits."""
         if not self.ended:
+            self._told_at = self._now()
             self._sink.deliver(queued)
+
+    @property
+    def is_long_untold(self) -> bool:
+        """Whether who asked should hear again that this gateway still looks after it.
+
+        A client takes a gateway that tells nothing for one that does not work (`client`'s
+        `silence_seconds`), and a prompt may take longer than that to be read.
+        """
+        is_quiet = self._now() - self._told_at >= self._settings.remind_seconds
+        return is_quiet and self.stages.first_token_at is None
+
+    def remind(self) -> None:
+        """Tell who asked, from time to time, that a processor has it."""
+        if self.processor is not None and self.is_long_untold:
+            what = "it waits there" if self.started is None else "its prompt is being read"
+            self.waits(Queued(0, 0, f"the processor {short(self.processor)} has it: {what}"))
 
     # -- from the processor ----------------------------------------------------------------
 
@@ -207,8 +225,8 @@ class Forwarding:
             self._say_started()
             self._blame(event)
             self._end(msgspec.structs.replace(event, usage=self._usage()))
-        else:
-            self._sink.deliver(event)
+        elif isinstance(event, Queued):
+            self.waits(event)
 
     def _say_started(self) -> None:
         if self._held is not None:

@@ -119,6 +119,7 @@ class Gateway(Role):
         forwarding.stages.looked(self._now(), may_come=may_come)
         overdue = forwarding.overdue()
         if overdue is None:
+            forwarding.remind()
             return
         error = overdue.error
         if error.recoverable and forwarding.retry(Failed.of(error)):

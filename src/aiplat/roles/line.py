@@ -74,9 +74,11 @@ class Line:
             forwarding.fail(error)
 
     def _tell(self, place: int, forwarding: Forwarding) -> None:
-        """Say why it waits, and again when that changes."""
+        """Say why it waits, again when that changes, and from time to time."""
         model, pool = forwarding.submission.model, self._placing.pool(forwarding)
         why = pool.why_wait(model)
-        if self._told.get(forwarding, why) != why:
+        if forwarding not in self._told:
+            return  # it ended since
+        if self._told[forwarding] != why or forwarding.is_long_untold:
             self._told[forwarding] = why
             forwarding.waits(Queued(place, round(pool.expected_wait(model) * 1000), why))

@@ -35,6 +35,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     next_token_seconds: Annotated[
         Seconds, Meta(description="From one token to the next, while the reader keeps up.")
     ] = 60.0
+    remind_seconds: Annotated[
+        Seconds,
+        Meta(description="How often who asked is told that a request without a token is still "
+             "looked after."),
+    ] = 10.0  # fmt: skip
     stalled_seconds: Annotated[
         Seconds,
         Meta(description="How long a reader may take nothing of an answer of which more waits: it "
@@ -92,8 +97,9 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 400
     silence_seconds: Annotated[
         Seconds,
-        Meta(description="How long a gateway may tell nothing at all of a request that it took."),
-    ] = 300.0
+        Meta(description="How long a gateway may tell nothing at all of a request before its first "
+             "token. It should be some times its `gateway.remind_seconds`."),
+    ] = 45.0  # fmt: skip
     attempts: Annotated[
         int,
         Meta(ge=1, le=10, description="Gateways that a request is tried through before its first "

@@ -163,6 +163,21 @@ async def test_a_silent_gateway_is_noticed_by_the_watch(autojump_clock: MockCloc
         assert len(sink.events) == 1
 
 
+async def test_one_that_was_named_is_not_waited_for_for_ever_either(
+    autojump_clock: MockClock,
+) -> None:
+    near, far = gateway("near"), gateway("far")
+    asker = Asker(near, far, silence_seconds=20.0)
+    async with watching(asker.client):
+        named = await asker.client.inference(cast("Any", FakeNode(there=far)), "there")
+        sink = Kept()
+        named.submit(submission(), sink)
+        await trio.sleep(20.6)
+        assert isinstance(sink.end, Failed)
+        assert "told nothing for 20 s (client.silence_seconds)" in sink.end.message
+        assert near.behind.work == [], "no other is asked in its place"
+
+
 async def test_all_that_is_under_way_can_be_failed() -> None:
     near = gateway("near")
     asker = Asker(near)

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from aiplat.domain.answers import Failed
+from aiplat.domain.answers import Delta, Failed, Queued, Started
 from aiplat.domain.errors import DeadlineExceeded, NoPeer, ProcessorLost
 from aiplat.domain.ids import PeerId
 from aiplat.node.addresses import parse_target
@@ -262,6 +262,33 @@ async def test_cancel_the_processor_does_not_answer_it(autojump_clock: MockClock
         )
 
 
+@pytest.mark.trio
+async def test_who_asked_is_told_from_time_to_time_that_it_is_looked_after(
+    autojump_clock: MockClock,
+) -> None:
+    """Else a client takes its gateway for one that works on nothing."""
+    house = Slow()
+    async with running(house):
+        sink = house.asks()
+        await trio.sleep(10.5)
+        assert sink.events == [Queued(0, 0, f"the {WHOSE} has it: it waits there")]
+        house.work.starts()
+        await trio.sleep(20)
+        reading = Queued(0, 0, f"the {WHOSE} has it: its prompt is being read")
+        assert sink.events[1:] == [reading, reading]
+        house.work.says("Paris")
+        await trio.sleep(40)
+        assert [type(event) for event in sink.events[3:]] == [Started, Delta], "its tokens tell"
+        waits = [house.asks(), house.asks()][-1]
+        await trio.sleep(15)
+        busy = "all processors are busy"
+        assert [event.reason for event in waits.events] == [busy, busy]  # type: ignore[union-attr]  # `Queued` all
+
+
+def test_a_client_bears_more_silence_than_a_gateway_makes() -> None:
+    assert ClientSettings().silence_seconds > 4 * GatewaySettings().remind_seconds
+
+
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "node": NodeSettings,
     "gateway": GatewaySettings,
@@ -274,11 +301,12 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     [
         ("node.connect_seconds", 10.0),
         ("client.gateway_seconds", 5.0),
-        ("client.silence_seconds", 300.0),
+        ("client.silence_seconds", 45.0),
         ("gateway.no_processor_seconds", 2.0),
         ("gateway.queue_seconds", 120.0),
         ("gateway.first_token_seconds", 120.0),
         ("gateway.next_token_seconds", 60.0),
+        ("gateway.remind_seconds", 10.0),
         ("gateway.stalled_seconds", 60.0),
         ("gateway.cancel_seconds", 5.0),
     ],
