@@ -64,6 +64,7 @@ class FakeNode:
         self.reachable = reachable
         self.kept: list[str] = []
         self.wanted: list[Any] = []
+        self.membership = SimpleNamespace(blocked=frozenset())
 
     async def reach(self, address: str) -> Any:
         if address not in self.reachable:

@@ -54,10 +54,13 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as this node's gateway sees it. `note` says in words why it is not ready."""
+    """A model as this node's gateway sees it. `note` says in words why it is not ready.
+
+    It is `drained` when all who offer it take no new requests.
+    """
 
     name: str
-    state: Literal["loading", "ready", "failed"]
+    state: Literal["loading", "ready", "failed", "drained"]
     processors: int = 0
     slots: int = 0
     running: int = 0

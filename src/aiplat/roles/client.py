@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("aiplat.client")
 
 WATCH_SECONDS = 0.5
+MAX_NAMED = 3
+"""Of the peers that a person blocked."""
 _EXPLANATION = msgspec.msgpack.Decoder(Explanation)
 _MODELS = msgspec.msgpack.Decoder(tuple[ModelStatus, ...])
 
@@ -307,7 +309,7 @@ class Client(Role):
         live = self._live
         if not live:
             notes = [wanted.note for wanted in node.wanted if wanted.note]
-            raise NoPeer(_nobody(notes, seconds))
+            raise NoPeer(_nobody(notes, seconds, node.membership.blocked))
         return min(live, key=_distance)
 
     async def models(self, node: Node) -> tuple[ModelStatus, ...]:
@@ -359,8 +361,13 @@ def _distance(gateway: RemoteGateway) -> tuple[bool, float]:
     return (gateway.draining, gateway.channel.latency or 0.0)
 
 
-def _nobody(notes: Sequence[str] = (), waited: float = 0.0) -> str:
+def _nobody(
+    notes: Sequence[str] = (), waited: float = 0.0, blocked: Collection[PeerId] = ()
+) -> str:
     tried = f" Tried: {notes[0]}" if notes else ""
+    if blocked:
+        peers = ", ".join(sorted(short(peer) for peer in blocked)[:MAX_NAMED])
+        tried += f" Blocked here, and so never tried: {peers} (`aiplat unblock PEER`)."
     after = f" after {waited:g} s of waiting (client.gateway_seconds)" if waited else ""
     return (
         f"This node is a client, and no gateway is connected to it{after}: start one, or name one "

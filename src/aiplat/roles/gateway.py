@@ -175,6 +175,8 @@ class Gateway(Role):
 
     def _wait(self, forwarding: Forwarding) -> None:
         if len(self._line) >= self._settings.max_waiting:
+            if not self._placing.pool(forwarding).may_come(forwarding.submission.model):
+                raise self._admission.nobody(forwarding.submission)
             raise self._admission.full("gateway_waiting", "waiting", self._settings.max_waiting)
         self._line.join(forwarding)
         self._metrics.queue_depth.set(len(self._line))

@@ -54,7 +54,7 @@ class Offering:
     def rank(self, submission: Submission, now: float) -> int:
         """How likely it has somebody for a request: the least is the best.
 
-        A refusal counts for more than the list: that knows nothing of privacy, or of a drain.
+        A refusal counts for more than the list: that knows nothing of privacy, and may be old.
         """
         refused = self._refused.get((submission.model, submission.privacy))
         if refused is not None and now - refused < self._refusal_seconds:

@@ -12,7 +12,7 @@ from aiplat.domain.models import ModelOffer
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.placement import Candidate, expected_wait
 
-_BEST_FIRST = ("ready", "loading", "failed")
+BEST_FIRST = ("ready", "loading", "failed")
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Pool:
     def default_model(self) -> str:
         """The first model that is ready, or else that loads; empty for none."""
         offers = self.taking() or self.offers()
-        best = min(offers, key=lambda o: _BEST_FIRST.index(o.state), default=None)
+        best = min(offers, key=lambda o: BEST_FIRST.index(o.state), default=None)
         return "" if best is None else best.name
 
     def may_come(self, model: str, tried: Collection[PeerId] = ()) -> bool:

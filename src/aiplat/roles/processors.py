@@ -12,7 +12,7 @@ from aiplat.domain.answers import Inference
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Announce
 from aiplat.roles.breaker import Breaker
-from aiplat.roles.pool import Pool, Processor
+from aiplat.roles.pool import BEST_FIRST, Pool, Processor
 
 MAX_REMEMBERED = 1000
 """Models that are gone, but were here in this gateway's life: their names are no mistakes."""
@@ -120,17 +120,18 @@ class Processors(Pool):
         return tuple(sorted(statuses, key=lambda status: status.state != "ready"))
 
     def _model(self, name: str) -> ModelStatus:
-        offers = self.offers(name)
-        best = min(offers, key=lambda offer: ("ready", "loading", "failed").index(offer.state))
+        taking = self.taking(name)
+        offers = taking or self.offers(name)
+        best = min(offers, key=lambda offer: BEST_FIRST.index(offer.state))
         return ModelStatus(
             name=name,
-            state=best.state,
+            state=best.state if taking else "drained",
             processors=len(offers),
             slots=sum(offer.slots for offer in offers),
             running=sum(offer.running for offer in offers),
             waiting=sum(offer.waiting for offer in offers),
             context=best.manifest.context if best.manifest else 0,
-            note=best.note,
+            note=best.note if taking else self.why_nobody(name),
         )
 
     def _remember(self, processor: Processor) -> None:

@@ -65,6 +65,14 @@ async def test_without_a_gateway_it_says_how_to_name_one() -> None:
 
 
 @pytest.mark.trio
+async def test_whom_a_person_blocked_is_named_where_no_gateway_is_left() -> None:
+    node = FakeNode()
+    node.membership.blocked = frozenset({PeerId("12D3KooWBlocked1")})
+    with pytest.raises(NoPeer, match=r"Blocked here, and so never tried: …Blocked1 \(`aiplat unbl"):
+        await a_client().inference(node)  # type: ignore[arg-type]  # a fake
+
+
+@pytest.mark.trio
 async def test_a_gateway_that_is_being_reconnected_is_waited_for(autojump_clock: MockClock) -> None:
     client, node = a_client(gateway_seconds=5.0), FakeNode()
     node.wanted = [SimpleNamespace(note="it refused the connection")]

@@ -16,6 +16,7 @@ from aiplat.domain.errors import (
     ContextLengthExceeded,
     InvalidRequest,
     ModelNotFound,
+    NoProcessor,
     Overloaded,
     ShuttingDown,
 )
@@ -332,11 +333,23 @@ async def test_a_full_queue_refuses_and_leaves_nothing_behind() -> None:
 @pytest.mark.trio
 async def test_what_is_refused_for_a_full_queue_is_explained_as_that() -> None:
     house = House(max_waiting=0)
-    request = submission()
+    house.processor("a", offer(slots=1))
+    [house.asks() for _ in range(2)]
+    request = submission(id="req-" + "9" * 24)
     with pytest.raises(Overloaded, match="bound"):
         house.gateway.submit(request, Kept())
     told = house.gateway.explain(request.id)
     assert (told.state, "its bound" in told.outcome) == ("failed", True)
+
+
+@pytest.mark.trio
+async def test_where_nobody_may_wait_nobody_there_is_told_as_that() -> None:
+    house = House(max_waiting=0)
+    with pytest.raises(NoProcessor, match="serve --role processor"):
+        house.asks()
+    house.processor("a", offer(state="failed", note="the file is truncated"))
+    with pytest.raises(NoProcessor, match="the file is truncated"):
+        house.asks()
 
 
 @pytest.mark.trio

@@ -118,6 +118,12 @@ async def test_a_person_drains_it_whatever_it_announces_until_it_is_started_agai
     house = House()
     channel, other = comes(house, "p"), comes(house, "other", offer("other"))
     house.gateway.drain_processor(PeerId("p"))
+    drained = {model.name: model for model in house.gateway.models()}["tiny"]
+    assert (drained.state, drained.processors) == ("drained", 1)
+    assert (
+        drained.note
+        == "who offers it takes nothing new: p was drained here, until it is started again"
+    )
     house.gateway.announced(channel, Announce(revision=2, models=(offer(),)))  # type: ignore[arg-type]  # a fake
     house.asks(model="tiny")
     assert not channel.behind.work, "it announces at each change: that ends no drain"
