@@ -148,11 +148,11 @@ def comings_and_goings(lab: Lab, rounds: int) -> dict[str, float]:
         node = lab.start(number)
         known.append(wait(lambda: lab.know(node), 60))  # noqa: B023  # called before the next
         node.kill()
-        dead.append(wait(lambda: not lab.knew(node), 60))  # noqa: B023
+        dead.append(wait(lambda: not lab.knew(node), 60))  # noqa: B023  # called at once
         node = lab.start(number)
-        wait(lambda: lab.know(node), 60)  # noqa: B023
+        wait(lambda: lab.know(node), 60)  # noqa: B023  # called at once
         node.process.send_signal(signal.SIGSTOP)
-        frozen.append(wait(lambda: not lab.knew(node), 60))  # noqa: B023
+        frozen.append(wait(lambda: not lab.knew(node), 60))  # noqa: B023  # called at once
         node.kill()
     return {
         "known_s": round(statistics.median(known), 3),

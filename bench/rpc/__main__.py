@@ -56,7 +56,7 @@ class Process:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(map(str, self.process.args))} ended.")  # type: ignore[arg-type]
+            raise SystemExit(f"{' '.join(map(str, self.process.args))} ended.")  # type: ignore[arg-type]  # a list of words
         heard: dict[str, Any] = json.loads(line)
         return heard
 

@@ -39,7 +39,7 @@ async def mesh_in(folder: Path, settings: NodeSettings = QUICK) -> AsyncIterator
 
 async def everyone_has_neighbours(mesh: Mesh, *names: str) -> None:
     for name in names:
-        await until(lambda name=name: len(mesh[name].node.channels) >= LEAST, 60)  # type: ignore[misc]
+        await until(lambda name=name: len(mesh[name].node.channels) >= LEAST, 60)  # type: ignore[misc]  # bound now
 
 
 @pytest.mark.slow
@@ -123,7 +123,7 @@ async def test_a_split_network_goes_on_in_both_parts_and_heals(
             for name in here:
                 node = mesh[name].node
                 apart = {mesh.peer(other) for other in there}
-                await until(lambda node=node, apart=apart: not apart & set(node.channels))  # type: ignore[misc]
+                await until(lambda node=node, apart=apart: not apart & set(node.channels))  # type: ignore[misc]  # bound now
             await mesh.wait_until_sees(here[0], *here[1:])
         # A processor that comes meanwhile is found by its own half alone.
         await mesh.stop("p2")
@@ -173,7 +173,7 @@ async def test_a_gateway_that_moved_is_found_by_who_knows_its_old_address(
             await mesh.wait_until_sees(name, "g")
             channel = mesh[name].node.channels[mesh.peer("g")]
             assert channel.dialed
-            await until(lambda: old not in [w.address for w in mesh[name].node.wanted])  # noqa: B023
+            await until(lambda: old not in [w.address for w in mesh[name].node.wanted])  # noqa: B023  # called at once
 
 
 @pytest.mark.slow
@@ -239,7 +239,7 @@ async def test_a_dead_address_delays_neither_the_live_one_nor_the_peer_itself(
                     one.node.keep(gateway.address)
                 else:
                     gateway.node.keep(one.address)
-                await until(lambda one=one: one.node.channels)  # type: ignore[misc]
+                await until(lambda one=one: one.node.channels)  # type: ignore[misc]  # bound now
                 took[way].append(trio.current_time() - began)
                 one.scope.cancel()
         dead.close()
@@ -260,7 +260,7 @@ async def test_clocks_may_differ_by_hours_and_days_are_named(tmp_path: Path) -> 
             peer = await mesh.add(name, "processor", clock=Clock(now))
             with pytest.raises(NoPeer, match=rf"{words}.*days.*by the clock of"):
                 await peer.node.reach(gateway.address)
-            await until(lambda peer=peer: "by the clock" in peer.node.finding.searching)  # type: ignore[misc]
+            await until(lambda peer=peer: "by the clock" in peer.node.finding.searching)  # type: ignore[misc]  # bound now
 
 
 @pytest.mark.trio
@@ -271,7 +271,7 @@ async def test_a_client_that_says_it_is_a_gateway_sees_no_prompt_and_gets_none_a
         processor = await mesh.add("p", "processor")
         engine = FakeEngine()
         role = Processor(processor.node.peer_id, [engine])  # type: ignore[list-item]  # a fake
-        processor.on_channel = Dispatch({"processor": role}).on_channel  # type: ignore[method-assign,assignment]
+        processor.on_channel = Dispatch({"processor": role}).on_channel  # type: ignore[method-assign,assignment]  # in place of its own
         processor.node._standing.on_channel = processor.on_channel
         identity, membership = mesh.lab.member("client")
         liar = Peer(QUICK, identity=identity, membership=membership, roles=("client", "gateway"))

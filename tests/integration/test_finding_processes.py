@@ -32,8 +32,8 @@ def test_who_starts_first_waits_for_the_others_and_says_so(tmp_path: Path) -> No
             ("p", ("--role", "processor", "--model", "echo")), ("c", ("--role", "client")),
         ):  # fmt: skip
             node = fleet.start(name, *serve)
-            eventually(lambda name=name: SAID in searching(fleet, name))  # type: ignore[misc]
-            eventually(lambda name=name: "connection refused" in searching(fleet, name))  # type: ignore[misc]
+            eventually(lambda name=name: SAID in searching(fleet, name))  # type: ignore[misc]  # bound now
+            eventually(lambda name=name: "connection refused" in searching(fleet, name))  # type: ignore[misc]  # bound now
             assert "tried again and again" in searching(fleet, name)
             assert SAID in node.stderr, "it is said where the node runs, too"
             shown = aiplat(fleet.home(name), "status")
@@ -41,7 +41,7 @@ def test_who_starts_first_waits_for_the_others_and_says_so(tmp_path: Path) -> No
         fleet.start("g")
         for name in ("p", "c"):
             fleet.wait_until_sees(name, "g")
-            eventually(lambda name=name: searching(fleet, name) == "")  # type: ignore[misc]
+            eventually(lambda name=name: searching(fleet, name) == "")  # type: ignore[misc]  # bound now
         wait_for_model(fleet["g"])
         done = aiplat(fleet.home("c"), "ask", "--model", "echo", "here we are")
         assert "here we are" in done.stdout, done.stderr

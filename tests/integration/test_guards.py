@@ -396,7 +396,7 @@ async def test_libp2ps_own_protocols_have_a_deadline() -> None:
 @pytest.mark.trio
 async def test_nobody_writes_to_the_peerstore_unasked() -> None:
     async with house() as (a, _, __):
-        assert ID_PUSH not in a.node._host.libp2p.multiselect.handlers  # type: ignore[union-attr]
+        assert ID_PUSH not in a.node._host.libp2p.multiselect.handlers  # type: ignore[union-attr]  # it is there
 
 
 # -- a channel -----------------------------------------------------------------------------------
@@ -570,7 +570,7 @@ async def test_a_relay_whose_answer_cannot_be_read_is_said_to_be_one() -> None:
         await trio.sleep_forever()
 
     async with house() as (a, b, _):
-        a.node._host.handle(HOP, mumble)  # type: ignore[union-attr]
+        a.node._host.handle(HOP, mumble)  # type: ignore[union-attr]  # it is there
         nowhere = Peer().node.peer_id
         with pytest.raises(NoPeer, match="what it said cannot be read"):
             await b.node.reach(f"{a.address}/p2p-circuit/p2p/{nowhere}")

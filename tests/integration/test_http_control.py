@@ -91,7 +91,7 @@ async def test_an_answer_comes_as_its_events(tmp_path: Path) -> None:
         assert text == "one two three "
         assert isinstance(events[-1], Finished)
         assert desk.node.peers_asked == ["/ip4/x"]
-        assert asking.submission.work.sampling.max_tokens == 3  # type: ignore[union-attr]
+        assert asking.submission.work.sampling.max_tokens == 3  # type: ignore[union-attr]  # it is there
 
 
 async def test_what_is_refused_before_it_began(tmp_path: Path) -> None:

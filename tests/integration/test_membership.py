@@ -532,7 +532,7 @@ async def test_the_dht_finds_a_gateway_that_no_member_tells_of(tmp_path: Path) -
     gateway, between, lonely = (
         a_member(lab, "gateway"), a_member(lab, "processor"), a_member(lab, "processor"),
     )  # fmt: skip
-    lonely.node.finding._ask_around = _nobody_is_asked  # type: ignore[method-assign]
+    lonely.node.finding._ask_around = _nobody_is_asked  # type: ignore[method-assign]  # in place of its own
     async with running(gateway, between, lonely):
         await between.node.reach(gateway.address)
         await until(lambda: between.node.dht._told.get(gateway.node.peer_id))

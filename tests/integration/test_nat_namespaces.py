@@ -66,7 +66,7 @@ class Members:
             node.close()
 
     def now(self, name: str) -> dict[str, Any]:
-        return json.loads(self._command(name, "status", "--json"))  # type: ignore[no-any-return]
+        return json.loads(self._command(name, "status", "--json"))  # type: ignore[no-any-return]  # it is an object
 
     def peer(self, at: str, of: str) -> dict[str, Any]:
         """What one member lists of another; empty when it lists nothing."""

@@ -124,7 +124,7 @@ async def test_a_connection_that_ended_leaves_its_place_to_others() -> None:
             async with running(b):
                 await b.node.reach(a.address)
             await until(lambda: not a.node.channels)
-            await until(lambda: not a.node._host._swarm.get_connections())  # type: ignore[union-attr]
+            await until(lambda: not a.node._host._swarm.get_connections())  # type: ignore[union-attr]  # it is there
 
 
 @pytest.mark.trio
@@ -226,7 +226,7 @@ async def test_two_nodes_with_one_key_are_told() -> None:
     async with running(a, twin):
         assert twin.node._host is not None
         target = a.node.addresses[0]
-        twin.node._target = parse_target  # type: ignore[method-assign]
+        twin.node._target = parse_target  # type: ignore[method-assign]  # in place of its own
         with pytest.raises(Exception, match="must not share one home"):
             await twin.node.reach(target)
 

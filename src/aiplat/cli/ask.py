@@ -14,7 +14,7 @@ from aiplat.cli.face import Face, face_of
 if TYPE_CHECKING:
     from aiplat.cli.reply import Reply
     from aiplat.control.messages import Ask
-    from aiplat.domain.chat import Sampling
+    from aiplat.domain.chat import Message, Sampling
 
 
 def ask(
@@ -76,7 +76,7 @@ def ask(
 
 
 def make_ask(
-    messages: tuple[object, ...], model: str, sampling: Sampling, deadline: float, peer: str = ""
+    messages: tuple[Message, ...], model: str, sampling: Sampling, deadline: float, peer: str = ""
 ) -> Ask:
     """Check what the command line says, and make the request.
 
@@ -98,8 +98,8 @@ def make_ask(
     for text in (model, peer, *sampling.stop):
         check_text(text)
     return Ask(
-        messages=messages,  # type: ignore[arg-type]
-        model=model, sampling=sampling, peer=peer, deadline_ms=round(deadline * 1000),
+        messages=messages, model=model, sampling=sampling, peer=peer,
+        deadline_ms=round(deadline * 1000),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -217,8 +218,8 @@ def main() -> int:
     return 1
 
 
-def _thread(name: str, target: object) -> None:
-    threading.Thread(target=target, name=name, daemon=True).start()  # type: ignore[arg-type]
+def _thread(name: str, target: Callable[[], object]) -> None:
+    threading.Thread(target=target, name=name, daemon=True).start()
 
 
 def _end() -> None:

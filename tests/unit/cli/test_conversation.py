@@ -90,7 +90,7 @@ def reply(*script: Event | type[BaseException] | AiplatError) -> tuple[Reply, li
     heard: list[str] = []
     said: list[str] = []
     made = Reply(heard.append, said.append)
-    made.run(Node(list(script)), ASK)  # type: ignore[arg-type]
+    made.run(Node(list(script)), ASK)  # type: ignore[arg-type]  # a fake
     return made, heard, said
 
 
@@ -125,7 +125,7 @@ def test_who_leaves_early_closes_the_answer(end: type[BaseException]) -> None:
 
     node = Node(saying("Pa", "ris"))
     with pytest.raises(end):
-        Reply(leave, print).run(node, ASK)  # type: ignore[arg-type]
+        Reply(leave, print).run(node, ASK)  # type: ignore[arg-type]  # a fake
     assert node.closed == 1
 
 

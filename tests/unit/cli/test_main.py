@@ -65,7 +65,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 def commands() -> list[list[str]]:
     root = typer.main.get_command(app)
     found: list[list[str]] = []
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
+    for name, command in root.commands.items():  # type: ignore[attr-defined]  # it is a group
         inner = getattr(command, "commands", None)
         found += [[name, sub] for sub in inner] if inner else [[name]]
     return found

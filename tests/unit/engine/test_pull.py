@@ -19,7 +19,7 @@ from aiplat.engine.catalogue import EMBEDDED, SMOLLM2
 from aiplat.engine.folders import digest
 
 NAME = SMOLLM2.name
-QUIET: Callable[[str, int, int], None] = lambda stage, done, total: None  # noqa: E731
+QUIET: Callable[[str, int, int], None] = lambda stage, done, total: None  # noqa: E731  # a name for nothing
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ async def test_what_nobody_foresaw_is_a_500_without_words(
     def broken(peer: str = "") -> None:
         raise RuntimeError("the prompt")
 
-    house.node.inference = broken  # type: ignore[method-assign, assignment]
+    house.node.inference = broken  # type: ignore[method-assign, assignment]  # in place of its own
     answer = await call(house.app, "POST", CHAT, JSON, HI)
     assert (answer.status, answer.error["type"]) == (500, "api_error")
     assert "prompt" not in answer.error["message"]

@@ -415,7 +415,7 @@ async def test_what_a_node_says_is_heard() -> None:
 @pytest.mark.trio
 async def test_a_handler_that_fails_at_an_announcement_harms_nothing() -> None:
     async with channels() as (left, right):
-        right.handler.announced = None  # type: ignore[assignment]
+        right.handler.announced = None  # type: ignore[assignment]  # on purpose: it is broken
         left.channel.say(Announce(revision=1))
         left.ask()
         await settle()
@@ -455,7 +455,7 @@ async def test_a_call_has_a_deadline_and_a_bound(autojump_clock: Any) -> None:
             await trio.sleep_forever()
             raise AssertionError
 
-        right.handler.called = never  # type: ignore[method-assign]
+        right.handler.called = never  # type: ignore[method-assign]  # in place of its own
         with pytest.raises(DeadlineExceeded, match="'models' within 2 s"):
             await left.channel.call(Call("models"), 2.0)
         async with trio.open_nursery() as nursery:
@@ -494,7 +494,7 @@ async def test_a_slow_handler_does_not_stop_the_reading() -> None:
             await trio.sleep_forever()
             raise AssertionError
 
-        right.handler.called = never  # type: ignore[method-assign]
+        right.handler.called = never  # type: ignore[method-assign]  # in place of its own
         async with trio.open_nursery() as nursery:
             nursery.start_soon(left.channel.call, Call("slow"), 1000.0)
             await settle()

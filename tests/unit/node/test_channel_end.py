@@ -188,7 +188,7 @@ async def test_who_lives_and_leaves_all_unanswered_loses_its_channel(
         raise AssertionError
 
     async with channels(NodeSettings(call_seconds=1000.0)) as (left, right):
-        right.handler.called = never  # type: ignore[method-assign]
+        right.handler.called = never  # type: ignore[method-assign]  # in place of its own
         sink = left.ask()
         await settle()
         if what == "cancel":
@@ -316,7 +316,7 @@ async def test_a_flood_of_pings_ends_by_the_same_bound(autojump_clock: Any) -> N
 @pytest.mark.trio
 async def test_a_handler_that_fails_at_the_end_harms_nothing() -> None:
     async with channels() as (left, right):
-        left.handler.ended = None  # type: ignore[assignment]
+        left.handler.ended = None  # type: ignore[assignment]  # on purpose: it is broken
         sink = left.ask()
         await settle()
         right.channel.close("bye", "")

@@ -70,7 +70,7 @@ async def test_a_bad_line_is_refused_and_nothing_huge_is_asked_for(data: bytes) 
 async def test_libp2p_reads_lines_so() -> None:
     mend_libp2p()
     with pytest.raises(MultiselectCommunicatorError):
-        await MultiselectCommunicator(Bytes(b"\x03\xff\xfe\n")).read()  # type: ignore[arg-type]
+        await MultiselectCommunicator(Bytes(b"\x03\xff\xfe\n")).read()  # type: ignore[arg-type]  # a fake
 
 
 @pytest.mark.trio

@@ -90,7 +90,7 @@ def test_the_file_gets_json_with_extra_fields(file: Path) -> None:
     log.info("File \udcff.")
     first, second, third = written(file)
     assert third["message"] == "File ?."
-    assert first.pop("time", "").endswith("Z")  # type: ignore[attr-defined]
+    assert first.pop("time", "").endswith("Z")  # type: ignore[attr-defined]  # it is a string
     assert first == {
         "level": "info", "logger": "aiplat.roles", "message": "Placed req-1.",
         "peer": "12D3", "ms": 3.5,

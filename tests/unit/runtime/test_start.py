@@ -37,7 +37,7 @@ from aiplat.runtime.takeover import (
 def status(state: str = "ready") -> Status:
     return Status(
         peer_id="12D3", addresses=(), http="", control="", roles=("client",), models=(), peers=(),
-        version="0", background=True, state=state,  # type: ignore[arg-type]
+        version="0", background=True, state=state,  # type: ignore[arg-type]  # one of them
     )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def ensure(world: World, said: list[str] | None = None, seconds: float = 5) -> N
     say = (said if said is not None else []).append
     client = ensure_node(
         world.places, ServeOptions(), seconds, say,
-        connect=world.connect, launch=world.launch,  # type: ignore[arg-type]
+        connect=world.connect, launch=world.launch,  # type: ignore[arg-type]  # a fake
     )  # fmt: skip
     assert client is world  # type: ignore[comparison-overlap]  # a fake
 
@@ -209,7 +209,7 @@ def test_a_start_that_lost_against_another_takes_that_one(world: World) -> None:
         threading.Timer(0.1, lambda: setattr(world, "state", "ready")).start()
         return launch(places, options)
 
-    world.launch = lose  # type: ignore[method-assign]
+    world.launch = lose  # type: ignore[method-assign]  # in place of its own
     ensure(world)
     assert world.launched == 1
 
@@ -221,7 +221,7 @@ def test_a_frozen_node_is_named_and_no_second_is_started(world: World) -> None:
         ensure(world)
     assert world.asked == 1  # each look takes these seconds
     with pytest.raises(NotReady, match="4 seconds"):
-        running_node(world.places, world.connect)  # type: ignore[arg-type]
+        running_node(world.places, world.connect)  # type: ignore[arg-type]  # a fake
     assert world.launched == 0
 
 
@@ -244,7 +244,7 @@ def test_a_real_process_that_fails_tells_why(
     with pytest.raises(ConfigError, match=r"config\.toml, line 2: idle_minutes must be"):
         ensure_node(
             world.places, ServeOptions(roles=("client",)), 60, lambda line: None,
-            connect=world.connect,  # type: ignore[arg-type]
+            connect=world.connect,  # type: ignore[arg-type]  # a fake
         )  # fmt: skip
 
 
@@ -274,10 +274,10 @@ def test_the_started_process_is_detached(world: World, monkeypatch: pytest.Monke
 
 def test_who_only_looks_starts_nothing(world: World) -> None:
     with pytest.raises(NotReady, match="No node runs here"):
-        running_node(world.places, world.connect)  # type: ignore[arg-type]
+        running_node(world.places, world.connect)  # type: ignore[arg-type]  # a fake
     world.hold(background=True)
     with pytest.raises(NotReady, match=rf"pid {os.getpid()}\), but it does not answer"):
-        running_node(world.places, world.connect)  # type: ignore[arg-type]
+        running_node(world.places, world.connect)  # type: ignore[arg-type]  # a fake
     assert world.launched == 0
 
 
@@ -294,7 +294,7 @@ def held(world: World, *, background: bool) -> Iterator[None]:
 
 
 def take(world: World, seconds: float = 5) -> bool:
-    return take_place(world.places, seconds, world.connect)  # type: ignore[arg-type]
+    return take_place(world.places, seconds, world.connect)  # type: ignore[arg-type]  # a fake
 
 
 def test_nothing_runs_so_nothing_is_taken(world: World) -> None:
@@ -335,7 +335,7 @@ def test_a_background_node_that_does_not_end_is_named(world: World) -> None:
 
 
 def peer(state: str, *roles: str) -> PeerStatus:
-    return PeerStatus(peer_id="12D3G", roles=roles, state=state)  # type: ignore[arg-type]
+    return PeerStatus(peer_id="12D3G", roles=roles, state=state)  # type: ignore[arg-type]  # one of them
 
 
 @pytest.mark.parametrize(
@@ -358,11 +358,11 @@ def test_a_stranded_node_ends_and_its_successor_does_not(
 ) -> None:
     world.state = "ready"
     with held(world, background=True):
-        end_stranded(world.places, 5, world.connect)  # type: ignore[arg-type]
+        end_stranded(world.places, 5, world.connect)  # type: ignore[arg-type]  # a fake
         assert world.stops == [Stop(if_idle=True)]
     monkeypatch.setattr(
         "aiplat.runtime.takeover.is_stranded", lambda status: False
     )  # another face was quicker: all roles now
     with held(world, background=True):
-        end_stranded(world.places, 5, world.connect)  # type: ignore[arg-type]
+        end_stranded(world.places, 5, world.connect)  # type: ignore[arg-type]  # a fake
         assert len(world.stops) == 1
