@@ -43,10 +43,12 @@ class Steps:
         """Take the last one: which models can be asked for."""
         ready = [model.name for model in found if model.state == "ready"]
         others = [f"{m.name} is {m.state}{_why(m)}" for m in found]
-        loads = any(model.state == "loading" for model in found)
+        states = {model.state for model in found}
         text = few(ready or others)
         self.note("model", bool(ready), f"{'ready: ' if ready else ''}{text or 'none is ready'}",
-                  "Wait until it is loaded, and look again." if loads else
+                  "Wait until it is loaded, and look again." if "loading" in states else
+                  '"aiplat drain --off", where it was drained, lets it have requests again.'
+                  if "drained" in states else
                   "The log of the node that runs it says more." if found else
                   'Start a processor: "aiplat serve --role processor", on a machine that '
                   "can run a model.")  # fmt: skip

@@ -230,6 +230,10 @@ def test_what_a_running_node_lacks(places: Places) -> None:
     assert bad(steps) == ["node", "model"]
     assert steps["model"].text == "m is failed: its file is cut off"
     assert "log" in steps["model"].advice
+    drained = ModelStatus(name="m", state="drained", note="…p drains by its own word")
+    steps = look(places, running(STATUS, (drained,)))
+    assert steps["model"].text == "m is drained: …p drains by its own word"
+    assert "drain --off" in steps["model"].advice
     waits = ModelStatus(name="m", state="loading", note="the model is loading")
     steps = look(places, running(STATUS, (waits,)))
     assert steps["model"].text == "m is loading"
