@@ -28,11 +28,15 @@ from aiplat.roles.standstill import Ticks
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
+    from aiplat.node.keeping import Wanted
     from aiplat.node.node import Node
 
 log = logging.getLogger("aiplat.client")
 
 WATCH_SECONDS = 0.5
+AWAY_SECONDS = 60.0
+"""A gateway that is away for longer is not waited for, where others are there or were."""
+MAX_REMEMBERED = 256
 MAX_NAMED = 3
 """Of the peers that a person blocked."""
 _EXPLANATION = msgspec.msgpack.Decoder(Explanation)
@@ -107,6 +111,8 @@ class Client(Role):
         self._asked: OrderedDict[str, PeerId] = OrderedDict()
         self._local = local
         self._gateways: dict[PeerId, RemoteGateway] = {}
+        self._were_here: set[PeerId] = set()
+        self._wanted: Callable[[], Sequence[Wanted]] = tuple
         self._arrivals = trio.lowlevel.ParkingLot()
         self._learns = False
 
@@ -158,18 +164,20 @@ class Client(Role):
         if gateway is None:
             raise NoPeer(_nobody())
         self._learns = True
-        return self._ask(gateway, best, submission, sink)
+        return self._ask(gateway, best, self._may_come, submission, sink)
 
     def _ask(
         self,
         gateway: RemoteGateway,
         next_gateway: Callable[[list[PeerId]], RemoteGateway | None],
+        may_come: Callable[[list[PeerId]], bool],
         submission: Submission,
         sink: AnswerSink,
     ) -> Asking:
         roaming = Roaming(
             submission, sink, next_gateway, self._now, self._ended,
             attempts=self._settings.attempts, on_refused=partial(self._refused, submission),
+            may_come=may_come, patience=self._settings.gateway_seconds,
         )  # fmt: skip
         roaming.begin(gateway)
         self._roaming.add(roaming)
@@ -282,7 +290,8 @@ class Client(Role):
                 f"{', '.join(channel.roles)}). Name the address of a gateway."
             )
         node.keep(peer)
-        return _Exactly(partial(self._ask, self._remote(channel), lambda tried: None))
+        gateway = self._remote(channel)
+        return _Exactly(partial(self._ask, gateway, lambda tried: None, lambda tried: False))
 
     def _remote(self, channel: Channel) -> RemoteGateway:
         """The gateway behind a channel; `reach` may come back before `opened` is called."""
@@ -293,18 +302,44 @@ class Client(Role):
                 channel, offering, is_member=self._in_network()
             )
             self._learns = True
-            self._arrivals.unpark_all()
+            if len(self._were_here) >= MAX_REMEMBERED:
+                self._were_here = set(self._gateways)
+            self._were_here.add(channel.peer)
+            self._came()
         return gateway
+
+    def _came(self) -> None:
+        """Somebody takes requests, or takes them again: who waited for that goes on."""
+        self._arrivals.unpark_all()
+        for roaming in list(self._roaming):
+            roaming.move_on()
 
     @property
     def _live(self) -> list[RemoteGateway]:
         """Those whose channel has not just ended."""
         return [g for g in self._gateways.values() if not g.channel.is_ended]
 
+    def _may_come(self, tried: list[PeerId]) -> bool:
+        """Whether a gateway that was here, and is none of these, is being reached again."""
+        return any(
+            wanted.peer_id in self._were_here
+            and wanted.peer_id not in tried
+            and wanted.away_seconds < AWAY_SECONDS
+            for wanted in self._wanted()
+        )
+
+    def _is_worth_a_wait(self) -> bool:
+        """Whether nobody takes a request now, but may soon."""
+        live = self._live
+        if not live:
+            return True
+        return all(g.draining for g in live) and self._may_come([g.peer for g in live])
+
     async def _nearest(self, node: Node) -> RemoteGateway:
+        self._wanted = lambda: node.wanted
         seconds = self._settings.gateway_seconds if node.wanted else 0.0
         with trio.move_on_after(seconds):
-            while not self._live:
+            while self._is_worth_a_wait():
                 await self._arrivals.park()
         live = self._live
         if not live:
@@ -349,6 +384,8 @@ class Client(Role):
         gateway = self._gateways.get(channel.peer)
         if gateway is not None:
             gateway.draining = not drain.off
+            if drain.off:
+                self._came()
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A gateway is gone."""

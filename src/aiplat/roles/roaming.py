@@ -21,11 +21,14 @@ from aiplat.domain.answers import (
 from aiplat.domain.errors import (
     AiplatError,
     DeadlineExceeded,
+    GatewayLost,
     ModelNotFound,
     NoPeer,
     NoProcessor,
+    ShuttingDown,
 )
 from aiplat.domain.ids import PeerId, short
+from aiplat.domain.usage import Usage
 
 log = logging.getLogger("aiplat.client")
 
@@ -40,6 +43,9 @@ _ELSEWHERE = {
 
 Any other the gateway has tried to mend itself, or it is the request's own.
 """
+
+_GOES = (GatewayLost.code, ShuttingDown.code)
+"""Failures of a gateway that goes, as each does in its turn when a network is updated."""
 
 _HAS_NOBODY = (NoProcessor.code, ModelNotFound.code)
 
@@ -66,6 +72,8 @@ class Roaming:
         sink: who asked.
         next_gateway: gives the best gateway that is none of these; None when there is none.
         on_refused: told of a gateway that has nobody for the request.
+        may_come: whether a gateway that is none of these was here, and is being reached again.
+        patience: seconds that such a one is waited for.
         now: the clock, in seconds.
         on_end: called once, at the end.
         attempts: through how many gateways it is tried, the first one counted.
@@ -81,6 +89,8 @@ class Roaming:
         *,
         attempts: int = 2,
         on_refused: Callable[[PeerId], None] = lambda gateway: None,
+        may_come: Callable[[list[PeerId]], bool] = lambda tried: False,
+        patience: float = 0.0,
     ) -> None:
         self.submission = submission
         self.tried: list[PeerId] = []
@@ -89,7 +99,10 @@ class Roaming:
         self._now = now
         self._on_end = on_end
         self._on_refused = on_refused
+        self._may_come = may_come
+        self._patience = patience
         self._refusals: list[tuple[PeerId, Failed]] = []
+        self._parked: Failed | None = None
         self._attempts = attempts
         self._arrived = self._heard = now()
         self._attempt = 0
@@ -158,6 +171,25 @@ class Roaming:
             return None
         return self._next_gateway(self.tried)
 
+    def _may_wait(self, now: float) -> bool:
+        """Whether a gateway that is being reached again is worth some of its time."""
+        if self._began or self._cancelled or len(self.tried) >= self._attempts:
+            return False
+        is_in_time = now - self._heard < self._patience and self._milliseconds_left() > 0
+        return is_in_time and self._may_come(self.tried)
+
+    def move_on(self) -> None:
+        """Take the next gateway, if the last one failed and no other was there; or give up."""
+        failed = self._parked
+        if failed is None or self._ended:
+            return
+        other = self._other()
+        if other is not None:
+            self._parked = None
+            self._moves_to(other, failed)
+        elif not self._may_wait(self._now()):
+            self._end(self._with_all_tried(failed))
+
     def _with_time_left(self) -> Submission:
         """What is asked, with what is left of its deadline now."""
         left = max(1, self._milliseconds_left())
@@ -182,6 +214,9 @@ class Roaming:
             other = self._other_than(event)
             if other is not None:
                 self._moves_to(other, event)
+                return
+            if event.code in _GOES and self._may_wait(self._heard):
+                self._parked = event
                 return
             event = self._with_all_tried(event)
         if type(event) is not Queued:
@@ -226,7 +261,10 @@ class Roaming:
     def cancel(self) -> None:
         """Hand it on."""
         self._cancelled = True
-        if self._asking is not None and not self._ended:
+        if self._parked is not None:
+            if not self._ended:
+                self._end(Finished("cancelled", Usage(0, 0)))
+        elif self._asking is not None and not self._ended:
             self._asking.cancel()
 
     # -- deadlines ---------------------------------------------------------------------------
@@ -241,6 +279,9 @@ class Roaming:
             late: seconds by which this look is late: this node's own standstill, in which it
                 could hear nothing.
         """
+        if self._parked is not None:
+            self.move_on()
+            return
         now, whole = self._now(), self.submission.deadline_ms / 1000
         self._heard = min(now, self._heard + late)
         gateway = short(self.tried[-1])

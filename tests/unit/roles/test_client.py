@@ -148,6 +148,38 @@ async def test_one_that_drains_is_left_for_the_other_and_taken_when_there_is_non
     assert len(near.behind.work) == 2, "it takes requests again, and is the nearer"
 
 
+async def test_where_all_drain_one_that_is_being_reached_again_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    """As while the gateways of a network are restarted, one by one."""
+    near, far = gateway("near"), gateway("far")
+    asker, node = Asker(near, far), FakeNode()
+    node.wanted = [SimpleNamespace(peer_id=far.peer, away_seconds=1.0, note="")]
+    asker.loses(far)
+    asker.client.drained(cast("Any", near), Drain(0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asker.client.inference, cast("Any", node))
+        await trio.sleep(4)
+        assert nursery.child_tasks, "it waits"
+        back = gateway("far")
+        asker.client.opened(cast("Any", back))
+    assert trio.current_time() < 4.1
+    asker.loses(back)
+    asker.client.drained(cast("Any", near), Drain(0, off=True))
+    sink = asker.asks()
+    near.behind.work[0].sink.deliver(Failed.of(ShuttingDown("it drains")))
+    assert sink.events == [], "it was asked before the word came: it waits too"
+    back = gateway("far")
+    asker.client.opened(cast("Any", back))
+    back.behind.work[0].starts().says("Paris").finishes()
+    assert sink.text == "Paris"
+    node.wanted = [SimpleNamespace(peer_id=far.peer, away_seconds=61.0, note="")]
+    asker.loses(back)
+    sink = asker.asks()
+    near.behind.work[1].sink.deliver(Failed.of(ShuttingDown("it drains")))
+    assert isinstance(sink.end, Failed), "one that is away for long is not waited for"
+
+
 async def test_a_silent_gateway_is_noticed_by_the_watch(autojump_clock: MockClock) -> None:
     near, far = gateway("near"), gateway("far")
     asker = Asker(near, far, silence_seconds=20.0)

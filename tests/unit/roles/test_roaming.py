@@ -42,10 +42,12 @@ class Way:
         self.sink = Kept()
         self.ends = 0
         self.refused: list[PeerId] = []
+        self.may_come = False
         self._gateways = gateways
         self.roaming = Roaming(
             submission(**changes), self.sink, self._next, lambda: self.now, self._ended,
             attempts=attempts, on_refused=self.refused.append,
+            may_come=lambda tried: self.may_come, patience=5.0,
         )  # fmt: skip
         self.roaming.begin(gateways[0])
 
@@ -61,6 +63,11 @@ class Way:
         self.now += seconds
         self.roaming.look(SILENCE)
         return self
+
+    def comes(self, gateway: Gateway) -> None:
+        """One more can be asked."""
+        self._gateways = (*self._gateways, gateway)
+        self.roaming.move_on()
 
     @property
     def failed(self) -> Failed:
@@ -225,6 +232,60 @@ def test_what_the_first_gateway_says_later_is_void() -> None:
     assert way.sink.text == "Paris"
     assert isinstance(way.sink.end, Finished)
     assert way.ends == 1
+
+
+GOES = [LOST, Failed.of(ShuttingDown("it drains"))]
+
+
+@pytest.mark.parametrize("failed", GOES, ids=lambda failed: failed.code)
+def test_one_that_is_being_reached_again_is_waited_for_a_little(failed: Failed) -> None:
+    """While gateways are restarted one by one, the one may go before the other is back."""
+    one, two = Gateway("one"), Gateway("two")
+    way = Way(one)
+    way.may_come = True
+    the_work(one).sink.deliver(failed)
+    way.after(4.9)
+    assert way.ends == 0
+    way.comes(two)
+    the_work(two).starts().says("Paris").finishes()
+    assert way.sink.text == "Paris"
+    assert isinstance(way.sink.events[0], Started)
+    assert way.sink.events[0].attempts == 2
+    assert way.ends == 1
+
+
+@pytest.mark.parametrize(
+    "why", ["too late", "it is given up", "the deadline", "it has begun", "no matter"]
+)
+def test_it_is_not_waited_for(why: str) -> None:
+    one, two = Gateway("one"), Gateway("two")
+    way = Way(one, deadline_ms=3_000 if why == "the deadline" else 60_000)
+    way.may_come = True
+    failed = LOST
+    if why == "it has begun":
+        the_work(one).starts().says("Pa")
+    elif why == "no matter":
+        failed = Failed.of(InvalidRequest("it has no messages"))
+    the_work(one).sink.deliver(failed)
+    assert way.ends == (why in ("it has begun", "no matter"))
+    way.may_come = why != "it is given up"
+    way.after(3.1 if why == "the deadline" else 5.1 if why == "too late" else 0.5)
+    assert way.failed == failed if why != "it has begun" else way.failed.code == failed.code
+    way.comes(two)
+    assert two.work == []
+    assert way.ends == 1
+
+
+def test_who_waits_for_one_may_cancel() -> None:
+    one, two = Gateway("one"), Gateway("two")
+    way = Way(one)
+    way.may_come = True
+    the_work(one).sink.deliver(LOST)
+    way.roaming.cancel()
+    assert isinstance(way.sink.end, Finished)
+    assert way.sink.end.reason == "cancelled"
+    way.comes(two)
+    assert (two.work, way.ends) == ([], 1)
 
 
 def test_credit_goes_to_the_gateway_that_has_it_now() -> None:
