@@ -28,6 +28,6 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds the embedded model, pulled as a person does; kept between runs."""
     cache = Path(os.environ.get("AIPLAT_CACHE") or Path(__file__).parents[1] / ".cache" / "aiplat")
     home = tmp_path_factory.mktemp("pull")
-    done = aiplat(home, "models", "pull", "smollm2-135m", AIPLAT_CACHE=str(cache), timeout=600)
+    done = aiplat(home, "models", "pull", "smollm2-135m", AIPLAT_CACHE=str(cache), timeout=1800)
     assert done.returncode == 0, done.stderr
     return cache

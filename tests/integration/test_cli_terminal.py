@@ -39,7 +39,7 @@ class Terminal:
     def text(self) -> str:
         return self._data.decode("utf-8", "replace")
 
-    def until(self, wanted: str, seconds: float = 30) -> None:
+    def until(self, wanted: str, seconds: float = 120) -> None:
         """Read until `wanted` was shown, after what was waited for before."""
         deadline = time.monotonic() + seconds
         while (found := self._data.find(wanted.encode(), self._seen)) < 0:
@@ -61,7 +61,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._shown, text.encode())
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Read to the end; gives the exit code."""
         deadline = time.monotonic() + seconds
         while self._read(0.1) and self.process.poll() is None:
@@ -194,7 +194,7 @@ def test_a_frozen_node_can_be_ended(home: Path) -> None:
         began = time.monotonic()
         done = aiplat(home, *words)
         assert (done.returncode, "stop --now` ends it" in done.stderr) == (1, True)
-        assert time.monotonic() - began < 8, words
+        assert time.monotonic() - began < 30, words
     done = aiplat(home, "stop", "--now")
     assert done.returncode == 0, done.stderr
     assert aiplat(home, "ask", "--model", "echo", "again").stdout == "again\n"

@@ -267,10 +267,10 @@ async def test_while_it_loads(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.trio
 async def test_killed_and_frozen(tiny: Path, tmp_path: Path) -> None:
-    engine = make(tiny, tmp_path, silence_seconds=1.0)
+    engine = make(tiny, tmp_path, silence_seconds=4.0)
     async with running(engine):
         for place, (how, cause) in enumerate(
-            [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "did not answer for 1 s")], 1
+            [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "did not answer for 4 s")], 1
         ):
             heard, pid = Heard(), engine_pid()
             engine.submit(asking("long", max_tokens=400, credit=400), heard)
@@ -293,10 +293,10 @@ async def test_killed_and_frozen(tiny: Path, tmp_path: Path) -> None:
 async def test_hung_and_broken(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
     backend = "tests.support.tiny_model:load_hanging"
-    engine = make(tiny, tmp_path, backend, hang_seconds=1.0)
+    engine = make(tiny, tmp_path, backend, hang_seconds=5.0)
     async with running(engine):
         hung = await answered(engine, "hang", max_tokens=3)
-        assert "made no step for 1 s" in hung.failed.message
+        assert "made no step for 5 s" in hung.failed.message
         await until(lambda: engine.offer().state == "ready")
         broken = await answered(engine, "crash", max_tokens=3)
         assert broken.failed.code == "engine_failed"

@@ -22,7 +22,7 @@ from aiplat.telemetry.metrics import Metrics
 from tests.support.networks import Lab
 from tests.unit.node.nodes import QUICK, Peer, connect, listening, running, stranger, until
 
-HERE = replace(QUICK, listen=("/ip4/127.0.0.1/tcp/0",), mdns=False, handshake_seconds=1.0)
+HERE = replace(QUICK, listen=("/ip4/127.0.0.1/tcp/0",), mdns=False)
 
 
 def owner_of(lab: Lab, settings: NodeSettings = HERE) -> Peer:
@@ -53,7 +53,7 @@ async def test_tries_to_join_are_bounded_by_source_and_minute(tmp_path: Path) ->
 @pytest.mark.trio
 @pytest.mark.parametrize(
     ("bounds", "bound"),
-    [({"joins_at_once": 2}, "joins_at_once"), ({"join_seconds": 0.3}, "join_seconds")],
+    [({"joins_at_once": 2}, "joins_at_once"), ({"join_seconds": 3.0}, "join_seconds")],
 )
 async def test_who_comes_to_join_and_says_nothing(
     tmp_path: Path, bounds: dict[str, float], bound: str
@@ -70,7 +70,7 @@ async def test_who_comes_to_join_and_says_nothing(
         await until(lambda: hits(owner, bound))
         for stream in streams:
             if bound == "join_seconds":
-                with trio.fail_after(3), contextlib.suppress(Exception):
+                with trio.fail_after(60), contextlib.suppress(Exception):
                     await stream.read(1)
             await stream.reset()
         await until(lambda: len(owner.node.members._door._places) == 0)
@@ -125,7 +125,7 @@ async def test_keys_that_do_not_fit_are_said_on_both_sides(
     here = Peer(HERE) if dialer == "no key" else owner_of(other)
     caplog.set_level(logging.INFO, "aiplat")
     async with running(there, here):
-        with trio.fail_after(HERE.handshake_seconds + 1), pytest.raises(NoPeer) as caught:
+        with trio.fail_after(60), pytest.raises(NoPeer) as caught:
             await here.node.reach(there.address)
         said = str(caught.value)
         if dialer == "no key":

@@ -84,7 +84,7 @@ async def test_who_leaves_in_mid_stream_cancels_the_answer() -> None:
             await read_until(stream, b"first ")
             asking = await door.node.answers.next_asking()
             assert not asking.cancelled.is_set()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await asking.cancelled.wait()
 
 
@@ -93,7 +93,7 @@ async def test_who_leaves_before_a_whole_answer_cancels_it_too() -> None:
         async with connection(door) as stream:
             await stream.send_all(ask(stream=False))
             asking = await door.node.answers.next_asking()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await asking.cancelled.wait()
 
 
@@ -122,7 +122,7 @@ async def test_a_stream_that_waits_is_kept_alive_by_comments() -> None:
 
 async def test_an_answer_past_its_deadline_is_a_504_and_is_cancelled() -> None:
     async with open_door(FakeNode(silent)) as door:
-        headers = {**door.headers, "x-aiplat-deadline-ms": "20"}
+        headers = {**door.headers, "x-aiplat-deadline-ms": "2000"}
         body = {"messages": [{"role": "user", "content": "x"}]}
         async with httpx.AsyncClient(base_url=door.url, headers=headers) as client:
             answer = await client.post(CHAT, json=body)
@@ -205,7 +205,7 @@ async def test_a_reader_that_takes_nothing_is_cut() -> None:
         async with open_door(FakeNode(endless), settings) as door:
             ask_and_stop(reader, door)
             asking = await door.node.answers.next_asking()
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await asking.cancelled.wait()
             assert await healthy(door)
             assert door.metrics.registry.get_sample_value(
@@ -237,7 +237,7 @@ async def refuses(door: Door) -> bool:
 
 async def until_closed(door: Door) -> None:
     door.closing.set()
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while not await refuses(door):
             await trio.lowlevel.checkpoint()
 
@@ -264,7 +264,7 @@ async def test_serving_returns_when_all_is_closed() -> None:
         await until_closed(door)
         closing = trio.Event()
         closing.set()
-        with trio.fail_after(5):  # the port is free again, and an idle door ends at once
+        with trio.fail_after(60):  # the port is free again, and an idle door ends at once
 
             async def nothing(*args: object) -> None:
                 raise AssertionError
@@ -338,7 +338,7 @@ async def test_a_large_body_that_is_refused_is_still_answered() -> None:
             answer = await client.request("GET", "/healthz", content=b" " * 5_000_000)
             assert answer.status_code == 200
         assert await healthy(door)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await until_closed(door)
 
 
@@ -354,7 +354,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 
 async def test_a_head_that_does_not_come_is_not_waited_for() -> None:
     async with (
-        open_door(settings=HttpSettings(keep_alive_seconds=0.05)) as door,
+        open_door(settings=HttpSettings(keep_alive_seconds=1.0)) as door,
         connection(door) as stream,
     ):
         await stream.send_all(b"GET /healthz HTTP/1.1\r\nhost: lo")

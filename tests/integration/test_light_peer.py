@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.fleet import Fleet
 from tests.support.light import Light
 from tests.support.nodes import aiplat
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +51,14 @@ def test_it_joins_asks_and_sees_the_network(light: Light, lab: Fleet, tmp_path: 
         assert "torch" not in asked.stderr  # a client was never to run models
         answer = json.loads(asked.stdout)
         assert (answer["text"], answer["processor"]) == ("hello lab", lab["p"].peer_id)
-        seen = {p["peer_id"]: p for p in json.loads(light.aiplat(home, "peers", "--json").stdout)}
+
+        def peers() -> dict[str, Any]:
+            """All of them, once the gateway took the time to tell whom it sees."""
+            done = light.aiplat(home, "peers", "--json")
+            listed = {peer["peer_id"]: peer for peer in json.loads(done.stdout)}
+            return listed if lab["p"].peer_id in listed else {}
+
+        seen = eventually(peers)
         assert set(seen) == {lab["g"].peer_id, lab["p"].peer_id}
         gateway, processor = seen[lab["g"].peer_id], seen[lab["p"].peer_id]
         assert (gateway["state"], gateway["seen_by"], gateway["path"]) == (

@@ -26,7 +26,7 @@ from tests.unit.node.nodes import Peer, running, until
 
 ON_LOOPBACK = NodeSettings(
     listen=("/ip4/127.0.0.1/tcp/0",), reconnect_max_seconds=0.5, finding_seconds=0.2,
-    handshake_seconds=1.0, connect_seconds=3.0, certificates_seconds=0.05,
+    certificates_seconds=0.05,
 )  # fmt: skip
 
 
@@ -260,7 +260,7 @@ async def test_a_channel_ends_with_its_certificate_and_who_renewed_keeps_it(tmp_
         await until(lambda: there.hello.certificate == early.node.membership.certificate)
         await until(lambda: kept.hello.certificate == owner.node.membership.certificate)
         lab.clock.now += CERTIFICATE_SECONDS * 0.5
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert "ended 3.0 days ago" in await lost.wait_ended()
         assert not kept.is_ended
         assert not there.is_ended
@@ -279,7 +279,7 @@ async def test_what_a_peer_shows_as_its_new_certificate_must_hold(tmp_path: Path
         others = other.node.membership.certificate
         for body, why in ((others, "of another"), (b"", "0 bytes"), ("text", "does not show")):
             call = Call("network.certificate", msgspec.Raw(msgspec.msgpack.encode(body)))
-            reply = await channel.call(call, 5)
+            reply = await channel.call(call, 60)
             assert reply.failed is not None
             assert why in reply.failed.message
         assert there.hello.certificate == shown
@@ -295,7 +295,7 @@ async def test_who_was_certified_anew_for_less_is_no_more_than_that(tmp_path: Pa
         await gateway.node.reach(owner.address)
         channel = await processor.node.reach(gateway.address)
         certificate = lab.owner.certify(processor.node.peer_id, ("client",))
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert "number 3" in await channel.wait_ended()
         with pytest.raises(NoPeer, match="gave it other roles with number 4"):
             await processor.node.reach(gateway.address)
@@ -354,7 +354,7 @@ async def test_a_stranger_renews_nobody_and_a_member_not_before_time(tmp_path: P
     before = files.ledger()
     async with running(owner, gateway, stranger):
         there = await gateway.node.reach(owner.address)
-        reply = await there.call(ask_to_renew(peer), 5)
+        reply = await there.call(ask_to_renew(peer), 60)
         assert reply.failed is None
         same = msgspec.msgpack.decode(reply.body)["certificate"]
         assert same == processor.node.membership.certificate
@@ -362,11 +362,11 @@ async def test_a_stranger_renews_nobody_and_a_member_not_before_time(tmp_path: P
         lab.clock.now += CERTIFICATE_SECONDS * 0.6
         channel = await stranger.node.reach(owner.address)
         for whom, why in ((peer, "Only a member"), (identity.peer_id, "does not know the peer")):
-            reply = await channel.call(ask_to_renew(whom), 5)
+            reply = await channel.call(ask_to_renew(whom), 60)
             assert reply.failed is not None
             assert why in reply.failed.message
         assert files.ledger().members[peer] == before.members[peer]
-        assert (await there.call(ask_to_renew(peer), 5)).failed is None
+        assert (await there.call(ask_to_renew(peer), 60)).failed is None
         assert files.ledger().members[peer].expires > before.members[peer].expires
 
 
@@ -378,7 +378,7 @@ async def test_renewals_that_a_peer_asks_for_are_bounded(tmp_path: Path) -> None
     processor = a_member(lab, "processor")
     async with running(owner, processor):
         channel = await processor.node.reach(owner.address)
-        replies = [await channel.call(ask_to_renew(processor.node.peer_id), 5) for _ in range(3)]
+        replies = [await channel.call(ask_to_renew(processor.node.peer_id), 60) for _ in range(3)]
         assert [reply.failed is None for reply in replies] == [True, True, False]
         assert replies[2].failed is not None
         assert "over 2 certificates within a minute" in replies[2].failed.message
@@ -413,7 +413,7 @@ async def test_a_node_takes_up_a_network_on_the_same_port(tmp_path: Path) -> Non
         with pytest.raises(NoPeer):
             await member.node.reach(address)
         membership.reload()
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await node.node.rejoin()
         assert node.address == address
         assert (await member.node.reach(address)).roles == ("gateway",)
@@ -454,7 +454,7 @@ async def test_of_several_that_rejoin_at_once_each_comes_back_when_its_own_holds
         came_back += 1
 
     async with running(node):
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(take, "a" * 64)
                 while node.node._host is not None:  # until it is on its way: that takes no 5 ms
@@ -481,7 +481,7 @@ async def test_to_rejoin_has_a_deadline_and_needs_a_node_that_runs(tmp_path: Pat
         host._swarm.get_manager().cancel()
         await until(lambda: node.node._host is None)
         taken = await trio.open_tcp_listeners(port, host="127.0.0.1")
-        with trio.fail_after(5), pytest.raises(NotReady, match=f"{port} after 0.3 s"):
+        with trio.fail_after(60), pytest.raises(NotReady, match=f"{port} after 0.3 s"):
             await node.node.rejoin()
         await taken[0].aclose()
         await until(lambda: node.node._host)

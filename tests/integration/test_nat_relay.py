@@ -28,7 +28,7 @@ from tests.unit.node.nodes import QUICK, Peer, connect, listening, running, stra
 
 async def hung_up(pipe: StreamPipe) -> None:
     """Wait until the other side reset a stream."""
-    with trio.fail_after(5), contextlib.suppress(MuxedStreamError):
+    with trio.fail_after(60), contextlib.suppress(MuxedStreamError):
         while await pipe.read():
             pass
 
@@ -184,7 +184,7 @@ async def test_no_circuit_goes_through_another() -> None:
 
 @pytest.mark.trio
 async def test_a_circuit_over_which_nothing_passes_ends() -> None:
-    r, a = Peer(replace(QUICK, relay_idle_seconds=0.3)), Peer()
+    r, a = Peer(replace(QUICK, relay_idle_seconds=4.0)), Peer()
     b = Peer(replace(QUICK, handshake_seconds=60.0))  # it would end it too, for want of Noise
     async with running(a, b, r):
         await b.node.reach(r.address)
@@ -281,15 +281,15 @@ async def test_only_the_ip_that_is_seen_is_dialed_back(monkeypatch: pytest.Monke
         monkeypatch.setattr(Host, "probe", spy)
         ports = tuple(range(9, 40))
         body = msgspec.msgpack.encode(DialMe((*ports, a.port)))
-        await channel.call(Call(DIAL_ME, msgspec.Raw(body)), 5.0)
+        await channel.call(Call(DIAL_ME, msgspec.Raw(body)), 60.0)
         assert {str(e) for e in dialed} == {f"/ip4/127.0.0.1/tcp/{p}" for p in ports[:3]}
 
 
 @pytest.mark.trio
 async def test_a_frozen_circuit_is_noticed_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The relay holds everything back and says nothing: both ends notice, none of the rest does."""
-    settings = replace(QUICK, heartbeat_seconds=0.1, silence_seconds=0.5)
-    a, b, r = Peer(settings), Peer(settings), Peer(replace(QUICK, relay_idle_seconds=1.0))
+    settings = replace(QUICK, heartbeat_seconds=0.5, silence_seconds=3.0)
+    a, b, r = Peer(settings), Peer(settings), Peer(replace(QUICK, relay_idle_seconds=10.0))
     frozen = trio.Event()
 
     async def hold(pipe: StreamPipe, data: bytes) -> None:

@@ -42,7 +42,7 @@ SERVES = ("--role", "processor", "--model", "echo", "--echo-rate", "40")
 TARGET_SECONDS = 5.0
 WAIT = 60.0
 """Seconds for what is bound to come: a machine may be busy, and the bound is no aim."""
-MACHINE_FACTOR = 6.0
+MACHINE_FACTOR = 12.0
 """A busy machine may take so many times the target: the figures are the bench's to tell."""
 
 
@@ -68,7 +68,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def control(node: RunningNode) -> ControlClient:
-    return ControlClient(Path(node.status["control"]))
+    return ControlClient(Path(node.status["control"]), timeout=60)
 
 
 def peer(fleet: Fleet, by: str, other: str) -> PeerStatus | None:
@@ -136,8 +136,8 @@ def test_frozen_processor_is_gone_and_returns(fleet: Fleet) -> None:
 # -- a rolling restart -----------------------------------------------------------------------------
 
 SHORT = "one two three four five six seven eight"
-LONG = " ".join(f"word{n}" for n in range(80))
-"""Five seconds at 40 tokens a second: longer than it takes from drain to stop."""
+LONG = " ".join(f"word{n}" for n in range(240))
+"""Fifteen seconds at 40 tokens a second: longer than it takes from drain to stop."""
 ENDLESS = " ".join(f"word{n}" for n in range(600))
 """Half a minute and more: longer than a stop on a busy machine may take to be heard."""
 
@@ -260,6 +260,7 @@ def alone(fleet: Fleet, name: str) -> Iterator[None]:
     finally:
         for other in others:
             other.drain(DrainWish(peer="", off=True))
+        eventually(lambda: all(is_ready(fleet, g, p) for g in GATEWAYS for p in PROCESSORS), WAIT)
 
 
 def under_way_at(fleet: Fleet, name: str, words: str = LONG) -> LongAnswer:
@@ -279,7 +280,7 @@ def restart(fleet: Fleet, name: str) -> float:
     control(fleet[name]).drain(DrainWish(peer=""))  # as `aiplat drain` does, which a load slows
     assert control(fleet[name]).status().active > 0, "the drain returns, the work goes on"
     began = time.monotonic()
-    fleet[name].stop(40)
+    fleet[name].stop(90)
     ended = time.monotonic() - began
     fleet.start(name)
     answer.check_whole()
@@ -333,7 +334,7 @@ def test_the_uncertified_get_nothing(fleet: Fleet, tmp_path: Path) -> None:
                      "--peer", fleet["g1"].address)  # fmt: skip
         stranger = others["stranger"].peer_id
         eventually(
-            lambda: any(p["note"] for p in others.peers("stranger")), 30, "it is told why not"
+            lambda: any(p["note"] for p in others.peers("stranger")), 50, "it is told why not"
         )
         assert all(p["state"] != "connected" for p in others.peers("stranger"))
         assert not any(p["peer_id"] == stranger for p in fleet.peers("g1"))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from libp2p.network import swarm as libp2p_swarm
 
 from aiplat.domain.errors import ConfigError, NoPeer, NotReady
 from aiplat.node.identity import Identity
@@ -106,9 +107,9 @@ async def test_it_speaks_our_protocol_and_says_nothing_or_garbage(says: bytes) -
 
     host.set_stream_handler("/aiplat/1", handler)
     async with listening(host) as address:
-        text = await why_not(address, msgspec.structs.replace(QUICK, handshake_seconds=1.0))
+        text = await why_not(address)
     assert "did not agree on a channel" in text
-    assert ("no Hello within 1 s" in text) != bool(says)
+    assert ("no Hello within 5 s" in text) != bool(says)
 
 
 @pytest.mark.trio
@@ -176,13 +177,10 @@ async def test_a_peer_that_moved_is_reached_at_its_new_place() -> None:
 
 
 @pytest.mark.trio
-async def test_connecting_takes_no_happy_eyeballs_wait() -> None:
+async def test_connecting_takes_no_happy_eyeballs_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Guard 9: libp2p's own dial waits 250 ms for a second address, whatever comes."""
-    took = [1.0]
-    while min(took) >= 0.2 and len(took) < 10:  # the machine may be busy
-        a, b = Peer(), Peer()
-        async with running(a, b):
-            start = trio.current_time()
+    monkeypatch.setattr(libp2p_swarm, "_HAPPY_EYEBALLS_DELAY", 60.0)
+    a, b = Peer(), Peer()
+    async with running(a, b):
+        with trio.fail_after(30):
             await a.node.reach(b.address)
-            took.append(trio.current_time() - start)
-    assert min(took) < 0.2, took

@@ -62,7 +62,7 @@ async def test_an_exception_in_a_stream_handler_ends_only_the_stream() -> None:
 
     sockets = await bind_all([Endpoint("127.0.0.1", 0)])
     identity = Identity.generate()
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with open_host(identity, QUICK, Metrics(), sockets) as host:
             host.serve(explode)
             a = stranger()
@@ -102,12 +102,12 @@ async def test_garbage_on_the_port_disturbs_nobody() -> None:
 
 @pytest.mark.trio
 async def test_connections_that_say_nothing_are_bounded_and_ended() -> None:
-    a, b = Peer(msgspec.structs.replace(QUICK, max_half_open=3, handshake_seconds=0.5)), Peer()
+    a, b = Peer(msgspec.structs.replace(QUICK, max_half_open=3)), Peer()
     async with running(a, b):
         silent = [await trio.open_tcp_stream("127.0.0.1", a.port) for _ in range(6)]
         await until(lambda: a.count("aiplat_bound_hits_total", bound="half_open") == 3)
         for stream in silent:
-            with trio.fail_after(3):
+            with trio.fail_after(60):
                 while await stream.receive_some(4096):
                     pass
             await stream.aclose()
@@ -173,7 +173,7 @@ async def test_a_stranger_may_connect_but_not_stay_for_nothing() -> None:
     ids=["silence", "garbage", "goodbye"],
 )
 async def test_a_stranger_on_our_protocol_costs_only_itself(says: bytes) -> None:
-    a = Peer(msgspec.structs.replace(QUICK, handshake_seconds=1.0))
+    a = Peer()
     b, host = Peer(), stranger()
     async with running(a, b), listening(host):
         await b.node.reach(a.address)
@@ -265,7 +265,7 @@ def test_libp2p_logs_where_logging_goes_and_not_to_stderr(tmp_path: Path) -> Non
     """Guard 11: at import libp2p leaves the tree of loggers, and one module adds a handler."""
     log = tmp_path / "log"
     done = subprocess.run(  # our own code
-        [sys.executable, "-c", SCRIPT, str(log)], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", SCRIPT, str(log)], capture_output=True, text=True, timeout=180,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -127,7 +127,7 @@ def test_ten_at_once_interleave(stack: ExitStack, tmp_path: Path) -> None:
     spans: list[tuple[float, float, str]] = []
 
     def one(n: int) -> None:
-        prompt = " ".join(f"w{n}x{i}" for i in range(12))
+        prompt = " ".join(f"w{n}x{i}" for i in range(120))
         times, text = [], ""
         with Door(nodes.client, token) as door:
             for when, event in door.stream(chat(prompt)):
@@ -141,7 +141,7 @@ def test_ten_at_once_interleave(stack: ExitStack, tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(180)
     assert len(spans) == 10
     assert max(first for first, _, _ in spans) < min(last for _, last, _ in spans)
 
@@ -249,7 +249,7 @@ def test_a_stop_lets_running_answers_finish(stack: ExitStack, tmp_path: Path) ->
     eventually(lambda: not _accepts(nodes.gateway), what="the gateway knows that it drains")
     events = [event for _, event in stream]
     assert events[-1] == "[DONE]"
-    assert nodes.processor.process.wait(20) == 0
+    assert nodes.processor.process.wait(60) == 0
 
 
 def _accepts(gateway: RunningNode) -> bool:
@@ -267,7 +267,7 @@ def test_an_answer_that_outlasts_the_grace_period_is_cut(stack: ExitStack, tmp_p
     events = [event for _, event in stream]
     assert "[DONE]" not in events
     assert events[-1]["error"]["code"] == "shutting_down", "it is told why"
-    assert running.process.wait(5) == 0
+    assert running.process.wait(60) == 0
     assert "cut off" in running.stderr
 
 
@@ -282,7 +282,7 @@ def test_a_second_signal_stops_at_once(stack: ExitStack, tmp_path: Path) -> None
     running.signal(signal.SIGINT)
     events = [event for _, event in stream]
     assert events[-1]["error"]["code"] == "shutting_down"
-    running.process.wait(5)
+    running.process.wait(60)
 
 
 @pytest.mark.model
@@ -291,7 +291,7 @@ def test_the_real_model_answers_through_three_nodes(
 ) -> None:
     cache = {"AIPLAT_CACHE": str(model_cache)}
     nodes = three(stack, tmp_path, "--model", "smollm2-135m", **cache)
-    wait_for_model(nodes.gateway, "smollm2-135m", 120)
+    wait_for_model(nodes.gateway, "smollm2-135m", 300)
     question = "What is the capital of France?"
     done = aiplat(nodes.client.home, "ask", "--json", "--temperature", "0", question)
     assert done.returncode == 0, done.stderr
@@ -307,7 +307,7 @@ def test_the_real_model_answers_through_three_nodes(
     def one(n: int) -> None:
         story = f"Write a long story about a house with {n + 2} rooms."
         body = chat(story, "smollm2-135m", max_tokens=48)
-        with Door(nodes.client, token, 120) as door:
+        with Door(nodes.client, token, 300) as door:
             times = [when for when, _ in door.stream(body)]
         spans.append((times[0], times[-1]))
 
@@ -315,12 +315,12 @@ def test_the_real_model_answers_through_three_nodes(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(300)
     assert len(spans) == 10
     firsts, lasts = sorted(f for f, _ in spans), sorted(last for _, last in spans)
     assert firsts[-1] < lasts[0], "all begin before the first one ends"
 
     long = "word " * 9000
-    done = aiplat(nodes.client.home, "ask", long[:100_000], timeout=60)
+    done = aiplat(nodes.client.home, "ask", long[:100_000])
     assert done.returncode == 1
     assert "8192" in done.stderr

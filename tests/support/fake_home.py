@@ -47,7 +47,7 @@ def node_at(home: Path, node: FakeNode) -> Iterator[FakeNode]:
         thread = threading.Thread(target=trio.run, args=(serve,))
         thread.start()
         try:
-            assert serving.wait(10)
+            assert serving.wait(60)
             yield node
         finally:
             token, closing = ends[0]

@@ -183,7 +183,7 @@ class FakeInference:
 
     async def next_asking(self) -> FakeAsking:
         """Wait for the next request that arrives."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             return await self._receive.receive()
 
 

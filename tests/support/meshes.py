@@ -21,7 +21,10 @@ QUICK = NodeSettings(
     listen=("/ip4/127.0.0.1/tcp/0",), reconnect_max_seconds=0.5, finding_seconds=0.2,
     dht_seconds=0.5, hearsay_seconds=2.0,
 )  # fmt: skip
-CALM = replace(QUICK, finding_seconds=1.0, dht_seconds=5.0, silence_seconds=15.0)
+CALM = replace(
+    QUICK, finding_seconds=1.0, dht_seconds=10.0, hearsay_seconds=10.0, silence_seconds=60.0,
+    handshake_seconds=30.0, connect_seconds=60.0, reconnect_max_seconds=2.0,
+)  # fmt: skip
 """For many nodes in one thread, which has to bear all of their rounds."""
 
 
@@ -137,7 +140,7 @@ class Mesh:
         """Whether a node has channels to all these."""
         return all(self.peer(other) in self.nodes[at].node.channels for other in others)
 
-    async def wait_until_sees(self, at: str, *others: str, seconds: float = 60) -> float:
+    async def wait_until_sees(self, at: str, *others: str, seconds: float = 180) -> float:
         """Wait for that; gives the seconds that it took."""
         began = trio.current_time()
         try:

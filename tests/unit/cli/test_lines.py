@@ -64,7 +64,7 @@ class Typist:
         """Type, and read on until this was shown; gives what came before it."""
         os.write(self._shown, data)
         while until not in self._text:
-            assert select.select([self._shown], [], [], 20)[0], self._text
+            assert select.select([self._shown], [], [], 60)[0], self._text
             self._text += os.read(self._shown, 4096).decode("utf-8", "replace")
         before, _, self._text = self._text.partition(until)
         return before

@@ -36,7 +36,9 @@ def read_request(sock: socket.socket) -> None:
 
 
 @contextmanager
-def node(path: Path, reply: bytes, *, hold: bool = False) -> Iterator[ControlClient]:
+def node(
+    path: Path, reply: bytes, *, hold: bool = False, silence: float = 30.0
+) -> Iterator[ControlClient]:
     """A node that says `reply` to one call, then hangs up, or says nothing more until the end."""
     over = threading.Event()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -49,12 +51,12 @@ def node(path: Path, reply: bytes, *, hold: bool = False) -> Iterator[ControlCli
                 read_request(sock)
                 sock.sendall(reply)
                 if hold:
-                    over.wait(10)
+                    over.wait(60)
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield ControlClient(path, timeout=0.2, silence=0.2)
+            yield ControlClient(path, timeout=silence, silence=silence)
         finally:
             over.set()
             thread.join()
@@ -86,12 +88,15 @@ def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
 
 
 def test_a_node_that_does_not_answer(path: Path) -> None:
-    with node(path, b"", hold=True) as client, pytest.raises(NodeSilent, match=r"0\.2 seconds"):
+    with (
+        node(path, b"", hold=True, silence=0.2) as client,
+        pytest.raises(NodeSilent, match=r"0\.2 seconds"),
+    ):
         client.status()
 
 
 def test_a_node_that_falls_silent_in_mid_answer(path: Path) -> None:
-    with node(path, EVENTS + ACCEPTED + DELTA, hold=True) as client:
+    with node(path, EVENTS + ACCEPTED + DELTA, hold=True, silence=3.0) as client:
         events = client.ask(ASK)
         assert next(events) == Accepted(request="req-1")
         assert next(events) == Delta(text="a")

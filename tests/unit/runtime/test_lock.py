@@ -69,7 +69,7 @@ def test_a_killed_nodes_lock_is_free(tmp_path: Path) -> None:
         )
         assert not wait_for_end(path, 0.05)
         process.send_signal(signal.SIGKILL)
-    assert wait_for_end(path, 5)
+    assert wait_for_end(path, 60)
     assert node_info(path) is None  # though its file still names it
     with NodeLock(path, background=False):
         pass

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,6 +44,8 @@ PUNCH, SYNC = "nat.punch", "nat.sync"
 PAUSES = (1.0, 5.0, 30.0)
 """Seconds before each try. A new channel's first requests go first, and a node that has just
 started does not yet know where it is seen."""
+LATER_SECONDS = 600.0
+"""Between the tries after those, while it is relayed: a NAT is replaced, a machine moves."""
 IDLE_SECONDS = 0.3
 """A channel without a request for so long counts as idle."""
 WAIT_IDLE_SECONDS = 600.0
@@ -102,11 +105,13 @@ class HolePunch:
     # -- who leads -------------------------------------------------------------------------------
 
     async def improve(self, host: Host, channel: Channel) -> None:
-        """Try a few times for a direct connection in place of a relayed channel."""
-        for pause in PAUSES:
-            await trio.sleep(pause)
-            if not await _idle(channel, WAIT_IDLE_SECONDS):
+        """Try for a direct connection in place of a relayed channel: soon, and then seldom."""
+        for pause in chain(PAUSES, repeat(LATER_SECONDS)):
+            with trio.move_on_after(pause):
+                await channel.wait_ended()
                 return
+            if not await _idle(channel, WAIT_IDLE_SECONDS):
+                continue
             try:
                 if await self._try(host, channel):
                     return

@@ -85,7 +85,7 @@ async def test_an_abort_wakes_who_reads_and_tells_the_relay() -> None:
     async def read() -> None:
         heard.append(await one.read(10))
 
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one.keep)
             nursery.start_soon(read)
