@@ -187,8 +187,11 @@ class Link:
             try:
                 await self._pipe.write(data)
             except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds
-                self.end(Ending("write", f"nothing more could be sent to it ({_name(fault)})"))
                 self._flushed.set()
+                # What it said before it went may lie here unread, where this node was busy.
+                with trio.move_on_after(self._settings.linger_seconds):
+                    await self._deaf.wait()
+                self.end(Ending("write", f"nothing more could be sent to it ({_name(fault)})"))
                 return
             self.pulse.said(trio.current_time())
             await trio.lowlevel.checkpoint()

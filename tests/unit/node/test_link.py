@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from aiplat.node.link import SLICE_BYTES, Ending, Link
 from aiplat.node.settings import NodeSettings
@@ -56,3 +57,43 @@ async def test_first_answers_leave_before_all_that_came_was_read() -> None:
         await link.run(lambda ending: None)
     assert pipe.taken == [SLICE_BYTES] * SLICES
     assert 0 < pipe.taken_at_first_write <= 3
+
+
+class GonePipe:
+    """Its peer said so much and went: nothing more can be written, and what it said lies unread."""
+
+    def __init__(self, *said: bytes, ends: bool = True) -> None:
+        self._said = [*said, b""] if ends else list(said)
+        self._failed = trio.Event()
+
+    async def read(self) -> bytes:
+        await self._failed.wait()
+        await trio.lowlevel.checkpoint()
+        if not self._said:
+            await trio.sleep_forever()
+        return self._said.pop(0)
+
+    async def write(self, data: bytes) -> None:
+        self._failed.set()
+        raise ConnectionError
+
+    async def finish(self) -> None:
+        raise ConnectionError
+
+    def abort(self) -> None:
+        self._said = []
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(("ends", "kind"), [(True, "eof"), (False, "write")])
+async def test_what_a_peer_said_before_it_went_is_heard_when_a_write_fails_first(
+    ends: bool, kind: str, autojump_clock: MockClock
+) -> None:
+    """The last tokens of an answer, to a node that was busy while its processor stopped."""
+    pipe, heard, endings = GonePipe(b"token", b"goodbye", ends=ends), list[bytes](), list[Ending]()
+    link = Link(pipe, NodeSettings(), heard.append, lambda nonce: None, lambda: b"")
+    link.put(b"ack", None)
+    await link.run(endings.append)
+    assert heard == [b"token", b"goodbye"]
+    assert [ending.kind for ending in endings] == [kind]
+    assert trio.current_time() <= NodeSettings().linger_seconds
