@@ -23,6 +23,9 @@ SLICE_BYTES = 16 * 1024
 together: the peer idled meanwhile. 16 KiB gave 30,000 requests a second in place of 20,500, 24 KB
 24,500, and 10 KB, with more writes, 26,800."""
 
+UNREAD_SECONDS = 10.0
+"""After a write that failed, for what the peer said before; less when it is silent."""
+
 
 class Pipe(Protocol):
     """A stream of bytes to one peer and back."""
@@ -188,8 +191,8 @@ class Link:
                 await self._pipe.write(data)
             except Exception as fault:  # noqa: BLE001  # of libp2p's many kinds
                 self._flushed.set()
-                # What it said before it went may lie here unread, where this node was busy.
-                with trio.move_on_after(self._settings.linger_seconds):
+                # What it said before it went may lie here unread, where this node lags behind.
+                with trio.move_on_after(UNREAD_SECONDS):
                     await self._deaf.wait()
                 self.end(Ending("write", f"nothing more could be sent to it ({_name(fault)})"))
                 return
