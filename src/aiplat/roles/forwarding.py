@@ -192,8 +192,10 @@ class Forwarding:
         A client takes a gateway that tells nothing for one that does not work (`client`'s
         `silence_seconds`), and a prompt may take longer than that to be read.
         """
-        is_quiet = self._now() - self._told_at >= self._settings.remind_seconds
-        return is_quiet and self.stages.first_token_at is None
+        stages = self.stages
+        if stages.first_token_at is not None or stages.cancelled_at is not None:
+            return False
+        return self._now() - self._told_at >= self._settings.remind_seconds
 
     def remind(self) -> None:
         """Tell who asked, from time to time, that a processor has it."""

@@ -165,18 +165,19 @@ class Roaming:
 
     def _other(self) -> Behind | None:
         """The gateway that may take it now, if one may."""
+        return self._next_gateway(self.tried) if self._may_move else None
+
+    @property
+    def _may_move(self) -> bool:
+        """Whether one more gateway may have it, as far as it lies with the request itself."""
         if self._began or self._cancelled or self._ended:
-            return None
-        if len(self.tried) >= self._attempts or self._milliseconds_left() <= 0:
-            return None
-        return self._next_gateway(self.tried)
+            return False
+        return len(self.tried) < self._attempts and self._milliseconds_left() > 0
 
     def _may_wait(self, now: float) -> bool:
         """Whether a gateway that is being reached again is worth some of its time."""
-        if self._began or self._cancelled or len(self.tried) >= self._attempts:
-            return False
-        is_in_time = now - self._heard < self._patience and self._milliseconds_left() > 0
-        return is_in_time and self._may_come(self.tried)
+        is_in_time = now - self._heard < self._patience
+        return self._may_move and is_in_time and self._may_come(self.tried)
 
     def move_on(self) -> None:
         """Take the next gateway, if the last one failed and no other was there; or give up."""

@@ -285,6 +285,18 @@ async def test_who_asked_is_told_from_time_to_time_that_it_is_looked_after(
         assert [event.reason for event in waits.events] == [busy, busy]  # type: ignore[union-attr]  # `Queued` all
 
 
+@pytest.mark.trio
+async def test_who_wants_the_end_is_reminded_of_nothing(autojump_clock: MockClock) -> None:
+    house = Slow()
+    async with running(house):
+        sink = Kept()
+        asking = house.gateway.submit(submission(), sink)
+        await trio.sleep(9.0)
+        asking.cancel()
+        await trio.sleep(4.0)
+        assert sink.events == []
+
+
 def test_a_client_bears_more_silence_than_a_gateway_makes() -> None:
     assert ClientSettings().silence_seconds > 4 * GatewaySettings().remind_seconds
 
