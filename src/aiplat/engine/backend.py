@@ -9,7 +9,7 @@ import msgspec
 
 from aiplat.domain.chat import Generate, Sampling
 from aiplat.domain.models import Manifest
-from aiplat.engine.rows import Fault, Piece, Voice
+from aiplat.engine.rows import Drawn, Fault, Opening, Piece, Voice
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Module and function that make the `Backend`, with a colon between."""
     lifeline: int = -1
     """A file descriptor that stays open as long as the node lives; -1 for none."""
+    prefix_places: int = 0
+    prefix_least: int = 32
+    share_prefixes: bool = False
+    deterministic: bool = False
+
+    @property
+    def places(self) -> int:
+        """Places of the KV cache: those that run, and those that only keep what was read."""
+        return self.slots + self.prefix_places
 
 
 class LoadError(Exception):
@@ -42,7 +51,7 @@ class Backend(Protocol):
 
     Attributes:
         manifest: what it is, exactly.
-        capacity: tokens that its KV cache may hold, over all slots.
+        capacity: tokens that its KV cache may hold, over all places.
         defaults: what holds where a request says nothing.
     """
 
@@ -60,11 +69,14 @@ class Backend(Protocol):
     def voice(self, stops: tuple[str, ...]) -> Voice:
         """What makes text of an answer's tokens."""
 
-    def open(self, slot: int, length: int) -> None:
-        """Make a free slot ready for a request of at most `length` tokens."""
+    def spell(self, token: int) -> bytes:
+        """The bytes of one token, for logprobs: of a special one its name, such as ``<|end|>``."""
 
-    def close(self, slot: int) -> None:
-        """Free a slot."""
+    def open(self, opening: Opening) -> None:
+        """Make a place ready for a request; it keeps or copies what the opening says."""
 
-    def run(self, pieces: Sequence[Piece]) -> Mapping[int, int | Fault]:
-        """Read the pieces at once; draw a token for each that asks for one."""
+    def close(self, place: int) -> None:
+        """Empty a place: its memory may go. A request's end alone does not close its place."""
+
+    def run(self, pieces: Sequence[Piece]) -> Mapping[int, Drawn | Fault]:
+        """Read the pieces at once; draw a token for each that asks for one, by `Row.number`."""

@@ -359,4 +359,8 @@ def _plan(name: str, folder: Path, cache: Path, settings: EngineSettings, backen
         max_frame=settings.max_frame,
         dtype=settings.dtype,
         backend=backend,
+        prefix_places=settings.prefix_places,
+        prefix_least=settings.prefix_least,
+        share_prefixes=settings.share_prefixes,
+        deterministic=settings.deterministic,
     )

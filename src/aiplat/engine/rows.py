@@ -24,11 +24,53 @@ class Voice(Protocol):
 
 
 class Draw(NamedTuple):
-    """How tokens are chosen. `temperature` 0 takes the likeliest."""
+    """How tokens are chosen (`domain.chat.Sampling`, with the model's defaults filled in).
+
+    Arguments:
+        temperature: 0 takes the likeliest.
+        top_p, top_k, min_p: what is left out of the draw; 1, 0 and 0 leave nothing out.
+        seed: of the draws, a signed whole number of 64 bits.
+        repetition: penalty of each token of the prompt and the answer (CTRL's); 1 for none.
+        presence, frequency: penalties of the answer's tokens (OpenAI's); 0 for none.
+        bias: added to the logits of tokens.
+        logprobs: how many of the likeliest are told beside the token; None tells nothing.
+    """
 
     temperature: float
     top_p: float
     seed: int
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition: float = 1.0
+    presence: float = 0.0
+    frequency: float = 0.0
+    bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the logits are taken as the model gave them."""
+        return self.repetition == 1.0 and not self.presence and not self.frequency and not self.bias
+
+    @property
+    def greedy(self) -> bool:
+        """Whether nothing is left to chance."""
+        return self.temperature == 0.0 or self.top_p == 0.0 or self.top_k == 1
+
+
+class Drawn(NamedTuple):
+    """A token that was drawn.
+
+    Arguments:
+        token: its id.
+        logprob: its natural logarithm of probability, by the model's raw logits: before bias,
+            penalties and temperature (as OpenAI and vLLM tell it); None where not asked for.
+        top: the likeliest tokens in its place with theirs, likeliest first.
+    """
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -41,6 +83,7 @@ class Row:
         prompt_tokens: how many of them are the prompt's.
         limit: most tokens of the whole answer.
         arrived, deadline: seconds on the engine's clock.
+        tag: the fairness tag of who asks; rows of one tag share what was read before.
     """
 
     number: int
@@ -52,10 +95,14 @@ class Row:
     outbox: Outbox
     arrived: float
     deadline: float
+    tag: str = ""
 
-    slot: int = -1
+    place: int = -1
+    """Of the KV cache; -1 while it has none."""
     read: int = 0
-    """How many of `ids` the model has read; the answer's own are appended as they are drawn."""
+    """How many of `ids` are in the cache; the answer's own are appended as they are drawn."""
+    cached: int = 0
+    """Tokens that were there when it got its place: an earlier request's prefix."""
     served: int = 0
     """The turn in which some of its prompt was last read."""
     cancelled: bool = False
@@ -99,24 +146,42 @@ class Piece(NamedTuple):
 
     Arguments:
         row: whose it is.
-        slot: the slot of the KV cache.
+        place: the place of the KV cache.
         start: position of the first token.
         ids: the tokens.
         draws: whether the last of them is answered by a new token.
     """
 
     row: Row
-    slot: int
+    place: int
     start: int
     ids: list[int]
     draws: bool
 
 
+class Opening(NamedTuple):
+    """A place that is made ready for a request. What it held besides `kept` is forgotten.
+
+    Arguments:
+        place: of the KV cache.
+        length: tokens that the request has at most.
+        kept: how many of its first tokens are in `source` already; 0 for none.
+        source: `place` itself (they stay where they are), or another place, at work or free:
+            they are copied from it. What is copied is what it holds when its turn comes in
+            `Step.opened`; a source is never closed or opened anew before that in its step.
+    """
+
+    place: int
+    length: int
+    kept: int
+    source: int
+
+
 class Step(NamedTuple):
-    """What is to be done at once: slots to free, slots to make with their lengths, and to read."""
+    """What is to be done at once, in this order: places to empty, to make ready, and to read."""
 
     closed: list[int]
-    opened: list[tuple[int, int]]
+    opened: list[Opening]
     pieces: list[Piece]
 
 

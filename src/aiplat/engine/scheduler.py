@@ -16,7 +16,7 @@ from aiplat.domain.answers import AnswerEvent, Failed, Queued, Started
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, EngineFailed, Overloaded
 from aiplat.domain.models import Manifest
 from aiplat.engine.pace import Pace
-from aiplat.engine.rows import Fault, Piece, Row, Step
+from aiplat.engine.rows import Drawn, Fault, Opening, Piece, Row, Step
 
 _SHARE = 32  # tokens of a prompt that are read before it is another's turn
 
@@ -121,7 +121,7 @@ class Scheduler:
         return Step(closed, opened, self._pieces())
 
     def postprocess(
-        self, step: Step, drawn: Mapping[int, int | Fault], seconds: float, now: float
+        self, step: Step, drawn: Mapping[int, Drawn | Fault], seconds: float, now: float
     ) -> None:
         """Take what the model drew.
 
@@ -146,17 +146,17 @@ class Scheduler:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _take(self, row: Row, drawn: int | Fault, now: float) -> None:
+    def _take(self, row: Row, drawn: Drawn | Fault, now: float) -> None:
         if isinstance(drawn, Fault):
             error = EngineFailed(drawn.message, recoverable=False)
             self._end(row, Failed.of(error, row.usage))
             return
         row.first = now if row.first is None else row.first
-        row.ids.append(drawn)
-        text = row.voice.say(drawn)
+        row.ids.append(drawn.token)
+        text = row.voice.say(drawn.token)
         if row.voice.ended or row.said >= row.limit:
             text += self._stop(row)
-        row.outbox.put((drawn,), text)
+        row.outbox.put((drawn.token,), text)
 
     def _stop(self, row: Row) -> str:
         """It has said all: free its slot, though its reader may not have got all yet."""
@@ -178,8 +178,8 @@ class Scheduler:
         elif now >= row.deadline:
             self._end(row, Failed.of(_late(row), row.usage))
 
-    def _admit(self, now: float) -> list[tuple[int, int]]:
-        opened = []
+    def _admit(self, now: float) -> list[Opening]:
+        opened: list[Opening] = []
         while self._waiting and self._free:
             row = self._waiting[0]
             if self._reserved + row.need > self.capacity:
@@ -191,10 +191,10 @@ class Scheduler:
                 row.outbox.put((), self._stop(row))
                 self._speak(row, now)
                 continue
-            row.slot = heapq.heappop(self._free)
+            row.place = heapq.heappop(self._free)
             self._reserved += row.need
             self._running.append(row)
-            opened.append((row.slot, row.need))
+            opened.append(Opening(row.place, row.need, 0, row.place))
         return opened
 
     def _tell_waiting(self) -> None:
@@ -211,10 +211,10 @@ class Scheduler:
         live = [row for row in self._running if row.outbox.empty]  # the others lack credit
         answering = [row for row in live if row.unread == 1]
         reading = [row for row in live if row.unread > 1]
-        pieces = [Piece(row, row.slot, row.read, row.ids[row.read :], True) for row in answering]
+        pieces = [Piece(row, row.place, row.read, row.ids[row.read :], True) for row in answering]
         for row, share in self._shares(reading, self.pace.budget(len(answering))):
             ids = row.ids[row.read : row.read + share]
-            pieces.append(Piece(row, row.slot, row.read, ids, share == row.unread))
+            pieces.append(Piece(row, row.place, row.read, ids, share == row.unread))
         return pieces
 
     def _shares(self, reading: list[Row], budget: int) -> list[tuple[Row, int]]:
@@ -234,13 +234,13 @@ class Scheduler:
         return list(shares.items())
 
     def _release(self, row: Row) -> None:
-        if row.slot < 0:
+        if row.place < 0:
             return
         self._running.remove(row)
         self._reserved -= row.need
-        self._closed.append(row.slot)
-        heapq.heappush(self._free, row.slot)
-        row.slot = -1
+        self._closed.append(row.place)
+        heapq.heappush(self._free, row.place)
+        row.place = -1
 
     def _end(self, row: Row, event: AnswerEvent) -> None:
         if self._rows.pop(row.number, None) is None:

@@ -39,6 +39,33 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=16, le=16_777_216, description="Most memory of a model's KV cache, in MiB."),
     ] = 2048
+    prefix_places: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1024,
+            description="Prompts with their answers that a model's KV cache keeps beside those "
+            "under way, so that the next turn of a conversation reads only what is new.",
+        ),
+    ] = 16
+    prefix_least: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="With fewer equal tokens a prompt is read anew."),
+    ] = 32
+    share_prefixes: Annotated[
+        bool,
+        Meta(
+            description="Whether users profit from what was read for others; who measures times "
+            "could then guess at others' prompts."
+        ),
+    ] = False
+    deterministic: Annotated[
+        bool,
+        Meta(
+            description="Whether an answer is the same, token for token, on all machines of one "
+            "numerics class and in any company; slower."
+        ),
+    ] = False
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of a model's process; 0 takes one a core.")
     ] = 0

@@ -98,10 +98,10 @@ class Turns:
             wait = 0.0 if step.pieces else self._pause()
 
     def _turn(self, step: Step) -> None:
-        for slot in step.closed:
-            self._backend.close(slot)
-        for slot, length in step.opened:
-            self._backend.open(slot, length)
+        for place in step.closed:
+            self._backend.close(place)
+        for opening in step.opened:
+            self._backend.open(opening)
         if not step.pieces:
             return
         began = time.monotonic()

@@ -26,7 +26,8 @@ from aiplat.engine.backends.slots.loading import (
     use_threads,
 )
 from aiplat.engine.backends.slots.sampling import choose
-from aiplat.engine.rows import Fault, Piece
+from aiplat.engine.backends.slots.spelling import Spellings
+from aiplat.engine.rows import Drawn, Fault, Opening, Piece
 from aiplat.engine.speech import Speech
 
 _MIB = 1024 * 1024
@@ -65,6 +66,7 @@ class SlotsBackend:
         layers, heads, size = self._shape
         self._token_bytes = 2 * layers * heads * size * dtype.itemsize
         self._stores: dict[int, Tensor] = {}
+        self._spellings: Spellings | None = None
         self._ends = _end_tokens(self._model, self._tokenizer)
         self.capacity = plan.cache_mib * _MIB // self._token_bytes
         self.defaults = _defaults(self._model, stored)
@@ -100,16 +102,25 @@ class SlotsBackend:
         """What makes text of tokens (`Backend`)."""
         return Speech(self._decode, self._ends, stops)
 
-    def open(self, slot: int, length: int) -> None:
-        """Make the slot's memory; the system gives it page by page as it fills (`Backend`)."""
+    def spell(self, token: int) -> bytes:
+        """The token's bytes (`Backend`)."""
+        if self._spellings is None:
+            self._spellings = Spellings(self._tokenizer)
+        return self._spellings.of(token)
+
+    def open(self, opening: Opening) -> None:
+        """Make the place's memory; the system gives it page by page as it fills (`Backend`)."""
         layers, heads, size = self._shape
-        self._stores[slot] = torch.empty(layers, 2, heads, length, size, dtype=self._model.dtype)
+        store = torch.empty(layers, 2, heads, opening.length, size, dtype=self._model.dtype)
+        if opening.kept:
+            store[..., : opening.kept, :] = self._stores[opening.source][..., : opening.kept, :]
+        self._stores[opening.place] = store
 
-    def close(self, slot: int) -> None:
-        """Give the slot's memory back (`Backend`)."""
-        del self._stores[slot]
+    def close(self, place: int) -> None:
+        """Give the place's memory back (`Backend`)."""
+        del self._stores[place]
 
-    def run(self, pieces: Sequence[Piece]) -> Mapping[int, int | Fault]:
+    def run(self, pieces: Sequence[Piece]) -> Mapping[int, Drawn | Fault]:
         """Read the pieces in one forward, and draw (`Backend`)."""
         ids: list[int] = []
         positions: list[int] = []
@@ -118,7 +129,7 @@ class SlotsBackend:
             begin = len(ids)
             ids += piece.ids
             positions += range(piece.start, piece.start + len(piece.ids))
-            segments.append(Segment(begin, len(ids), piece.start, self._stores[piece.slot]))
+            segments.append(Segment(begin, len(ids), piece.start, self._stores[piece.place]))
             if piece.draws:
                 last.append(len(ids) - 1)
         with torch.inference_mode():
@@ -130,7 +141,7 @@ class SlotsBackend:
                 logits_to_keep=torch.tensor(last, dtype=torch.long),
             ).logits[0]
             drawing = [piece.row for piece in pieces if piece.draws]
-            chosen = choose(logits, [(row.draw, row.said) for row in drawing])
+            chosen = choose(logits, drawing)
         return {row.number: token for row, token in zip(drawing, chosen, strict=True)}
 
     def _decode(self, ids: Sequence[int]) -> str:

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from aiplat.engine.draws import uniform
-from aiplat.engine.rows import Draw, Fault
+from aiplat.engine.rows import Draw, Drawn, Fault, Row
 
 _FIRST_LOOK = 64
 
 
-def choose(logits: Tensor, draws: list[tuple[Draw, int]]) -> list[int | Fault]:
+def choose(logits: Tensor, rows: Sequence[Row]) -> list[Drawn | Fault]:
     """One token for each row of `logits`.
 
     Arguments:
         logits: ``[rows, vocabulary]``.
-        draws: for each row how to choose, and the position of the token in its answer.
+        rows: the requests, in that order.
     """
     logits = logits.float()
     most, best = logits.max(-1)
     good = most.isfinite().tolist()  # a NaN anywhere in a row is its maximum
     likeliest: list[int] = best.tolist()
-    chosen: list[int | Fault] = []
-    for row, (draw, position) in enumerate(draws):
-        if not good[row]:
+    chosen: list[Drawn | Fault] = []
+    for at, row in enumerate(rows):
+        if not good[at]:
             chosen.append(Fault("The model computed no probabilities for the next token (NaN)."))
-        elif draw.temperature == 0.0 or draw.top_p == 0.0:
-            chosen.append(likeliest[row])
+        elif row.draw.greedy:
+            chosen.append(Drawn(likeliest[at]))
         else:
-            chosen.append(_draw(logits[row] - most[row], draw, position))
+            chosen.append(_draw(logits[at] - most[at], row.draw, row.said))
     return chosen
 
 
-def _draw(logits: Tensor, draw: Draw, position: int) -> int | Fault:
+def _draw(logits: Tensor, draw: Draw, position: int) -> Drawn | Fault:
     """One row's token; what goes wrong in it is that row's alone."""
     try:
-        return _sample(logits, draw, uniform(draw.seed, position))
+        return Drawn(_sample(logits, draw, uniform(draw.seed, position)))
     except Exception as error:  # noqa: BLE001  # whatever it is, the other rows go on
         return Fault(f"The next token could not be drawn ({type(error).__name__}).")
 
