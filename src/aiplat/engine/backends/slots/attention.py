@@ -1,107 +1,88 @@
-"""Attention over a KV cache of slots, as an attention function of transformers.
+"""Attention over the arena: all tokens of a step, each to its own request's keys and values.
 
-All that a step reads lies in one row of tokens, ``[1, tokens]``, request after request; the
-linear layers see it whole. Only here is it told apart: each request attends to its own slot,
-whose memory was made for it alone. So no token is padded, no mask keeps strangers apart, and a
-NaN of one request cannot reach another.
+All that a step reads lies in one row of tokens, request after request; the linear layers see it
+whole. Only here is it told apart. So no prompt is padded, and a NaN of one request cannot reach
+another: what is computed together shares no sum.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
 
-NAME = "aiplat_slots"
-_NOT_HONOURED = ("sliding_window", "softcap", "s_aux", "position_bias")
+from aiplat.engine.backends.slots.batch import Batch, Run, Span
 
 
-class Segment(NamedTuple):
-    """A request's part of the row.
+class Attention(Protocol):
+    """How a step attends (`attend`, or the one that is always the same)."""
 
-    Arguments:
-        begin, end: its tokens in the row.
-        start: position of its first token in the request.
-        store: its slot, ``[layers, 2, key heads, length, head size]``.
-    """
-
-    begin: int
-    end: int
-    start: int
-    store: Tensor
+    def __call__(
+        self, batch: Batch, layer: int, query: Tensor, both: Tensor, scale: float
+    ) -> Tensor:
+        """Store what was read and attend; see `attend`."""
 
 
-class Batch:
-    """All segments of a step, with the masks that they need (the same in every layer)."""
-
-    def __init__(self, segments: list[Segment]) -> None:
-        self.segments = segments
-        self._masks: dict[int, Tensor] = {}
-
-    def mask(self, segment: Segment, groups: int, like: Tensor) -> Tensor:
-        """What the tokens of `segment` may see, once for each of `groups` query heads a key head.
-
-        Shape ``[groups · tokens, positions]``, to be added.
-        """
-        found = self._masks.get(segment.begin)
-        if found is None:
-            tokens = segment.end - segment.begin
-            positions = segment.start + tokens
-            mask = torch.full((tokens, positions), float("-inf"), dtype=like.dtype)
-            found = self._masks[segment.begin] = mask.triu(segment.start + 1).repeat(groups, 1)
-        return found
-
-
-def attend(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    slots: Batch | None = None,
-    **options: Any,
-) -> tuple[Tensor, None]:
-    """Put keys and values into their slots and attend over each.
+def attend(batch: Batch, layer: int, query: Tensor, both: Tensor, scale: float) -> Tensor:
+    """Put keys and values into the arena, and attend over each request's own.
 
     Arguments:
-        query: ``[1, heads, tokens, head size]``; key and value alike with the key heads.
+        query: ``[tokens, heads, head size]``.
+        both: keys, then values: ``[tokens, 2 · key heads, head size]``.
+        scale: of the products of queries and keys.
 
     Returns:
-        ``[1, tokens, heads, head size]``.
-
-    Raises:
-        NotImplementedError: the model wants an attention that this is not.
+        ``[tokens, heads · head size]``.
     """
-    if slots is None or any(options.get(name) is not None for name in _NOT_HONOURED):
-        raise NotImplementedError("the model's attention is not the standard one")
-    _, heads, tokens, size = query.shape
-    groups = heads // key.shape[1]
-    out = query.new_empty(1, tokens, heads, size)
-    layer: int = module.layer_idx  # type: ignore[assignment]  # transformers numbers its layers
-    for segment in slots.segments:
-        begin, end, start, store = segment
-        positions = start + end - begin
-        keys, values = store[layer].unbind()
-        keys[:, start:positions] = key[0, :, begin:end]
-        values[:, start:positions] = value[0, :, begin:end]
-        # The query heads that share a key head lie one after another: they become more queries.
-        asked = query[0, :, begin:end].reshape(key.shape[1], groups * (end - begin), size)
-        mask = slots.mask(segment, groups, query) if end - begin > 1 else None
-        got = scaled_dot_product_attention(
-            asked[None],
-            keys[None, :, :positions],
-            values[None, :, :positions],
-            attn_mask=mask,
-            scale=scaling,
-        )
-        out[0, begin:end] = got.view(heads, end - begin, size).transpose(0, 1)
-    return out, None
+    batch.memory.store(layer, batch.addresses, both)
+    if not batch.spans and len(batch.runs) == 1:  # nothing to put together
+        return _run(batch, batch.runs[0], layer, query, scale).flatten(1)
+    out = torch.empty_like(query)
+    for run in batch.runs:
+        out[run.begin : run.end] = _run(batch, run, layer, query, scale)
+    for span in batch.spans:
+        out[span.begin : span.end] = _span(batch, span, layer, query, scale)
+    return out.flatten(1)
 
 
-def register() -> None:
-    """Make it known to transformers, which then makes no mask of its own."""
-    AttentionInterface.register(NAME, attend)
+def _run(batch: Batch, run: Run, layer: int, query: Tensor, scale: float) -> Tensor:
+    heads = batch.memory.shape.heads
+    parts = batch.memory.layer(layer)[run.low : run.high, : run.length]
+    keys, values = parts[:, :, :heads].transpose(1, 2), parts[:, :, heads:].transpose(1, 2)
+    asked = query[run.begin : run.end]
+    at, mask = _there(run.at, query), _there(run.mask, query)
+    if at is not None:
+        asked = query.new_zeros(run.high - run.low, *query.shape[1:]).index_copy_(0, at, asked)
+    # The query heads that share a key head lie one after another: they become more queries.
+    asked = asked.view(len(asked), heads, -1, query.shape[-1])
+    if mask is None or query.device.type != "cpu":
+        got = scaled_dot_product_attention(asked, keys, values, attn_mask=mask, scale=scale)
+    else:  # twice as fast there as the call above
+        odds = torch.matmul(asked * scale, keys.transpose(2, 3)).add_(mask).softmax(-1)
+        got = torch.matmul(odds, values)
+    got = got.reshape(len(asked), *query.shape[1:])
+    return got if at is None else got[at]
+
+
+def _span(batch: Batch, span: Span, layer: int, query: Tensor, scale: float) -> Tensor:
+    heads = batch.memory.shape.heads
+    length = span.start + span.end - span.begin
+    part = batch.memory.layer(layer)[span.part, :length].transpose(0, 1)
+    mask = _there(span.mask, query)
+    got = scaled_dot_product_attention(
+        query[span.begin : span.end].transpose(0, 1)[None],
+        part[None, :heads],
+        part[None, heads:],
+        attn_mask=mask,
+        is_causal=mask is None,
+        scale=scale,
+        enable_gqa=True,
+    )
+    return got[0].transpose(0, 1)
+
+
+def _there(tensor: Tensor | None, like: Tensor) -> Tensor | None:
+    """On the device where the layer is computed; it is there already but with several."""
+    return None if tensor is None else tensor.to(like.device)
