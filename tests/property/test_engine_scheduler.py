@@ -214,7 +214,7 @@ def test_what_is_too_much_to_have_twice_stays_where_it_is() -> None:
 
 
 def test_who_had_much_is_held_back_by_no_long_prompt() -> None:
-    world = World(slots=3)
+    world = World(slots=4)
     world.add([1], 5, tag="little", credit=0)  # it says nothing, but it is there
     world.add([2], 200, tag="much")
     for _ in range(150):
