@@ -20,6 +20,9 @@ from aiplat.domain.usage import Timings, Usage
 DEFAULT_CREDIT = 16 * 1024
 LEAST_CREDIT = 8
 """A window that holds no two tokens or characters, and is granted anew by halves, never moves."""
+MAX_LOGPROB_CHARS = 64
+"""Of a token's text beside its logprob; longer ones, runs of spaces, are cut."""
+_LOGPROB_COST = 64
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 
 Privacy = Literal["any", "network", "machine"]
@@ -77,6 +80,7 @@ def check_submission(submission: Submission) -> None:
             f"credit must be at least {LEAST_CREDIT} (two tokens), but is {submission.credit}: no "
             "answer could move."
         )
+    _check_credit_for_logprobs(submission)
     if len(submission.model) > 200:
         raise InvalidRequest(
             f"A model's name has at most 200 characters, this one {len(submission.model)}.",
@@ -85,6 +89,21 @@ def check_submission(submission: Submission) -> None:
     if isinstance(submission.work, Generate):
         check_messages(submission.work.messages)
         check_sampling(submission.work.sampling)
+
+
+def _check_credit_for_logprobs(submission: Submission) -> None:
+    """A token travels with all its logprobs or not at all, so half a window must hold it."""
+    work = submission.work
+    if not isinstance(work, Generate) or work.sampling.logprobs is None:
+        return
+    entries = 1 + max(0, min(20, work.sampling.logprobs))
+    least = 2 * (LEAST_CREDIT + entries * (_LOGPROB_COST + 4 * MAX_LOGPROB_CHARS))
+    if submission.credit < least:
+        raise InvalidRequest(
+            f"credit must be at least {least} for answers with {work.sampling.logprobs} logprobs "
+            f"a token, but is {submission.credit}: no answer could move.",
+            param="logprobs",
+        )
 
 
 class Queued(msgspec.Struct, frozen=True, omit_defaults=True, tag="queued"):
@@ -110,11 +129,16 @@ class Started(msgspec.Struct, frozen=True, omit_defaults=True, tag="started"):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A token with its natural logarithm of probability."""
+    """A token with its natural logarithm of probability.
+
+    `text` has at most `MAX_LOGPROB_CHARS` characters, and none for the token that ends an answer;
+    `bytes` are there only where they are not those of the text: a part of a character, say.
+    """
 
     id: int
     text: str
     logprob: float
+    bytes: bytes = b""
 
 
 class Logprobs(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -122,6 +146,14 @@ class Logprobs(msgspec.Struct, frozen=True, omit_defaults=True):
 
     tokens: tuple[TokenLogprob, ...]
     top: tuple[tuple[TokenLogprob, ...], ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """Their part of `Delta.cost`."""
+        cost = sum([_LOGPROB_COST + 4 * len(token.text) for token in self.tokens])
+        for top in self.top:
+            cost += sum([_LOGPROB_COST + 4 * len(token.text) for token in top])
+        return cost
 
 
 class Delta(msgspec.Struct, frozen=True, omit_defaults=True, tag="delta"):
@@ -142,8 +174,7 @@ class Delta(msgspec.Struct, frozen=True, omit_defaults=True, tag="delta"):
         """
         cost = 4 * (len(self.ids) + len(self.text))
         if self.logprobs is not None:
-            tops = sum(len(top) for top in self.logprobs.top)
-            cost += 64 * (len(self.logprobs.tokens) + tops)
+            cost += self.logprobs.cost
         return cost
 
 

@@ -13,6 +13,7 @@ Speaker = Literal["system", "user", "assistant", "tool"]
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_MESSAGES = 4096
+MAX_BIASES = 1024
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

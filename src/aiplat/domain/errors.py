@@ -76,6 +76,19 @@ class ContextLengthExceeded(AiplatError):
         )
         return cls(f"{text} Set max_tokens to at most {context - prompt}.", param="max_tokens")
 
+    @classmethod
+    def of_cache(cls, prompt: int, answer: int, capacity: int) -> ContextLengthExceeded:
+        """The same for the processor's memory; `answer` is the longest that was asked for."""
+        text = f"The prompt has {prompt} tokens"
+        if prompt >= capacity:
+            text = f"{text}, but the cache of this processor's model holds {capacity}."
+            return cls(f"{text} Send a shorter prompt.", param="messages")
+        text = (
+            f"{text} and max_tokens asks for {answer}: together {prompt + answer}, but the cache "
+            f"of this processor's model holds {capacity}."
+        )
+        return cls(f"{text} Set max_tokens to at most {capacity - prompt}.", param="max_tokens")
+
 
 class ModelNotFound(AiplatError):
     """No such model here; says which names are near."""

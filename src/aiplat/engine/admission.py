@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from aiplat.domain.answers import Submission
-from aiplat.domain.chat import Embed, Generate, Sampling
+from aiplat.domain.chat import Embed, Generate
 from aiplat.domain.errors import ContextLengthExceeded, UnsupportedParameter
-
-_NEUTRAL: dict[str, tuple[object, ...]] = {
-    "top_k": (None, 0),
-    "min_p": (None, 0.0),
-    "repetition_penalty": (None, 1.0),
-    "presence_penalty": (None, 0.0),
-    "frequency_penalty": (None, 0.0),
-    "logit_bias": (None, {}),
-    "logprobs": (None,),
-    "n": (1,),
-}
-"""Parameters that no engine of ours honours yet, with the values that ask for nothing."""
 
 
 def generation_of(submission: Submission) -> Generate:
@@ -34,14 +22,13 @@ def generation_of(submission: Submission) -> Generate:
         raise _unsupported("tools")
     if work.grammar is not None:
         raise _unsupported("response_format")
-    _check_parameters(work.sampling)
+    if work.sampling.n != 1:
+        raise UnsupportedParameter(
+            f"n is {work.sampling.n}, but an engine gives one answer to a request: ask once for "
+            "each.",
+            param="n",
+        )
     return work
-
-
-def _check_parameters(sampling: Sampling) -> None:
-    for name, neutral in _NEUTRAL.items():
-        if getattr(sampling, name) not in neutral:
-            raise _unsupported(name)
 
 
 def _unsupported(name: str) -> UnsupportedParameter:
@@ -50,17 +37,26 @@ def _unsupported(name: str) -> UnsupportedParameter:
     )
 
 
-def answer_limit(prompt: int, max_tokens: int | None, context: int, default: int) -> int:
+def answer_limit(
+    prompt: int, max_tokens: int | None, context: int, default: int, capacity: int | None = None
+) -> int:
     """How many tokens the answer may have.
 
     Arguments:
         prompt: tokens of the prompt.
         max_tokens: what the request asks for; None takes `default`, or what fits.
         context: tokens that prompt and answer may have together.
+        capacity: tokens that the engine's cache holds; None for any number.
 
     Raises:
         ContextLengthExceeded: they do not fit, with the numbers.
     """
-    if prompt >= context or (max_tokens is not None and prompt + max_tokens > context):
+    asked = 1 if max_tokens is None else max_tokens
+    if prompt + asked > context:
         raise ContextLengthExceeded.of(prompt, max_tokens or 0, context)
-    return min(default, context - prompt) if max_tokens is None else max_tokens
+    if capacity is not None and prompt + asked > capacity:
+        raise ContextLengthExceeded.of_cache(prompt, asked, capacity)
+    if max_tokens is not None:
+        return max_tokens
+    room = context if capacity is None else min(context, capacity)
+    return min(default, room - prompt)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 
 from aiplat.domain.answers import Submission
-from aiplat.domain.chat import Sampling
-from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.chat import MAX_BIASES, Sampling
+from aiplat.domain.errors import InvalidRequest, clip
 from aiplat.engine.admission import answer_limit, generation_of
 from aiplat.engine.backend import Backend
 from aiplat.engine.outbox import Outbox
@@ -32,12 +32,14 @@ class Desk:
         """
         work = generation_of(submission)
         manifest = self._backend.manifest
+        draw = self._draw(work.sampling)
         prompt = self._backend.encode(work)
         if not prompt:
             raise InvalidRequest("The prompt has no tokens.", param="messages")
         limit = answer_limit(
-            len(prompt), work.sampling.max_tokens, manifest.context, self._default_max_tokens
-        )
+            len(prompt), work.sampling.max_tokens, manifest.context, self._default_max_tokens,
+            self._backend.capacity,
+        )  # fmt: skip
         said = submission.resume.ids if submission.resume is not None else ()
         if len(said) > limit or not all(0 <= token < manifest.vocabulary for token in said):
             raise InvalidRequest(
@@ -53,20 +55,62 @@ class Desk:
             ids=[*prompt, *said],
             prompt_tokens=len(prompt),
             limit=limit,
-            draw=self._draw(work.sampling),
+            draw=draw,
             voice=voice,
             outbox=Outbox(submission.credit),
             arrived=arrived,
             deadline=arrived + submission.deadline_ms / 1000,
+            tag=submission.fairness,
         )
 
     def _draw(self, asked: Sampling) -> Draw:
-        default = self._backend.defaults
-        temperature = default.temperature if asked.temperature is None else asked.temperature
-        top_p = default.top_p if asked.top_p is None else asked.top_p
-        seed = secrets.randbits(63) if asked.seed is None else asked.seed
+        """What was asked for, else the model's own, else what changes nothing."""
+        own = self._backend.defaults
+
+        def value(name: str, neutral: float) -> float:
+            for one in (getattr(asked, name), getattr(own, name)):
+                if one is not None:
+                    return float(one)
+            return neutral
+
         return Draw(
-            temperature=1.0 if temperature is None else temperature,
-            top_p=1.0 if top_p is None else top_p,
-            seed=seed,
+            temperature=value("temperature", 1.0),
+            top_p=value("top_p", 1.0),
+            seed=secrets.randbits(63) if asked.seed is None else asked.seed,
+            top_k=int(value("top_k", 0)),
+            min_p=value("min_p", 0.0),
+            repetition=value("repetition_penalty", 1.0),
+            presence=value("presence_penalty", 0.0),
+            frequency=value("frequency_penalty", 0.0),
+            bias=_bias(asked.logit_bias or {}, self._backend.manifest.vocabulary),
+            logprobs=asked.logprobs,
         )
+
+
+def _bias(biases: dict[str, float], vocabulary: int) -> tuple[tuple[int, float], ...]:
+    """The biases by token id.
+
+    Raises:
+        InvalidRequest: a key is no token of the model, or a value is out of bounds.
+    """
+    if len(biases) > MAX_BIASES:
+        raise InvalidRequest(
+            f"logit_bias may name at most {MAX_BIASES} tokens, but names {len(biases)}.",
+            param="logit_bias",
+        )
+    found = {}
+    for key, bias in biases.items():
+        token = int(key) if key.isascii() and key.isdigit() and len(key) <= 10 else -1
+        if not 0 <= token < vocabulary:
+            raise InvalidRequest(
+                f"logit_bias names the token {clip(key)!r}, but this model's tokens are 0 to "
+                f"{vocabulary - 1}.",
+                param="logit_bias",
+            )
+        if not -100 <= bias <= 100:  # also refuses NaN
+            raise InvalidRequest(
+                f"logit_bias must be from -100 to 100, but is {bias!r} for the token {token}.",
+                param="logit_bias",
+            )
+        found[token] = bias
+    return tuple(sorted(found.items()))

@@ -33,7 +33,8 @@ class Numbers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How the engine stands, with each step and at least each second.
 
     `kv_used` is the share of the KV cache that is promised; `tokens_per_second` what one
-    request got lately; `steps` counts since the start.
+    request got lately; `steps` counts since the start, and so do the tokens of prompts that were
+    looked for in kept prefixes, and those that were found there.
     """
 
     running: int = 0
@@ -41,6 +42,8 @@ class Numbers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     kv_used: float = 0.0
     tokens_per_second: float = 0.0
     steps: int = 0
+    prefix_lookups: int = 0
+    prefix_hits: int = 0
 
 
 _OWN: dict[int, type[msgspec.Struct]] = {100: Ready, 101: LoadFailed, 102: Numbers}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from aiplat.domain.answers import Delta
+from collections import deque
+
+from aiplat.domain.answers import Delta, Logprobs, TokenLogprob
 
 _UNIT = 4  # of credit: one id or one character (`Delta.cost`)
+
+Told = tuple[TokenLogprob, tuple[TokenLogprob, ...]]
+"""A token's logprob, and those of the likeliest in its place."""
 
 
 class Outbox:
@@ -14,7 +19,7 @@ class Outbox:
         credit: what the reader takes at first, in units of `Delta.cost`.
     """
 
-    __slots__ = ("_ids", "_text", "credit", "delivered")
+    __slots__ = ("_ids", "_text", "_told", "credit", "delivered")
 
     def __init__(self, credit: int) -> None:
         self.credit = max(0, credit)
@@ -22,6 +27,7 @@ class Outbox:
         """Tokens given so far."""
         self._ids: tuple[int, ...] = ()
         self._text = ""
+        self._told: deque[Told] = deque()  # one for each id, or none at all
 
     @property
     def empty(self) -> bool:
@@ -32,23 +38,47 @@ class Outbox:
         """Take more credit; a negative one, which only a broken peer sends, counts nothing."""
         self.credit += max(0, credit)
 
-    def put(self, ids: tuple[int, ...], text: str) -> None:
-        """Keep what was said."""
+    def put(self, ids: tuple[int, ...], text: str, told: Told | None = None) -> None:
+        """Keep what was said; an answer is told the logprobs of all its tokens or of none."""
         self._ids += ids
         self._text += text
+        if told is not None:
+            self._told.append(told)
 
     def clear(self) -> None:
         """Forget what was not given: the request was cancelled."""
         self._ids, self._text = (), ""
+        self._told.clear()
 
     def take(self) -> Delta | None:
         """What credit allows of all that is kept, ids first; None when that is nothing."""
-        room = self.credit // _UNIT
-        if room <= 0 or self.empty:
+        if self.credit < _UNIT or self.empty:
             return None
-        ids = self._ids[:room]
-        text = self._text[: room - len(ids)]
-        self._ids, self._text = self._ids[len(ids) :], self._text[len(text) :]
-        self.credit -= _UNIT * (len(ids) + len(text))
-        self.delivered += len(ids)
-        return Delta(ids, text)
+        count, logprobs = self._affordable()
+        ids, room = self._ids[:count], self.credit // _UNIT
+        text = ""
+        if count == len(self._ids):  # text never comes before its ids
+            spent = Delta(ids, "", logprobs).cost // _UNIT
+            text = self._text[: room - spent]
+        if not ids and not text:
+            return None
+        self._ids, self._text = self._ids[count:], self._text[len(text) :]
+        delta = Delta(ids, text, logprobs)
+        self.credit -= delta.cost
+        self.delivered += count
+        return delta
+
+    def _affordable(self) -> tuple[int, Logprobs | None]:
+        """How many ids there is credit for, and what is told of them."""
+        if not self._told:
+            return min(len(self._ids), self.credit // _UNIT), None
+        left, told = self.credit, []
+        while self._told:
+            token, top = self._told[0]
+            left -= _UNIT + Logprobs((token,), (top,)).cost
+            if left < 0:
+                break
+            told.append(self._told.popleft())
+        if not told:
+            return 0, None
+        return len(told), Logprobs(tuple(t for t, _ in told), tuple(top for _, top in told))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from aiplat.engine.life import Died, Life
 from aiplat.engine.messages import ENGINE_CODEC, LoadFailed, Numbers, Ready
 from aiplat.engine.pauses import Pauses
 from aiplat.engine.settings import EngineSettings
+from aiplat.engine.waiting import may_displace
 from aiplat.protocol.errors import LocalProtocolError, RemoteProtocolError
 from aiplat.protocol.messages import Ack, Cancel
 from aiplat.telemetry.metrics import Metrics
@@ -83,6 +85,7 @@ class EngineProcess:
         self._life: Life | None = None
         self._ready: Ready | None = None
         self._load_error = ""
+        self._counted = Numbers()
         self._offer = ModelOffer(name=name, state="loading", note="the model is loading")
         self._told = self._offer
         self._on_change: Callable[[], None] = lambda: None
@@ -106,7 +109,7 @@ class EngineProcess:
         if self._offer.state == "failed":
             raise EngineFailed(f"The model {self.name} does not run here: {self._offer.note}")
         bound = self._settings.slots + self._settings.max_waiting
-        if len(self._held) >= bound:
+        if len(self._held) >= bound and not self._gets_room(submission.fairness, 2 * bound):
             self._metrics.bound_hits.labels("engine_queue").inc()
             raise Overloaded(
                 f"{self.name} has {len(self._held)} requests, as many as it takes.",
@@ -125,6 +128,13 @@ class EngineProcess:
         self._held[held.number] = held
         self._changed()
         return held
+
+    def _gets_room(self, tag: str, most: int) -> bool:
+        """Whether the engine's full queue may put out another's request for one of `tag`."""
+        if self._ready is None or len(self._held) >= most:
+            return False
+        waiting = Counter(h.submission.fairness for h in self._held.values() if not h.started)
+        return may_displace(waiting, tag)
 
     async def run(
         self,
@@ -196,6 +206,7 @@ class EngineProcess:
             return str(died)
         finally:
             self._life = self._ready = None
+            self._counted = Numbers()
             await child.end(self._settings.stop_seconds)
         raise AssertionError("a life ends by dying")
 
@@ -271,6 +282,12 @@ class EngineProcess:
 
     def _count(self, numbers: Numbers) -> None:
         self._metrics.engine_kv_usage.labels(self.name).set(numbers.kv_used)
+        before, self._counted = self._counted, numbers
+        metrics, name = self._metrics, self.name
+        looked = numbers.prefix_lookups - before.prefix_lookups
+        found = numbers.prefix_hits - before.prefix_hits
+        metrics.engine_prefix_lookups.labels(name).inc(max(0, looked))
+        metrics.engine_prefix_hits.labels(name).inc(max(0, found))
         self._offer = msgspec.structs.replace(
             self._offer, tokens_per_second=numbers.tokens_per_second
         )

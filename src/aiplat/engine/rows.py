@@ -8,6 +8,9 @@ from typing import NamedTuple, Protocol
 from aiplat.domain.answers import Finished
 from aiplat.domain.usage import Timings, Usage
 from aiplat.engine.outbox import Outbox
+from aiplat.engine.tally import Tally
+
+_COLD = 1e-5  # below this temperature the likeliest is taken, as in vLLM
 
 
 class Voice(Protocol):
@@ -21,6 +24,9 @@ class Voice(Protocol):
 
     def flush(self) -> str:
         """Give what was held back: there are no more tokens."""
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token is no text, but the model's sign that the answer is over."""
 
 
 class Draw(NamedTuple):
@@ -55,7 +61,7 @@ class Draw(NamedTuple):
     @property
     def greedy(self) -> bool:
         """Whether nothing is left to chance."""
-        return self.temperature == 0.0 or self.top_p == 0.0 or self.top_k == 1
+        return self.temperature < _COLD or self.top_p == 0.0 or self.top_k == 1
 
 
 class Drawn(NamedTuple):
@@ -101,12 +107,17 @@ class Row:
     """Of the KV cache; -1 while it has none."""
     read: int = 0
     """How many of `ids` are in the cache; the answer's own are appended as they are drawn."""
+    tally: Tally | None = None
+    """Counts its tokens, where it has penalties."""
     cached: int = 0
     """Tokens that were there when it got its place: an earlier request's prefix."""
     served: int = 0
-    """The turn in which some of its prompt was last read."""
+    """When it last had a share of what a step reads of prompts: a number that only grows."""
     cancelled: bool = False
-    queued: bool = False
+    told: int = -1
+    """The place in the queue that its asker was last told of."""
+    overtaken: int = 0
+    """How many were let in before it, though it came before them or was next."""
     reason: str = ""
     """Why it stopped speaking, while its reader has not got all; empty while it speaks."""
     begun: float | None = None
@@ -131,7 +142,8 @@ class Row:
     @property
     def usage(self) -> Usage:
         """The prompt, and what was delivered of the answer by this engine."""
-        return Usage(self.prompt_tokens, self.outbox.delivered)
+        cached = min(self.cached, self.prompt_tokens)
+        return Usage(self.prompt_tokens, self.outbox.delivered, cached)
 
     def finished(self, reason: str, now: float) -> Finished:
         """The good end."""

@@ -1,24 +1,32 @@
 """Decides what a model does next, and what each answer came to. Pure: no tensors, no clock.
 
-A turn is ``schedule`` → the model runs → ``postprocess`` (after nano-vllm). Requests wait in
-one bounded queue, first come first served; each that runs holds a slot. All that run go into
-every step: one token each while they answer, and a share of the step's budget while their
-prompt is read, so that a long prompt holds back no short one.
+A turn is ``schedule`` → the model runs → ``postprocess`` (after nano-vllm). Each that runs holds
+a slot. All that run go into every step: one token each while they answer, and a share of the
+step's budget while their prompt is read (`prefill`). Who waits stands behind those of its own
+fairness tag; of the tags the one that has had least is next (`fairness`), but nobody is overtaken
+for ever. Places of the cache, and what they keep of earlier requests, are in `prefixes`.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiplat.domain.answers import AnswerEvent, Failed, Queued, Started
-from aiplat.domain.errors import AiplatError, DeadlineExceeded, EngineFailed, Overloaded
+from aiplat.domain.errors import (
+    AiplatError,
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    EngineFailed,
+    Overloaded,
+)
 from aiplat.domain.models import Manifest
+from aiplat.engine.fairness import READ, WRITTEN, Fairness
+from aiplat.engine.logprobs import told
 from aiplat.engine.pace import Pace
+from aiplat.engine.prefill import Prefill
+from aiplat.engine.prefixes import Prefixes
 from aiplat.engine.rows import Drawn, Fault, Opening, Piece, Row, Step
-
-_SHARE = 32  # tokens of a prompt that are read before it is another's turn
+from aiplat.engine.waiting import Waiting
 
 
 class Scheduler:
@@ -28,45 +36,67 @@ class Scheduler:
         manifest: the model; told to each request when it begins.
         slots: how many run at once.
         max_waiting: how many more may wait.
-        capacity: tokens that the KV cache holds, over all slots.
+        capacity: tokens that the KV cache holds, over all places.
         pace: how much one step may read.
+        prefixes: the cache's places, at least as many as slots.
+        spell: the bytes of a token, for logprobs.
     """
 
     def __init__(
-        self, manifest: Manifest, *, slots: int, max_waiting: int, capacity: int, pace: Pace
+        self,
+        manifest: Manifest,
+        *,
+        slots: int,
+        max_waiting: int,
+        capacity: int,
+        pace: Pace,
+        prefixes: Prefixes,
+        spell: Callable[[int], bytes],
     ) -> None:
         self.manifest = manifest
         self.slots = slots
         self.capacity = capacity
         self.pace = pace
+        self.prefixes = prefixes
         self._max_waiting = max_waiting
+        self._most_overtaken = 4 * slots
+        self._spell = spell
+        self._fairness = Fairness()
+        self._prefill = Prefill()
         self._rows: dict[int, Row] = {}
-        self._waiting: deque[Row] = deque()
+        self._waiting = Waiting()
         self._running: list[Row] = []
-        self._free = list(range(slots))
         self._reserved = 0
-        self._turn = 0
-        self._closed: list[int] = []
         self._events: list[tuple[int, AnswerEvent]] = []
 
     # -- what comes in -------------------------------------------------------------------------
 
     def add(self, row: Row) -> None:
-        """Take a request whose `need` fits the capacity.
+        """Take a request.
 
         Raises:
-            Overloaded: the queue is full.
+            ContextLengthExceeded: it would never fit the cache.
+            Overloaded: the queue is full, and its tag has no less in it than others.
         """
-        if self.waiting >= self._max_waiting + len(self._free):
-            raise Overloaded(
-                f"{self.manifest.name} has {self.running} answers under way and {self.waiting} "
-                "requests that wait.",
-                retry_after=max(1.0, self.pace.expected_wait(self.waiting, self.slots)),
-            )
-        if row.need > self.capacity or row.number in self._rows:
-            raise ValueError("a row that does not fit, or a number used twice")
+        if row.number in self._rows:
+            raise ValueError("a number used twice")
+        if row.need > self.capacity:
+            raise ContextLengthExceeded.of_cache(row.prompt_tokens, row.limit, self.capacity)
+        if self.waiting >= self._max_waiting + self.slots - self.running:
+            victim = self._waiting.to_displace(row.tag)
+            if victim is None:
+                raise self._full()
+            self._end(victim, Failed.of(self._full()))
         self._rows[row.number] = row
-        self._waiting.append(row)
+        self._fairness.began(row.tag)
+        self._waiting.add(row)
+
+    def _full(self) -> Overloaded:
+        return Overloaded(
+            f"{self.manifest.name} has {self.running} answers under way and {self.waiting} "
+            "requests that wait.",
+            retry_after=max(1.0, self.pace.expected_wait(self.waiting, self.slots)),
+        )
 
     def cancel(self, number: int) -> None:
         """End it at the end of the step that runs, if any; one that is unknown has ended."""
@@ -97,7 +127,7 @@ class Scheduler:
 
     @property
     def used(self) -> float:
-        """Share of the KV cache that is promised."""
+        """Share of the KV cache that is promised to those that run."""
         return self._reserved / self.capacity
 
     def next_deadline(self) -> float | None:
@@ -115,10 +145,10 @@ class Scheduler:
         """End what is cancelled or late, fill the slots, and say what the model reads next."""
         for row in list(self._rows.values()):
             self._speak(row, now)
-        opened = self._admit(now)
+        self._admit(now)
+        opened = self._seat()
         self._tell_waiting()
-        closed, self._closed = self._closed, []
-        return Step(closed, opened, self._pieces())
+        return Step(self.prefixes.take_closed(), opened, self._pieces())
 
     def postprocess(
         self, step: Step, drawn: Mapping[int, Drawn | Fault], seconds: float, now: float
@@ -134,6 +164,8 @@ class Scheduler:
         for piece in step.pieces:
             row = piece.row
             row.read += len(piece.ids)
+            answers = piece.draws and len(piece.ids) == 1
+            self._fairness.charge(row.tag, WRITTEN if answers else READ * len(piece.ids))
             if piece.draws and not row.cancelled:
                 self._take(row, drawn[row.number], now)
         for row in list(self._rows.values()):
@@ -144,11 +176,12 @@ class Scheduler:
         for row in list(self._rows.values()):
             self._end(row, Failed.of(error, row.usage))
 
-    # -- inside --------------------------------------------------------------------------------
+    # -- what was drawn ------------------------------------------------------------------------
 
     def _take(self, row: Row, drawn: Drawn | Fault, now: float) -> None:
         if isinstance(drawn, Fault):
             error = EngineFailed(drawn.message, recoverable=False)
+            self._release(row, keep=False)  # what it read may be as broken
             self._end(row, Failed.of(error, row.usage))
             return
         row.first = now if row.first is None else row.first
@@ -156,7 +189,7 @@ class Scheduler:
         text = row.voice.say(drawn.token)
         if row.voice.ended or row.said >= row.limit:
             text += self._stop(row)
-        row.outbox.put((drawn.token,), text)
+        row.outbox.put((drawn.token,), text, told(drawn, row.voice, self._spell))
 
     def _stop(self, row: Row) -> str:
         """It has said all: free its slot, though its reader may not have got all yet."""
@@ -178,69 +211,98 @@ class Scheduler:
         elif now >= row.deadline:
             self._end(row, Failed.of(_late(row), row.usage))
 
-    def _admit(self, now: float) -> list[Opening]:
-        opened: list[Opening] = []
-        while self._waiting and self._free:
-            row = self._waiting[0]
-            if self._reserved + row.need > self.capacity:
-                break  # order is kept: nobody overtakes
-            self._waiting.popleft()
+    # -- who is next ---------------------------------------------------------------------------
+
+    def _admit(self, now: float) -> None:
+        while self._waiting and len(self._running) < self.slots:
+            row = self._next()
+            if row is None:
+                return
+            self._waiting.remove(row)
             row.begun = now
             self._events.append((row.number, Started(self.manifest, row.prompt_tokens)))
             if row.voice.ended or row.said >= row.limit:  # all was said elsewhere
                 row.outbox.put((), self._stop(row))
                 self._speak(row, now)
                 continue
-            row.place = heapq.heappop(self._free)
             self._reserved += row.need
             self._running.append(row)
-            opened.append(Opening(row.place, row.need, 0, row.place))
+
+    def _next(self) -> Row | None:
+        """Who is let in: of the tag that has had least, if there is memory for it.
+
+        Others may go before one that waits for memory, or whose tag has had more; but only so
+        often, then all wait for it.
+        """
+        heads = sorted(self._waiting.heads(), key=lambda row: (self._had(row.tag), row.number))
+        due = [row for row in heads if row.overtaken >= self._most_overtaken]
+        if due:
+            first = min(due, key=lambda row: row.number)
+            return first if self._fits(first) else None
+        for rank, row in enumerate(heads):
+            if self._fits(row):
+                for place, other in enumerate(heads):
+                    if place < rank or other.number < row.number:
+                        other.overtaken += 1
+                return row
+        return None
+
+    def _fits(self, row: Row) -> bool:
+        return self._reserved + row.need <= self.capacity
+
+    def _had(self, tag: str) -> float:
+        """What a tag has had, with what it was promised: the prompts that are still read."""
+        promised = sum(row.unread for row in self._running if row.tag == tag)
+        return self._fairness.had(tag) + READ * promised
+
+    def _seat(self) -> list[Opening]:
+        """Give places to those that were let in.
+
+        Who begins like a prompt that is just being read waits until it was, and gets a copy.
+        """
+        opened = []
+        for row in self._running:
+            if row.place >= 0 or self.prefixes.coming(row.ids, row.tag) is not None:
+                continue
+            opened.append(self.prefixes.seat(row, self.capacity - self._reserved + row.need))
         return opened
 
     def _tell_waiting(self) -> None:
-        for place, row in enumerate(self._waiting):
-            if not row.queued:
-                row.queued = True
+        """Tell those that wait how many are before them: once, and when that has halved."""
+        if not self._waiting.changed:
+            return
+        self._waiting.changed = False
+        reason = f"all {self.slots} slots of {self.manifest.name} are taken"
+        if len(self._running) < self.slots:
+            reason = f"the memory of {self.manifest.name} is taken"
+        for place, row in enumerate(self._waiting.order(self._had, _expected_cost)):
+            if row.told < 0 or place <= row.told // 2 < row.told or place > 2 * row.told + 1:
+                row.told = place
                 wait = round(1000 * self.pace.expected_wait(place, self.slots))
-                reason = f"all {self.slots} slots of {self.manifest.name} are taken"
-                if self._free:
-                    reason = f"the memory of {self.manifest.name} is taken"
                 self._events.append((row.number, Queued(place, wait, reason)))
 
     def _pieces(self) -> list[Piece]:
-        live = [row for row in self._running if row.outbox.empty]  # the others lack credit
+        live = [row for row in self._running if row.place >= 0 and row.outbox.empty]
         answering = [row for row in live if row.unread == 1]
         reading = [row for row in live if row.unread > 1]
         pieces = [Piece(row, row.place, row.read, row.ids[row.read :], True) for row in answering]
-        for row, share in self._shares(reading, self.pace.budget(len(answering))):
+        budget = self.pace.budget(len(answering))
+        for row, share in self._prefill.deal(reading, budget, self._fairness.had):
             ids = row.ids[row.read : row.read + share]
             pieces.append(Piece(row, row.place, row.read, ids, share == row.unread))
         return pieces
 
-    def _shares(self, reading: list[Row], budget: int) -> list[tuple[Row, int]]:
-        """Deal out the budget: a small share in turn, then what is left as it comes."""
-        self._turn += 1
-        shares: dict[Row, int] = {}
-        for row in sorted(reading, key=lambda row: row.served):
-            if budget <= 0:
-                break
-            shares[row] = min(row.unread, _SHARE, budget)
-            budget -= shares[row]
-            row.served = self._turn
-        for row, share in shares.items():
-            more = min(row.unread - share, budget)
-            shares[row] += more
-            budget -= more
-        return list(shares.items())
+    # -- ends ----------------------------------------------------------------------------------
 
-    def _release(self, row: Row) -> None:
-        if row.place < 0:
+    def _release(self, row: Row, *, keep: bool = True) -> None:
+        """Free its slot, if it holds one."""
+        if row not in self._running:
             return
         self._running.remove(row)
         self._reserved -= row.need
-        self._closed.append(row.place)
-        heapq.heappush(self._free, row.place)
-        row.place = -1
+        self._waiting.changed = True  # those that wait move up
+        if row.place >= 0:
+            self.prefixes.release(row, keep=keep)
 
     def _end(self, row: Row, event: AnswerEvent) -> None:
         if self._rows.pop(row.number, None) is None:
@@ -248,7 +310,12 @@ class Scheduler:
         self._release(row)
         if row.begun is None:
             self._waiting.remove(row)
+        self._fairness.ended(row.tag)
         self._events.append((row.number, event))
+
+
+def _expected_cost(row: Row) -> float:
+    return READ * row.unread + WRITTEN * (row.limit - row.said)
 
 
 def _late(row: Row) -> DeadlineExceeded:

@@ -58,6 +58,10 @@ class Speech:
         self._window, self._known, self._known_text = [], 0, ""
         return self._pass(rest) + self._stop.flush()
 
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends an answer (`Voice`)."""
+        return token in self._ends
+
     def _pass(self, text: str) -> str:
         text = self._stop.push(text)
         self.ended = self.ended or self._stop.stopped

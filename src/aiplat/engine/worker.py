@@ -26,6 +26,7 @@ from aiplat.engine.desk import Desk
 from aiplat.engine.messages import ENGINE_CODEC, LoadFailed, Numbers, Ready
 from aiplat.engine.pace import Pace
 from aiplat.engine.pipes import Outgoing, end_with, read_frames, take_standard_pipes
+from aiplat.engine.prefixes import Prefixes
 from aiplat.engine.rows import Row, Step
 from aiplat.engine.scheduler import Scheduler
 from aiplat.protocol.messages import Ack, Cancel, Ping, Pong
@@ -149,6 +150,8 @@ class Turns:
             round(scheduler.used, 4),
             round(scheduler.pace.tokens_per_second, 2),
             scheduler.pace.steps,
+            scheduler.prefixes.lookups,
+            scheduler.prefixes.hits,
         )
         self._outgoing.write([*scheduler.take_events(), (0, numbers)])
 
@@ -202,6 +205,8 @@ def main() -> int:
         max_waiting=plan.max_waiting,
         capacity=backend.capacity,
         pace=pace,
+        prefixes=Prefixes(plan.places, plan.prefix_least, shared=plan.share_prefixes),
+        spell=backend.spell,
     )
     desk = Desk(backend, plan.default_max_tokens)
     _thread("desk", lambda: intake.prepare(desk))

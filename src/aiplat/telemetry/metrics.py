@@ -112,6 +112,16 @@ class Metrics:
             "aiplat_engine_kv_usage_ratio", "Share of an engine's KV cache that is in use.",
             ["model"], registry=r,
         )  # fmt: skip
+        self.engine_prefix_lookups = Counter(
+            "aiplat_engine_prefix_lookup_tokens_total",
+            "Tokens of prompts that were looked for among what the KV cache kept.",
+            ["model"], registry=r,
+        )  # fmt: skip
+        self.engine_prefix_hits = Counter(
+            "aiplat_engine_prefix_hit_tokens_total",
+            "Tokens of prompts that the KV cache had kept, and that were not read again.",
+            ["model"], registry=r,
+        )  # fmt: skip
         self.engine_restarts = Counter(
             "aiplat_engine_restarts_total", "Times that an engine's process was started again.",
             ["model"], registry=r,

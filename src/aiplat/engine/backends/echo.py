@@ -29,6 +29,9 @@ _NEVER = float("inf")
 class EchoEngine:
     """An `Engine` with no model.
 
+    It is as sure of each token as can be (logprob 0), so that no parameter of the sampling changes
+    what it says.
+
     Arguments:
         settings: its slots, queue, context and how much one event may hold.
         rate: tokens a second of each answer; 0 makes no pause.

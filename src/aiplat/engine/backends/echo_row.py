@@ -6,19 +6,21 @@ from collections.abc import Callable
 from typing import Literal
 
 from aiplat.domain.answers import (
+    MAX_LOGPROB_CHARS,
     AnswerEvent,
     AnswerSink,
     Failed,
     Finished,
     Started,
     Submission,
+    TokenLogprob,
 )
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, InvalidRequest
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
 from aiplat.engine import pieces
 from aiplat.engine.admission import generation_of
-from aiplat.engine.outbox import Outbox
+from aiplat.engine.outbox import Outbox, Told
 from aiplat.engine.stops import StopFilter
 
 _NEVER = float("inf")
@@ -38,8 +40,9 @@ class EchoRow:
     """
 
     __slots__ = (
-        "_base", "_began", "_cancelled", "_deadline", "_events", "_first", "_limit", "_outbox",
-        "_over", "_place", "_prompt", "_sink", "_started", "_stop", "_texts", "_wake", "ended",
+        "_base", "_began", "_cancelled", "_deadline", "_events", "_first", "_limit", "_logprobs",
+        "_outbox", "_over", "_place", "_prompt", "_sink", "_started", "_stop", "_texts", "_wake",
+        "ended",
     )  # fmt: skip
 
     def __init__(
@@ -58,7 +61,9 @@ class EchoRow:
         self._prompt = pieces.encode(texts)
         self._limit = limit if texts else 0
         self._over = over
-        self._stop = StopFilter(generation_of(submission).sampling.stop)
+        sampling = generation_of(submission).sampling
+        self._logprobs = sampling.logprobs
+        self._stop = StopFilter(sampling.stop)
         self._stop.push(_text_of(said))
         self._place = self._base = len(said)
         self._outbox = Outbox(submission.credit)
@@ -136,7 +141,7 @@ class EchoRow:
         if count <= 0:
             return
         length = len(self._prompt)
-        if not self._stop.stopped and self._stop.idle:
+        if not self._stop.stopped and self._stop.idle and self._logprobs is None:
             places = [(self._place + i) % length for i in range(count)]
             self._place += count
             ids = tuple([self._prompt[at] for at in places])
@@ -149,9 +154,16 @@ class EchoRow:
             text = self._stop.push(self._texts[at])
             if self._place >= self._limit:
                 text += self._stop.flush()
-            self._outbox.put((self._prompt[at],), text)
+            self._outbox.put((self._prompt[at],), text, self._told(at))
             if self._stop.stopped:
                 return
+
+    def _told(self, at: int) -> Told | None:
+        """The logprobs of a token: nothing else could have stood in its place."""
+        if self._logprobs is None:
+            return None
+        own = TokenLogprob(self._prompt[at], self._texts[at][:MAX_LOGPROB_CHARS], 0.0)
+        return own, (own,) * min(1, self._logprobs)
 
     def _speak(self) -> None:
         while self._events:

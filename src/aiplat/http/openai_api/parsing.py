@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from aiplat.domain.chat import Generate, Message, Sampling, Speaker, check_messages, check_sampling
+from aiplat.domain.chat import (
+    MAX_BIASES,
+    Generate,
+    Message,
+    Sampling,
+    Speaker,
+    check_messages,
+    check_sampling,
+)
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter, clip
 from aiplat.http.openai_api.unsupported import refuse_in_message, refuse_unsupported
 from aiplat.http.reading import Fields, parse_object, shown
@@ -16,7 +24,6 @@ _SPEAKERS: dict[str, Speaker] = {
     "assistant": "assistant",
 }
 _TOOL_SPEAKERS = ("tool", "function")
-_MAX_BIASES = 1024
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,9 +199,9 @@ def _logit_bias(fields: Fields) -> dict[str, float] | None:
     value = fields.raw("logit_bias")
     if biases is None or not isinstance(value, dict) or not value:
         return None
-    if len(value) > _MAX_BIASES:
+    if len(value) > MAX_BIASES:
         raise InvalidRequest(
-            f"logit_bias may name at most {_MAX_BIASES} tokens, but names {len(value)}.",
+            f"logit_bias may name at most {MAX_BIASES} tokens, but names {len(value)}.",
             param="logit_bias",
         )
     found: dict[str, float] = {}
