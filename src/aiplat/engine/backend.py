@@ -27,6 +27,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     max_frame: int
     dtype: str
+    device: str = "auto"
     backend: str
     """Module and function that make the `Backend`, with a colon between."""
     lifeline: int = -1
@@ -52,11 +53,17 @@ class Backend(Protocol):
     Attributes:
         manifest: what it is, exactly.
         capacity: tokens that its KV cache may hold, over all places.
+        places: of the KV cache, at most as many as the plan has.
+        keeps: whether a place can keep what was read for the next request.
+        note: why it is slower than it could be, in words that follow its name; or empty.
         defaults: what holds where a request says nothing.
     """
 
     manifest: Manifest
     capacity: int
+    places: int
+    keeps: bool
+    note: str
     defaults: Sampling
 
     def encode(self, work: Generate) -> list[int]:

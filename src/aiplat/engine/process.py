@@ -270,7 +270,10 @@ class EngineProcess:
             extra={"model": self.name, "seconds": ready.load_seconds, "sign": "🤖"},
         )  # fmt: skip
         self._set(
-            ModelOffer(name=self.name, state="ready", manifest=ready.manifest, slots=ready.slots)
+            ModelOffer(
+                name=self.name, state="ready", manifest=ready.manifest, slots=ready.slots,
+                note=ready.note,
+            )  # fmt: skip
         )
         for held in list(self._held.values()):
             if held.cancelled:
@@ -375,6 +378,7 @@ def _plan(name: str, folder: Path, cache: Path, settings: EngineSettings, backen
         threads=settings.threads,
         max_frame=settings.max_frame,
         dtype=settings.dtype,
+        device=settings.device,
         backend=backend,
         prefix_places=settings.prefix_places,
         prefix_least=settings.prefix_least,

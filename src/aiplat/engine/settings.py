@@ -69,11 +69,20 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of a model's process; 0 takes one a core.")
     ] = 0
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"],
+    device: Annotated[
+        str,
         Meta(
-            description="What models compute in; auto takes bfloat16 for weights that are in it, "
-            "where the CPU has instructions for it, else float32."
+            pattern="^(auto|cpu|mps|cuda|cuda:all|cuda:[0-9]{1,2})$",
+            description="Where models are computed: auto takes a GPU when there is one; cuda:all "
+            "spreads a model over all of them, layer by layer.",
+        ),
+    ] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "float16", "bfloat16", "4bit"],
+        Meta(
+            description="What weights are kept in; auto takes what they were stored in where this "
+            "machine is good at it. On a CPU float16 and 4bit are summed in float32, and 4bit is "
+            "taken for models that were stored so.",
         ),
     ] = "auto"
     load_seconds: Annotated[

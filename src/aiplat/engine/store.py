@@ -16,7 +16,7 @@ from aiplat.domain.errors import ConfigError, ModelNotFound, NotReady
 from aiplat.engine.catalogue import EMBEDDED, canonical, known_names
 from aiplat.engine.folders import check_folder, describe_folder
 
-RECIPE = 1
+RECIPE = 2
 """The version of our conversion: it grows when the same source gives other tensors or tokens."""
 
 MANIFEST = "manifest.json"

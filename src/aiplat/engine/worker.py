@@ -205,7 +205,7 @@ def main() -> int:
         max_waiting=plan.max_waiting,
         capacity=backend.capacity,
         pace=pace,
-        prefixes=Prefixes(plan.places, plan.prefix_least, shared=plan.share_prefixes),
+        prefixes=_prefixes(plan, backend),
         spell=backend.spell,
     )
     desk = Desk(backend, plan.default_max_tokens)
@@ -216,11 +216,17 @@ def main() -> int:
         max_waiting=plan.max_waiting,
         capacity=backend.capacity,
         load_seconds=round(time.monotonic() - began, 2),
+        note=backend.note,
     )
     log.info("ready after %s s, process %s", ready.load_seconds, os.getpid())
     outgoing.write([(0, ready)])
     Turns(backend, scheduler, intake, outgoing).run()
     return 1
+
+
+def _prefixes(plan: Plan, backend: Backend) -> Prefixes:
+    least = plan.prefix_least if backend.keeps else backend.capacity + 1  # more than there can be
+    return Prefixes(backend.places, least, shared=plan.share_prefixes)
 
 
 def _thread(name: str, target: Callable[[], object]) -> None:

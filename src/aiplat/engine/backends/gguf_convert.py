@@ -5,7 +5,8 @@ in tensors. It reads with the gguf package and writes plain files, so it needs n
 transformers, and takes a fifth of the time that ``from_pretrained(gguf_file=…)`` does.
 
 The recipe (`aiplat.engine.store.RECIPE`): every tensor to float32; the rows of q and k back from
-llama.cpp's order to that of transformers; the tokenizer as byte-level BPE with single digits, as
+llama.cpp's order to that of transformers; what was stored in 4-bit groups beside it, as it was, for
+CPUs that compute with it (`slots.kernels`); the tokenizer as byte-level BPE with single digits, as
 its authors have it; template, special tokens and context as the file says.
 """
 
@@ -21,6 +22,8 @@ import numpy as np
 from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors.numpy import save_file
+
+from aiplat.engine.backends.gguf_groups import groups_of
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -55,6 +58,8 @@ def convert(source: Path, folder: Path, progress: Callable[[int, int], None]) ->
         raise ValueError(f"the architecture {fields.get('general.architecture')!r} is not known")
     weights = _weights(reader, fields, progress)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    if groups := _groups(reader, fields):
+        save_file(groups, folder / "groups.safetensors")
     _write(folder / "config.json", _config(fields, tied="lm_head.weight" not in weights))
     _write(folder / "generation_config.json", _special_ids(fields))
     _write(folder / "tokenizer.json", _tokenizer(fields))
@@ -80,6 +85,24 @@ def _weights(
     return weights
 
 
+def _groups(reader: GGUFReader, fields: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """What was stored in 4-bit groups, as it was (`slots.groups` reads it)."""
+    heads = fields["llama.attention.head_count"]
+    turned = {"q": heads, "k": fields.get("llama.attention.head_count_kv", heads)}
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    for tensor in reader.tensors:
+        groups = groups_of(tensor.data, tensor.tensor_type)
+        if groups is None or not tensor.name.startswith("blk."):
+            continue
+        for which, count in turned.items():
+            if f".attn_{which}." in tensor.name:
+                groups = groups.rearranged(_unpermuted(np.arange(len(groups.codes)), count))
+        name = _name(tensor.name)
+        found[f"{name}.codes"] = groups.packed()
+        found[f"{name}.scales"], found[f"{name}.least"] = groups.scales, groups.least
+    return found
+
+
 def _name(name: str) -> str:
     if name in _OUTER:
         return _OUTER[name]
@@ -89,7 +112,7 @@ def _name(name: str) -> str:
     raise ValueError(f"the tensor {name!r} is not known")
 
 
-def _unpermuted(weight: Array, heads: int) -> Array:
+def _unpermuted(weight: Any, heads: int) -> Any:
     """Undo llama.cpp's interleaving of the halves that rotary embedding turns together."""
     half = weight.shape[0] // heads // 2
     return weight.reshape(heads, half, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)

@@ -10,27 +10,20 @@ from typing import Any
 import torch
 import transformers
 from jinja2 import TemplateError
-from torch import Tensor
 
 from aiplat.domain.chat import Generate, Sampling
 from aiplat.domain.errors import ConfigError, InvalidRequest, clip
 from aiplat.domain.models import Manifest
 from aiplat.engine import store
 from aiplat.engine.backend import LoadError, Plan
-from aiplat.engine.backends.slots.attention import Batch, Segment
-from aiplat.engine.backends.slots.loading import (
-    choose_dtype,
-    key_value_shape,
-    load_model,
-    load_tokenizer,
-    use_threads,
-)
+from aiplat.engine.backends.slots import devices
+from aiplat.engine.backends.slots.choosing import serve
+from aiplat.engine.backends.slots.groups import StoredGroups
+from aiplat.engine.backends.slots.loading import load_tokenizer, use_threads
 from aiplat.engine.backends.slots.sampling import choose
 from aiplat.engine.backends.slots.spelling import Spellings
 from aiplat.engine.rows import Drawn, Fault, Opening, Piece
 from aiplat.engine.speech import Speech
-
-_MIB = 1024 * 1024
 
 
 def load(plan: Plan) -> SlotsBackend:
@@ -43,11 +36,14 @@ def load(plan: Plan) -> SlotsBackend:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     use_threads(plan.threads)
+    folder = Path(plan.folder)
     try:
-        stored = store.describe(plan.name, Path(plan.folder), Path(plan.cache))
+        stored = store.describe(plan.name, folder, Path(plan.cache))
+        groups = len(StoredGroups(folder)) > 0
+        choice = devices.choose(plan.device, plan.dtype, folder, groups=groups)
     except ConfigError as error:
         raise LoadError(str(error)) from error
-    return SlotsBackend(plan, stored, choose_dtype(plan.dtype, Path(plan.folder)))
+    return SlotsBackend(plan, stored, choice)
 
 
 class SlotsBackend:
@@ -56,32 +52,32 @@ class SlotsBackend:
     Arguments:
         plan: what to load, and its bounds.
         stored: what is known of it.
-        dtype: what it computes in.
+        choice: where it is computed, and in what.
     """
 
-    def __init__(self, plan: Plan, stored: store.Stored, dtype: torch.dtype) -> None:
-        self._model = load_model(Path(plan.folder), dtype)
+    def __init__(self, plan: Plan, stored: store.Stored, choice: devices.Choice) -> None:
         self._tokenizer = load_tokenizer(Path(plan.folder))
-        self._shape = key_value_shape(self._model)
-        layers, heads, size = self._shape
-        self._token_bytes = 2 * layers * heads * size * dtype.itemsize
-        self._stores: dict[int, Tensor] = {}
+        model, served = serve(plan, choice, stored.context)
+        self._runner = served.runner
         self._spellings: Spellings | None = None
-        self._ends = _end_tokens(self._model, self._tokenizer)
-        self.capacity = plan.cache_mib * _MIB // self._token_bytes
-        self.defaults = _defaults(self._model, stored)
+        self._ends = _end_tokens(model, self._tokenizer)
+        self.capacity = served.capacity
+        self.places = served.places
+        self.keeps = served.runner.keeps
+        self.note = served.note
+        self.defaults = _defaults(model, stored)
         self.manifest = Manifest(
             name=stored.name,
             weights=stored.weights,
             tokenizer=stored.tokenizer,
             template=stored.template,
             recipe=stored.recipe,
-            dtype=str(dtype).removeprefix("torch."),
+            dtype=served.way,
             quantisation=stored.quantisation,
-            context=min(stored.context, self.capacity),
+            context=min(stored.context, served.length),
             vocabulary=stored.vocabulary,
-            backend=f"transformers-{transformers.__version__}-slots-1",
-            kernels=f"torch-{torch.__version__}-{torch.backends.cpu.get_cpu_capability()}",
+            backend=f"transformers-{transformers.__version__}-{served.how}-2",
+            kernels=f"torch-{torch.__version__}-{_kernels(choice.device)}",
         )
 
     def encode(self, work: Generate) -> list[int]:
@@ -109,46 +105,34 @@ class SlotsBackend:
         return self._spellings.of(token)
 
     def open(self, opening: Opening) -> None:
-        """Make the place's memory; the system gives it page by page as it fills (`Backend`)."""
-        layers, heads, size = self._shape
-        store = torch.empty(layers, 2, heads, opening.length, size, dtype=self._model.dtype)
-        if opening.kept:
-            store[..., : opening.kept, :] = self._stores[opening.source][..., : opening.kept, :]
-        self._stores[opening.place] = store
+        """Make a place ready (`Backend`)."""
+        self._runner.open(opening)
 
     def close(self, place: int) -> None:
-        """Give the place's memory back (`Backend`)."""
-        del self._stores[place]
+        """Empty a place (`Backend`)."""
+        self._runner.close(place)
 
     def run(self, pieces: Sequence[Piece]) -> Mapping[int, Drawn | Fault]:
-        """Read the pieces in one forward, and draw (`Backend`)."""
-        ids: list[int] = []
-        positions: list[int] = []
-        segments, last = [], []
-        for piece in pieces:
-            begin = len(ids)
-            ids += piece.ids
-            positions += range(piece.start, piece.start + len(piece.ids))
-            segments.append(Segment(begin, len(ids), piece.start, self._stores[piece.place]))
-            if piece.draws:
-                last.append(len(ids) - 1)
+        """Read the pieces, and draw (`Backend`)."""
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=torch.tensor([ids]),
-                position_ids=torch.tensor([positions]),
-                use_cache=False,
-                slots=Batch(segments),
-                logits_to_keep=torch.tensor(last, dtype=torch.long),
-            ).logits[0]
-            drawing = [piece.row for piece in pieces if piece.draws]
-            chosen = choose(logits, drawing)
-        return {row.number: token for row, token in zip(drawing, chosen, strict=True)}
+            drawing, logits = self._runner.read(pieces)
+            chosen = choose(logits, [piece.row for piece in drawing]) if drawing else []
+        for piece, drawn in zip(drawing, chosen, strict=True):
+            if isinstance(drawn, Fault):
+                self._runner.spoil(piece.place)
+        return {piece.row.number: got for piece, got in zip(drawing, chosen, strict=True)}
 
     def _decode(self, ids: Sequence[int]) -> str:
         text = self._tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return str(text)
+
+
+def _kernels(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return device.type if device.type != "cpu" else torch.backends.cpu.get_cpu_capability()
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

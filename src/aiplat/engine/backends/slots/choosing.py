@@ -18,22 +18,19 @@ from aiplat.engine.backend import LoadError, Plan
 from aiplat.engine.backends.slots.arena import Arena, Memory, Shape
 from aiplat.engine.backends.slots.attention import attend
 from aiplat.engine.backends.slots.batch import Batch
+from aiplat.engine.backends.slots.checking import differs, is_steady, own_logits
 from aiplat.engine.backends.slots.devices import Choice
 from aiplat.engine.backends.slots.fixed import attend_fixed
 from aiplat.engine.backends.slots.fusing import NotFused, Weights, fuse
 from aiplat.engine.backends.slots.generic import Generic
 from aiplat.engine.backends.slots.groups import StoredGroups
-from aiplat.engine.backends.slots.loading import first_line, load_model
+from aiplat.engine.backends.slots.loading import load_model
 from aiplat.engine.backends.slots.memory import Mapped, OnDevices
 from aiplat.engine.backends.slots.runners import Plain, Runner, Slots
 from aiplat.engine.backends.slots.shapes import shape_of, vocabulary_of
-from aiplat.engine.rows import Opening, Piece
 
 log = logging.getLogger("aiplat.engine.slots")
 
-_CHECKED_TOKENS = 12
-_TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 0.1, "4bit": 0.1}
-"""Of the largest logit."""
 _MIB = 1024 * 1024
 _SLOWER = "served one request after another, because {}"
 
@@ -72,7 +69,7 @@ def serve(plan: Plan, choice: Choice, context: int) -> tuple[Any, Served]:
     folder = Path(plan.folder)
     model = load_model(folder, choice)
     room = _Room.of(model, plan, choice, context)
-    expected = _own(model)
+    expected = own_logits(model)
     if choice.device.type == "cpu" and choice.way != "bfloat16":
         served = _fused(model, plan, choice, room, expected)
         if served is not None:
@@ -142,13 +139,19 @@ def _fused(
     def forward(batch: Batch) -> Tensor:
         return llama(batch, how)
 
-    runner = Slots(forward, room.arena(choice.dtype), choice.device, alone=plan.deterministic)
-    error = _differs(runner, expected, choice.way)
+    fixed = plan.deterministic
+    arena = room.arena(choice.dtype)
+    runner = Slots(forward, arena, choice.device, alone=fixed)
+    error = differs(runner, expected, choice.way)
     if error:
         log.warning("%s is not fused: %s", plan.name, error)
         return None
-    name = "fixed" if plan.deterministic else f"fused-{weights.most_four}"
-    return room.served(runner, choice.way, name)
+    if not fixed:
+        return room.served(runner, choice.way, "fused")
+    if not is_steady(runner, vocabulary_of(model)):
+        runner = Slots(forward, arena, choice.device, alone=True, blocks=True)
+        return room.served(runner, choice.way, "fused-blocks")
+    return room.served(runner, choice.way, "fused-fixed")
 
 
 def _unfused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tensor) -> Served:
@@ -158,7 +161,7 @@ def _unfused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tens
         generic, room.arena(choice.dtype), choice.device,
         alone=plan.deterministic, blocks=plan.deterministic,
     )  # fmt: skip
-    error = _differs(runner, expected, way)
+    error = differs(runner, expected, way)
     if not error:
         return room.served(runner, way, "blocks" if plan.deterministic else "slots")
     generic.released()
@@ -169,45 +172,3 @@ def _unfused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tens
     note = _SLOWER.format(error)
     log.warning("%s is %s", plan.name, note)
     return room.served(Plain(model, choice.device), way, "plain", note)
-
-
-def _own(model: Any) -> Tensor:
-    """What the model says by itself to a few tokens."""
-    ids = _checked(model)
-    with torch.inference_mode():
-        return model(input_ids=ids[None].to(model.device), use_cache=False).logits[0].float().cpu()  # type: ignore[no-any-return]
-
-
-def _checked(model: Any) -> Tensor:
-    return torch.arange(_CHECKED_TOKENS) * 7 % vocabulary_of(model)
-
-
-def _differs(runner: Slots, expected: Tensor, way: str) -> str:
-    """Compare what the runner says of the same tokens, in two pieces; why not, or nothing."""
-    ids = (torch.arange(_CHECKED_TOKENS) * 7 % expected.shape[1]).tolist()
-    runner.open(Opening(0, _CHECKED_TOKENS, 0, 0))
-    half = _CHECKED_TOKENS // 2
-    ends = ((0, half), (half, _CHECKED_TOKENS - 1), (_CHECKED_TOKENS - 1, _CHECKED_TOKENS))
-    said = []
-    try:
-        with torch.inference_mode():
-            for begin, end in ends:
-                piece = Piece(_Fixed(ids), 0, begin, ids[begin:end], True)  # type: ignore[arg-type]
-                said.append(runner.read([piece])[1][0].float().cpu())
-    except (NotImplementedError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        return first_line(error)
-    finally:
-        runner.close(0)
-    wanted = torch.stack([expected[end - 1] for _, end in ends])
-    scale = wanted.abs().max().clamp(min=1.0)
-    off = float((torch.stack(said) - wanted).abs().max() / scale)
-    return "" if off < _TOLERANCE[way] else "its attention is not the standard one"
-
-
-class _Fixed:
-    """A row of which only the tokens are there."""
-
-    def __init__(self, ids: list[int]) -> None:
-        self.ids = ids
-
-

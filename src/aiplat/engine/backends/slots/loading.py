@@ -40,7 +40,6 @@ def load_model(folder: Path, choice: Choice) -> PreTrainedModel:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            attn_implementation="sdpa",
             **options,
         ).eval()
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
