@@ -108,6 +108,7 @@ async def test_answers(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         await _exact_usage(engine)
         await _company_changes_nothing(engine)
         await _stop_strings_and_resume(engine)
+        await _a_conversation_reads_what_is_new(engine)
         await _ten_at_once_interleave(engine)
         await _cancel_ends_at_once(engine)
         await _one_slow_reader(engine)
@@ -139,7 +140,7 @@ async def _company_changes_nothing(engine: Engine) -> None:
     wanted = [
         {"temperature": 0.0},
         {"temperature": 1.0, "seed": 7},
-        {"temperature": 0.7, "seed": -1},
+        {"temperature": 0.7, "seed": -1, "repetition_penalty": 1.2, "top_k": 50, "logprobs": 2},
     ]
     alone = [await answered(engine, "same?", max_tokens=48, **options) for options in wanted]
     heard = [Heard() for _ in range(9)]
@@ -147,6 +148,7 @@ async def _company_changes_nothing(engine: Engine) -> None:
         text = "same?" if place < 3 else "another " * place
         engine.submit(asking(text, max_tokens=48, **wanted[place % 3]), sink)
     await until(lambda: all(sink.ended for sink in heard))
+    assert alone[2].deltas[0].logprobs is not None
     for first, again in zip(alone, heard, strict=False):
         assert again.ids == first.ids
         assert again.text == first.text
@@ -170,6 +172,21 @@ async def _stop_strings_and_resume(engine: Engine) -> None:
     assert stopped.finished.reason == "stop"
     assert stopped.ids == whole.ids[: len(stopped.ids)]
     assert stopped.finished.usage.completion_tokens == len(stopped.ids)
+
+
+async def _a_conversation_reads_what_is_new(engine: Engine) -> None:
+    """Prefixes are reused within a tag and nowhere else, and change no answer."""
+    text = "a long story to begin with, " * 8
+    options = {"temperature": 1.0, "seed": 5, "max_tokens": 20}
+    first = await answered(engine, text, fairness="a", **options)
+    again = await answered(engine, text, fairness="a", **options)
+    stranger = await answered(engine, text, fairness="b", **options)
+    assert first.ids == again.ids == stranger.ids
+    cached = [heard.finished.usage.cached_tokens for heard in (first, again, stranger)]
+    assert cached == [0, first.started.prompt_tokens - 1, 0]
+    metrics = engine._metrics.registry  # type: ignore[attr-defined]  # it is an EngineProcess
+    hits = "aiplat_engine_prefix_hit_tokens_total"
+    await until(lambda: (metrics.get_sample_value(hits, {"model": "tiny"}) or 0) >= cached[1])
 
 
 async def _ten_at_once_interleave(engine: Engine) -> None:
@@ -230,8 +247,10 @@ async def _refusals(engine: Engine) -> None:
     assert much.failed.param == "max_tokens"
     unlimited = await answered(engine, "x")
     assert unlimited.finished.usage.total_tokens == CONTEXT  # what fits, when nothing is said
-    with pytest.raises(UnsupportedParameter, match="top_k"):
-        engine.submit(asking("x", top_k=4), Heard())
+    with pytest.raises(UnsupportedParameter, match="n is 2"):
+        engine.submit(asking("x", n=2), Heard())
+    biased = await answered(engine, "x", logit_bias={"99999": 1.0})
+    assert (biased.failed.code, biased.failed.param) == ("invalid_request", "logit_bias")
     work = msgspec.structs.replace(asking("x").work, tools=({"type": "function"},))
     with pytest.raises(UnsupportedParameter, match="tools"):
         engine.submit(msgspec.structs.replace(asking("x"), work=work), Heard())

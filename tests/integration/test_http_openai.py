@@ -12,9 +12,11 @@ import pytest
 import trio
 from openai.types.chat import ChatCompletionMessageParam
 
-from aiplat.domain.answers import Delta, Failed
+from aiplat.domain.answers import Delta, Failed, Submission
+from aiplat.domain.chat import Generate
 from aiplat.domain.errors import ContextLengthExceeded, NoProcessor, ProcessorLost, RateLimited
-from tests.support.fake_node import HOLD, TOKEN, Door, open_door, started
+from aiplat.domain.ids import is_request_id
+from tests.support.fake_node import HOLD, TOKEN, Door, Step, open_door, started, words
 
 Result = TypeVar("Result")
 PROMPT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "one two three"}]
@@ -79,6 +81,82 @@ async def test_it_streams_the_same_text_with_the_usage_last(door: Door) -> None:
     assert last.choices == []
     assert last.usage is not None
     assert last.usage.completion_tokens == 3
+
+
+def numbered(submission: Submission) -> list[Step]:
+    """Says which request it is, by its seed."""
+    assert isinstance(submission.work, Generate)
+    return words(f"choice {submission.work.sampling.seed}", " ends")
+
+
+async def test_n_choices_whole_and_streamed(door: Door) -> None:
+    door.node.answers.script = numbered
+    door.node.answers.batched = False
+    whole = await use(
+        door,
+        lambda client: client.chat.completions.create(
+            model="echo", messages=PROMPT, n=3, seed=7, logprobs=True
+        ),
+    )
+    texts = [choice.message.content for choice in whole.choices]
+    assert texts == ["choice 7 ends", "choice 8 ends", "choice 9 ends"]
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert whole.usage is not None
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (5, 6)
+    asked = [asking.submission for asking in door.node.answers.asked]
+    assert len({one.id for one in asked}) == 3
+    assert all(is_request_id(one.id) for one in asked)
+    chunks = await use(
+        door,
+        lambda client: list(
+            client.chat.completions.create(
+                model="echo", messages=PROMPT, n=3, seed=7, stream=True,
+                stream_options={"include_usage": True},
+            )
+        ),
+    )  # fmt: skip
+    streamed = ["", "", ""]
+    for chunk in chunks:
+        for choice in chunk.choices:
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == texts
+    assert chunks[-1].usage == whole.usage
+
+
+async def test_one_choice_that_fails_ends_them_all(door: Door) -> None:
+    def one_fails(submission: Submission) -> list[Step]:
+        assert isinstance(submission.work, Generate)
+        if submission.work.sampling.seed == 2:
+            return [started(), Failed.of(ProcessorLost("The processor fell silent for 3 s."))]
+        return [started(), Delta((1,), "x"), HOLD]
+
+    door.node.answers.script = one_fails
+    with pytest.raises(openai.InternalServerError, match="fell silent"):
+        await use(
+            door,
+            lambda client: client.chat.completions.create(
+                model="echo", messages=PROMPT, n=3, seed=1
+            ),
+        )
+    with trio.fail_after(60):
+        for asking in (door.node.answers.asked[0], door.node.answers.asked[2]):
+            await asking.cancelled.wait()
+
+
+async def test_a_client_that_leaves_cancels_every_choice(door: Door) -> None:
+    door.node.answers.script = lambda submission: [started(), Delta((1,), "x"), HOLD]
+
+    def leave(client: openai.OpenAI) -> None:
+        with client.chat.completions.create(
+            model="echo", messages=PROMPT, n=2, stream=True
+        ) as stream:
+            next(iter(stream))
+
+    await use(door, leave)
+    with trio.fail_after(60):
+        for asking in door.node.answers.asked:
+            await asking.cancelled.wait()
+    assert len(door.node.answers.asked) == 2
 
 
 async def test_a_wrong_key(door: Door) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiplat.domain.answers import TokenLogprob
 from aiplat.engine import pieces
 from aiplat.engine.outbox import Outbox
 from aiplat.engine.stops import StopFilter
@@ -75,3 +76,30 @@ def test_no_more_is_given_than_was_granted(
     assert given_ids == tuple(token for ids, _ in puts for token in ids)
     assert given_text == "".join(text for _, text in puts)
     assert box.delivered == len(given_ids)
+
+
+@given(
+    st.lists(st.tuples(st.text("aé", max_size=3), st.integers(0, 3)), max_size=12),
+    st.lists(st.integers(0, 1500), max_size=12),
+)
+def test_logprobs_travel_with_their_tokens_and_are_paid_for(
+    said: list[tuple[str, int]], grants: list[int]
+) -> None:
+    outbox, taken, given_credit = Outbox(0), [], 0
+    for token, (text, tops) in enumerate(said):
+        own = TokenLogprob(token, text, -0.5)
+        outbox.put((token,), text, (own, (own,) * tops))
+    for credit in [*grants, 100_000]:
+        outbox.grant(credit)
+        given_credit += credit
+        while (delta := outbox.take()) is not None:
+            assert delta.ids or delta.text
+            told = delta.logprobs.tokens if delta.logprobs else ()
+            assert tuple(one.id for one in told) == delta.ids
+            taken.append(delta)
+        assert sum(delta.cost for delta in taken) <= given_credit
+    assert outbox.empty
+    assert [token for delta in taken for token in delta.ids] == list(range(len(said)))
+    assert "".join(delta.text for delta in taken) == "".join(text for text, _ in said)
+    tops = [len(top) for delta in taken if delta.logprobs for top in delta.logprobs.top]
+    assert tops == [count for _, count in said]

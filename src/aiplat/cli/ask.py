@@ -34,6 +34,11 @@ def ask(
     system: options.System = "",
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = None,
+    presence_penalty: options.PresencePenalty = None,
+    frequency_penalty: options.FrequencyPenalty = None,
     max_tokens: options.MaxTokens = None,
     seed: options.Seed = None,
     stop: options.Stops = None,
@@ -67,7 +72,8 @@ def ask(
     text = gather(prompt, file or [], piped_stdin(), limit, output.say, max(deadline, 0.0))
     sampling = Sampling(
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed,
-        stop=tuple(stop or ()),
+        stop=tuple(stop or ()), top_k=top_k, min_p=min_p, repetition_penalty=repetition_penalty,
+        presence_penalty=presence_penalty, frequency_penalty=frequency_penalty,
     )  # fmt: skip
     said = [Message("system", system)] if system else []
     asked = make_ask((*said, Message("user", text)), model, sampling, deadline, peer or "")

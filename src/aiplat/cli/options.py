@@ -18,6 +18,29 @@ Temperature = Annotated[
 TopP = Annotated[
     float | None, typer.Option("--top-p", metavar="0…1", help="Choose among this share only.")
 ]
+TopK = Annotated[
+    int | None,
+    typer.Option("--top-k", metavar="N", help="Choose among the N likeliest only; 0 for all."),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option("--min-p", metavar="0…1", help="Leave out what is less likely than this share of "
+                 "the likeliest."),
+]  # fmt: skip
+RepetitionPenalty = Annotated[
+    float | None,
+    typer.Option("--repetition-penalty", metavar="F", help="Over 1: shy away from all tokens that "
+                 "stand in prompt or answer."),
+]  # fmt: skip
+PresencePenalty = Annotated[
+    float | None,
+    typer.Option("--presence-penalty", metavar="-2…2", help="Shy away from what the answer has "
+                 "said."),
+]  # fmt: skip
+FrequencyPenalty = Annotated[
+    float | None,
+    typer.Option("--frequency-penalty", metavar="-2…2", help="The same, for each time."),
+]
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", metavar="N", help="The most tokens of an answer.")
 ]

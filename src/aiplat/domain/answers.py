@@ -132,13 +132,13 @@ class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A token with its natural logarithm of probability.
 
     `text` has at most `MAX_LOGPROB_CHARS` characters, and none for the token that ends an answer;
-    `bytes` are there only where they are not those of the text: a part of a character, say.
+    `raw` are its bytes, only where they are not those of the text: a part of a character, say.
     """
 
     id: int
     text: str
     logprob: float
-    bytes: bytes = b""
+    raw: bytes = b""
 
 
 class Logprobs(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
 import trio
 
 from aiplat.control.ports import NodeOperations
-from aiplat.domain.answers import AnswerEvent, Submission, check_submission
+from aiplat.domain.answers import Submission, check_submission
 from aiplat.domain.errors import DeadlineExceeded, Overloaded
 from aiplat.http.asgi import EVENT_STREAM, Headers, Request, race
 from aiplat.http.settings import HttpSettings
-from aiplat.roles.answering import Answer, answering
+from aiplat.roles.answering import Answer, Choices, answering, answering_all
 from aiplat.telemetry.metrics import Metrics
 
 _DOOR_SLACK = 0.5
 """Seconds past the deadline: who serves it ends it first, and names the stage that was slow."""
+
+Batch = TypeVar("Batch", covariant=True)
+
+
+class Source(Protocol[Batch]):
+    """What a reading task takes events from: an `Answer` or `Choices`."""
+
+    async def next(self) -> Batch:
+        """All events that are there, at least one; waits for it."""
+
 
 STREAM_HEADERS: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
@@ -53,29 +64,6 @@ class Answers:
             AiplatError: it was refused, or took too long.
             ClientGone: the client left.
         """
-        check_submission(submission)
-        if self._running >= self._settings.max_requests:
-            if self._metrics is not None:
-                self._metrics.bound_hits.labels("http_requests").inc()
-            raise Overloaded(
-                f"This node already gives {self._running} answers, as many as it may "
-                "(http.max_requests).",
-                retry_after=1.0,
-            )
-        self._running += 1
-        try:
-            await self._race(request, submission, work, peer)
-        finally:
-            self._running -= 1
-
-    async def _race(
-        self,
-        request: Request,
-        submission: Submission,
-        work: Callable[[Answer], Awaitable[None]],
-        peer: str,
-    ) -> None:
-        under_way: list[Answer] = []
 
         async def run() -> None:
             inference = await self._operations.inference(peer)
@@ -83,11 +71,66 @@ class Answers:
                 under_way.append(answer)
                 await work(answer)
 
+        under_way: list[Answer | Choices] = []
+        await self._give(request, (submission,), run, under_way)
+
+    async def give_all(
+        self,
+        request: Request,
+        submissions: Sequence[Submission],
+        work: Callable[[Choices], Awaitable[None]],
+    ) -> None:
+        """The same for several answers to one request, which end together.
+
+        Raises:
+            AiplatError: one was refused, or took too long.
+            ClientGone: the client left.
+        """
+
+        async def run() -> None:
+            inference = await self._operations.inference("")
+            async with answering_all(inference, submissions) as choices:
+                under_way.append(choices)
+                await work(choices)
+
+        under_way: list[Answer | Choices] = []
+        await self._give(request, submissions, run, under_way)
+
+    async def _give(
+        self,
+        request: Request,
+        submissions: Sequence[Submission],
+        run: Callable[[], Awaitable[None]],
+        under_way: list[Answer | Choices],
+    ) -> None:
+        for submission in submissions:
+            check_submission(submission)
+        if self._running + len(submissions) > self._settings.max_requests:
+            if self._metrics is not None:
+                self._metrics.bound_hits.labels("http_requests").inc()
+            raise Overloaded(
+                f"This node already gives {self._running} answers, as many as it may "
+                "(http.max_requests).",
+                retry_after=1.0,
+            )
+        self._running += len(submissions)
+        try:
+            await self._race(request, submissions[0].deadline_ms, run, under_way)
+        finally:
+            self._running -= len(submissions)
+
+    async def _race(
+        self,
+        request: Request,
+        deadline_ms: int,
+        run: Callable[[], Awaitable[None]],
+        under_way: list[Answer | Choices],
+    ) -> None:
         def lost() -> None:
             for answer in under_way:
                 answer.cancel()
 
-        seconds = submission.deadline_ms / 1000
+        seconds = deadline_ms / 1000
         left = request.arrived + seconds + _DOOR_SLACK - trio.current_time()
         if not await race(request, run, seconds=max(0.0, left), on_lost=lost):
             raise DeadlineExceeded(
@@ -96,8 +139,8 @@ class Answers:
 
 
 async def next_batch(
-    request: Request, answer: Answer, pause: float, comment: Callable[[], bytes]
-) -> list[AnswerEvent]:
+    request: Request, answer: Source[Batch], pause: float, comment: Callable[[], bytes]
+) -> Batch:
     """The next events of an answer that is streamed; writes a comment after each `pause`."""
     while True:
         with trio.move_on_after(pause):

@@ -36,6 +36,7 @@ from aiplat.roles.processors import Processors
 from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
 from aiplat.roles.standstill import NOTABLE_SECONDS, Ticks
+from aiplat.roles.tags import Tags
 from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ class Gateway(Role):
         self._in_network = in_network
         self._channels: dict[PeerId, Channel] = {}
         self._admission = Admission(peer, self.processors, settings, metrics)
-        self._placing = Placing(self.processors, settings, metrics, now)
+        tags = Tags()
+        self._placing = Placing(
+            self.processors, settings, metrics, now, lambda asker: tags.of(asker or peer)
+        )
         self._line = Line(self._placing, self._safely)
         self._wake = trio.Event()
         self._ticks: Ticks | None = None

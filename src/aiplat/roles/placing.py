@@ -28,6 +28,7 @@ class Placing:
 
     Arguments:
         now: the clock, in seconds.
+        tag: what processors are told of an asker, so that they can be fair; None is this node.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Placing:
         settings: GatewaySettings,
         metrics: Metrics,
         now: Callable[[], float],
+        tag: Callable[[PeerId | None], str],
     ) -> None:
         self._processors = processors
         self._settings = settings
         self._metrics = metrics
         self._now = now
+        self._tag = tag
 
     def pool(self, forwarding: Forwarding) -> Pool:
         """Who may read a request."""
@@ -155,6 +158,7 @@ class Placing:
         submission = msgspec.structs.replace(
             forwarding.submission, to="processor", model=model, credential="",
             deadline_ms=max(1, forwarding.milliseconds_left()),
+            fairness=self._tag(forwarding.asker),  # what the asker wrote there counts nothing
         )  # fmt: skip
         asking = processor.inference.submit(submission, forwarding.attempt())
         turn = self._breaker(processor, model).placed()

@@ -169,13 +169,32 @@ async def test_goes_on_after_resume(cut: int, stop: tuple[str, ...]) -> None:
 
 
 @pytest.mark.trio
+async def test_it_is_sure_of_each_token_and_the_credit_pays_for_saying_so() -> None:
+    wanted = {"logprobs": 2, "top_k": 5, "presence_penalty": 1.0}  # of one token nothing is left
+    async with running() as engine:
+        plain = await answered(engine, asking(TEXT))
+        heard = await answered(engine, asking(TEXT, **wanted))
+        slow = Heard()
+        request = engine.submit(asking(TEXT, credit=400, **wanted), slow)
+        await wait_all_tasks_blocked()
+        assert 0 < sum(delta.cost for delta in slow.deltas) <= 400
+        request.accept(0, 100_000)
+        await wait_all_tasks_blocked()
+    for got in (heard, slow):
+        assert (got.ids, got.text) == (plain.ids, plain.text)
+        told = [one for delta in got.deltas if delta.logprobs for one in delta.logprobs.tokens]
+        assert [(one.id, one.logprob) for one in told] == [(token, 0.0) for token in got.ids]
+        assert "".join(one.text for one in told) == TEXT
+
+
+@pytest.mark.trio
 async def test_refusals() -> None:
     async with running(echo_context=16) as engine:
         with pytest.raises(ContextLengthExceeded, match="19"):
             engine.submit(asking("word" * 5, max_tokens=12), Heard())
         with pytest.raises(UnsupportedParameter) as refused:
-            engine.submit(asking(TEXT, top_k=5), Heard())
-        assert refused.value.param == "top_k"
+            engine.submit(asking(TEXT, n=2), Heard())
+        assert refused.value.param == "n"
         embed = Submission(id="req-" + "0" * 24, to="processor", work=Embed(("a",)))
         with pytest.raises(UnsupportedParameter):
             engine.submit(embed, Heard())

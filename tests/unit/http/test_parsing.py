@@ -15,7 +15,8 @@ USER = {"role": "user", "content": "hi"}
 
 
 def parse(**fields: Any) -> ChatRequest:
-    return parse_chat(msgspec.json.encode({"model": "echo", "messages": [USER], **fields}))
+    body = {"model": "echo", "messages": [USER], **fields}
+    return parse_chat(msgspec.json.encode(body), most_choices=16)
 
 
 def refused(**fields: Any) -> AiplatError:
@@ -50,6 +51,14 @@ def test_everything_that_sampling_carries() -> None:
     )  # fmt: skip
 
 
+def test_each_choice_has_the_next_seed() -> None:
+    asked = parse(n=3, seed=2**63 - 2)
+    seeds = [work.sampling.seed for work in asked.works()]
+    assert seeds == [2**63 - 2, 2**63 - 1, -(2**63)]
+    assert {work.sampling.n for work in asked.works()} == {1}
+    assert [work.sampling.seed for work in parse(n=2).works()] == [None, None]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -71,7 +80,6 @@ def test_what_asks_for_nothing_is_taken(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2),
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("tool_choice", "required"),
         ("functions", [{}]),
@@ -109,7 +117,9 @@ def test_what_nothing_can_honour_is_refused_by_name(field: str, value: object) -
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", ["5", "6"]),
         ({"seed": 2**63}, "seed", ["9223372036854775808"]),
         ({"seed": 10**30}, "seed", ["64 bits"]),
-        ({"n": 0}, "n", ["at least 1", "0"]),
+        ({"n": 0}, "n", ["from 1", "0"]),
+        ({"n": 17}, "n", ["to 16", "17"]),
+        ({"n": 1.5}, "n", ["whole number", "1.5"]),
         ({"stop": 5}, "stop", ["a string or an array", "5"]),
         ({"stop": ["a", None]}, "stop", ["stop[1]", "null"]),
         ({"stop": [""]}, "stop", ["1 to 256"]),

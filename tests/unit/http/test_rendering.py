@@ -42,10 +42,9 @@ def stream(batches: Sequence[Sequence[AnswerEvent]], *, usage: bool = False) -> 
 
 def whole(deltas: Sequence[Delta], end: Finished) -> dict[str, Any]:
     answer = WholeAnswer(REQUEST, 7)
-    answer.started(started())
-    for delta in deltas:
-        answer.delta(delta)
-    return dict(msgspec.json.decode(answer.finish(end, "asked")))
+    for event in (started(), *deltas, end):
+        answer.take(event)
+    return dict(msgspec.json.decode(answer.body("asked")))
 
 
 def test_a_whole_answer() -> None:
@@ -146,6 +145,43 @@ def test_logprobs_whole_and_in_chunks() -> None:
         for one in part["choices"][0]["logprobs"]["content"]
     ]
     assert streamed == content
+
+
+def test_bytes_are_right_where_the_text_cannot_be_and_the_end_is_no_content() -> None:
+    half, end = TokenLogprob(1, "\ufffd", -0.5, b"\xc3"), TokenLogprob(2, "", -0.1)
+    deltas = [Delta((1, 2), "", Logprobs((half, end), ((half,), (half,))))]
+    (only,) = whole(deltas, finished(2))["choices"][0]["logprobs"]["content"]
+    assert only["bytes"] == only["top_logprobs"][0]["bytes"] == [0xC3]
+
+
+def test_choices_are_one_answer_and_their_prompt_counts_once() -> None:
+    answer = WholeAnswer(REQUEST, 7, 2)
+    chunks = ChunkStream(REQUEST, "asked", 7, include_usage=True, choices=2)
+    first, second = Finished("length", Usage(5, 2, 0)), Finished("stop", Usage(5, 1, 4))
+    events: list[tuple[int, AnswerEvent]] = [
+        (1, started()), (0, started()), (0, Delta((1,), "a")), (1, Delta((1,), "b")),
+        (1, second), (0, Delta((2,), "c")), (0, first),
+    ]  # fmt: skip
+    data = b""
+    for index, event in events:
+        assert not answer.is_complete
+        assert DONE not in data
+        answer.take(event, index)
+        data += chunks.feed([event], index)
+    found = msgspec.json.decode(answer.body("asked"))
+    texts = [choice["message"]["content"] for choice in found["choices"]]
+    assert texts == ["ac", "b"]
+    assert [choice["index"] for choice in found["choices"]] == [0, 1]
+    assert [choice["finish_reason"] for choice in found["choices"]] == ["length", "stop"]
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    assert found["usage"] == usage | {"prompt_tokens_details": {"cached_tokens": 0}}
+    *parts, last = chunks_of(data)
+    assert last["usage"] == found["usage"]
+    for index, text in enumerate(texts):
+        own = [part["choices"][0] for part in parts if part["choices"][0]["index"] == index]
+        assert own[0]["delta"]["role"] == "assistant"
+        assert "".join(choice["delta"].get("content", "") for choice in own) == text
+        assert own[-1]["finish_reason"] in ("length", "stop")
 
 
 @given(st.lists(st.text(max_size=5), max_size=20), st.data())

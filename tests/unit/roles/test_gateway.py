@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -85,6 +87,25 @@ async def test_an_answer_is_carried_back_and_counted() -> None:
     assert not house.gateway.active
     labels = {"gen_ai_request_model": "tiny", "gen_ai_token_type": "output"}
     assert house.count("gen_ai_client_token_usage_sum", **labels) == 3
+
+
+@pytest.mark.trio
+async def test_a_processor_is_told_users_apart_but_not_who_they_are() -> None:
+    house, other = House(), House()
+    first, second = house.processor("p", offer(slots=9)), other.processor("p", offer(slots=9))
+    users = [PeerId("12D3KooWAlice"), PeerId("12D3KooWAlice"), PeerId("12D3KooWBob"), None]
+    for user in users:
+        house.gateway.submit(submission(fairness="chosen by the user"), Kept(), user)
+    other.gateway.submit(submission(), Kept(), users[0])
+    alice, again, bob, here = [work.submission.fairness for work in first.work]
+    assert alice == again
+    assert len({alice, bob, here, "chosen by the user"}) == 4
+    assert all(re.fullmatch("[0-9a-f]{32}", tag) for tag in (alice, bob, here))
+    assert second.work[0].submission.fairness != alice, "gateways cannot compare their users"
+    for work in (*first.work, *second.work):
+        sent = msgspec.msgpack.encode(work.submission)
+        for user in (*users[:3], HERE):
+            assert str(user).encode() not in sent
 
 
 @pytest.mark.trio

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import cast, get_args
 
 from aiplat.domain.answers import (
     MAX_DEADLINE_MS,
-    Delta,
-    Failed,
     Finished,
     Privacy,
-    Started,
     Submission,
 )
 from aiplat.domain.errors import InvalidRequest, clip
@@ -22,7 +20,7 @@ from aiplat.http.openai_api.parsing import ChatRequest, parse_chat
 from aiplat.http.openai_api.rendering import WholeAnswer
 from aiplat.http.reading import read_json
 from aiplat.http.settings import HttpSettings
-from aiplat.roles.answering import Answer
+from aiplat.roles.answering import Choices
 
 DEADLINE_HEADER = b"x-aiplat-deadline-ms"
 PRIVACY_HEADER = b"x-aiplat-privacy"
@@ -42,23 +40,26 @@ class Chat:
 
     async def __call__(self, request: Request) -> None:
         """Answer one request, as a stream or whole."""
-        asked = parse_chat(await read_json(request, self._settings))
-        submission = Submission(
-            id=request.id,
-            to="gateway",
-            work=asked.work,
-            model=asked.model,
-            deadline_ms=self._deadline(request),
-            privacy=_privacy(request),
-        )
+        asked = parse_chat(await read_json(request, self._settings), self._settings.max_choices)
+        submissions = [
+            Submission(
+                id=choice_id(request.id, place),
+                to="gateway",
+                work=work,
+                model=asked.model,
+                deadline_ms=self._deadline(request),
+                privacy=_privacy(request),
+            )
+            for place, work in enumerate(asked.works())
+        ]
 
-        async def work(answer: Answer) -> None:
+        async def work(choices: Choices) -> None:
             if asked.stream:
-                await self._stream(request, asked, answer)
+                await self._stream(request, asked, choices)
             else:
-                await self._whole(request, asked, answer)
+                await self._whole(request, asked, choices)
 
-        await self._answers.give(request, submission, work)
+        await self._answers.give_all(request, submissions, work)
 
     def _deadline(self, request: Request) -> int:
         """The answer's deadline in milliseconds: the request's header, or the setting."""
@@ -76,41 +77,46 @@ class Chat:
             )
         return int(text)
 
-    async def _whole(self, request: Request, asked: ChatRequest, answer: Answer) -> None:
-        whole = WholeAnswer(request.id, int(time.time()))
-        while True:
-            for event in await answer.next():
-                match event:
-                    case Delta():
-                        whole.delta(event)
-                    case Started():
-                        whole.started(event)
-                    case Failed():
-                        raise event.error()
-                    case Finished():
-                        body = whole.finish(event, asked.model)
-                        await request.reply(200, body, headers=_measured(event, whole.attempts))
-                        return
+    async def _whole(self, request: Request, asked: ChatRequest, choices: Choices) -> None:
+        whole = WholeAnswer(request.id, int(time.time()), asked.choices)
+        end: Finished | None = None
+        while not whole.is_complete:
+            for place, batch in await choices.next():
+                for event in batch:
+                    whole.take(event, place)
+                    end = event if isinstance(event, Finished) else end
+        assert end is not None  # there is at least one choice, and it has ended
+        headers = _measured(end, whole.attempts)
+        await request.reply(200, whole.body(asked.model), headers=headers)
 
-    async def _stream(self, request: Request, asked: ChatRequest, answer: Answer) -> None:
+    async def _stream(self, request: Request, asked: ChatRequest, choices: Choices) -> None:
         """Write chunks as they come.
 
         The head waits for the first text, so that a failure before it has its proper status;
         but no longer than the pause after which a comment says that the stream lives.
         """
-        chunks = ChunkStream(request.id, asked.model, int(time.time()), asked.include_usage)
+        chunks = ChunkStream(
+            request.id, asked.model, int(time.time()), asked.include_usage, asked.choices
+        )
 
         def comment() -> bytes:
             return f": {chunks.waiting}\n\n".encode()
 
-        while not answer.ended:
-            batch = await next_batch(request, answer, self._settings.comment_seconds, comment)
-            data = chunks.feed(batch)
+        while not chunks.is_over:
+            batches = await next_batch(request, choices, self._settings.comment_seconds, comment)
+            data = b"".join(chunks.feed(batch, place) for place, batch in batches)
             if data:
                 await begin_stream(request, _tried(chunks.attempts))
                 await request.write(data, last=chunks.complete)
         if chunks.failed is not None:
             raise chunks.failed
+
+
+def choice_id(request: str, place: int) -> str:
+    """What a choice is called on its way: the first as the request, the others after it."""
+    if not place:
+        return request
+    return f"req-{hashlib.sha256(f'{request}/{place}'.encode()).hexdigest()[:24]}"
 
 
 def _privacy(request: Request) -> Privacy:

@@ -9,6 +9,7 @@ import msgspec
 
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started
 from aiplat.domain.errors import AiplatError
+from aiplat.domain.usage import Usage
 from aiplat.http.openai_api.rendering import (
     ChoiceLogprobs,
     CompletionUsage,
@@ -17,6 +18,7 @@ from aiplat.http.openai_api.rendering import (
     fingerprint,
     logprobs_of,
     reason_of,
+    together,
     usage_of,
 )
 
@@ -32,7 +34,7 @@ class ChunkDelta(msgspec.Struct, frozen=True):
 
 
 class ChunkChoice(msgspec.Struct, frozen=True):
-    """The one choice of a chunk."""
+    """The one choice that a chunk is of."""
 
     delta: ChunkDelta
     finish_reason: FinishReason | None = None
@@ -60,6 +62,7 @@ class ChunkStream:
         model: the name that was asked for, until a processor says its own.
         created: Unix time, in seconds.
         include_usage: whether a last chunk has the usage, and each before it a null.
+        choices: how many answers the stream has, one piece after another.
 
     Attributes:
         failed: the error that ended the answer; text that came before it is still written.
@@ -68,7 +71,14 @@ class ChunkStream:
         attempts: how many were tried; None while nobody works on it.
     """
 
-    def __init__(self, request_id: str, model: str, created: int, include_usage: bool) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        model: str,
+        created: int,
+        include_usage: bool,
+        choices: int = 1,
+    ) -> None:
         self.failed: AiplatError | None = None
         self.complete = False
         self.waiting = "waiting"
@@ -78,10 +88,19 @@ class ChunkStream:
         self._created = created
         self._fingerprint: str | None = None
         self._include_usage = include_usage
-        self._has_role = False
+        self._choices = choices
+        self._begun: set[int] = set()
+        self._usages: list[Usage] = []
 
-    def feed(self, events: Sequence[AnswerEvent]) -> bytes:
-        """Write a batch: its text in one chunk, and the end if it holds it."""
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is written: all ended well, or one failed."""
+        return self.complete or self.failed is not None
+
+    def feed(self, events: Sequence[AnswerEvent], index: int = 0) -> bytes:
+        """Write a batch of one choice: its text in one chunk, and the end if it holds it."""
+        if self.is_over:
+            return b""
         out: list[bytes] = []
         deltas: list[Delta] = []
         for event in events:
@@ -93,14 +112,14 @@ class ChunkStream:
                 case Started():
                     self._start(event)
                 case Finished():
-                    self._write(out, deltas)
-                    self._finish(out, event)
+                    self._write(out, deltas, index)
+                    self._finish(out, event, index)
                 case Failed():
-                    self._write(out, deltas)
+                    self._write(out, deltas, index)
                     self.failed = event.error()
                     return b"".join(out)
         if not out:
-            self._write(out, deltas)
+            self._write(out, deltas, index)
         return b"".join(out)
 
     def _start(self, event: Started) -> None:
@@ -109,29 +128,33 @@ class ChunkStream:
         self._model = event.manifest.name
         self._fingerprint = fingerprint(event)
 
-    def _write(self, out: list[bytes], deltas: list[Delta]) -> None:
+    def _write(self, out: list[bytes], deltas: list[Delta], index: int) -> None:
         text = "".join(delta.text for delta in deltas)
         logprobs = logprobs_of(deltas)
         if text or logprobs is not None:
-            self._role(out)
-            out.append(self._chunk((ChunkChoice(ChunkDelta(content=text), None, logprobs),)))
+            self._role(out, index)
+            choice = ChunkChoice(ChunkDelta(content=text), None, logprobs, index)
+            out.append(self._chunk((choice,)))
 
-    def _role(self, out: list[bytes]) -> None:
-        if not self._has_role:
-            self._has_role = True
+    def _role(self, out: list[bytes], index: int) -> None:
+        if index not in self._begun:
+            self._begun.add(index)
             first = ChunkDelta(role="assistant", content="")
-            out.append(self._chunk((ChunkChoice(first),)))
+            out.append(self._chunk((ChunkChoice(first, index=index),)))
 
-    def _finish(self, out: list[bytes], event: Finished) -> None:
+    def _finish(self, out: list[bytes], event: Finished, index: int) -> None:
         try:
             reason = reason_of(event)
         except AiplatError as error:
             self.failed = error
             return
-        self._role(out)
-        out.append(self._chunk((ChunkChoice(ChunkDelta(), reason),)))
+        self._role(out, index)
+        out.append(self._chunk((ChunkChoice(ChunkDelta(), reason, index=index),)))
+        self._usages.append(event.usage)
+        if len(self._usages) < self._choices:
+            return
         if self._include_usage:
-            out.append(self._chunk((), usage_of(event.usage)))
+            out.append(self._chunk((), usage_of(together(self._usages))))
         out.append(DONE)
         self.complete = True
 

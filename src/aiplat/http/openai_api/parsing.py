@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from aiplat.domain.chat import (
     MAX_BIASES,
@@ -27,16 +28,35 @@ _TOOL_SPEAKERS = ("tool", "function")
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked, and how the answer is wanted. An empty model takes the first."""
+    """What was asked, and how the answer is wanted. An empty model takes the first.
+
+    `choices` answers are wanted, each of which is asked for by itself (`works`).
+    """
 
     work: Generate
+    choices: int = 1
     model: str
     stream: bool
     include_usage: bool
 
+    def works(self) -> list[Generate]:
+        """What is asked for each choice: with a seed, the next one for each."""
+        work, seed = self.work, self.work.sampling.seed
+        if seed is None:
+            return [work] * self.choices
+        return [
+            replace(work, sampling=replace(work.sampling, seed=_wrapped(seed + place)))
+            for place in range(self.choices)
+        ]
 
-def parse_chat(body: bytes) -> ChatRequest:
-    """Parse a request to ``/v1/chat/completions``.
+
+def _wrapped(seed: int) -> int:
+    """A whole number of 64 bits, with its sign."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+def parse_chat(body: bytes, most_choices: int = 1) -> ChatRequest:
+    """Parse a request to ``/v1/chat/completions`` that asks for at most so many choices.
 
     Raises:
         InvalidRequest: names the field, the value and the bound.
@@ -49,6 +69,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     check_messages(messages)
     return ChatRequest(
         work=Generate(messages, _sampling(fields)),
+        choices=_choices(fields, most_choices),
         model=fields.text("model") or "",
         stream=stream,
         include_usage=_include_usage(fields, stream),
@@ -152,6 +173,17 @@ def _sampling(fields: Fields) -> Sampling:
             raise
         raise InvalidRequest(str(error).replace(error.param or "", sent, 1), param=sent) from None
     return sampling
+
+
+def _choices(fields: Fields, most: int) -> int:
+    count = fields.integer("n")
+    if count is None:
+        return 1
+    if not 1 <= count <= most:
+        raise InvalidRequest(
+            f"n must be from 1 to {most} (http.max_choices), but is {count}.", param="n"
+        )
+    return count
 
 
 def _max_tokens(fields: Fields) -> tuple[str, int | None]:

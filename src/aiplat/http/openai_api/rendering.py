@@ -6,12 +6,20 @@ Source: the published schemas `CreateChatCompletionResponse` and its stream's. P
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from aiplat.domain.answers import Delta, Finished, Logprobs, Started, TokenLogprob
+from aiplat.domain.answers import (
+    AnswerEvent,
+    Delta,
+    Failed,
+    Finished,
+    Logprobs,
+    Started,
+    TokenLogprob,
+)
 from aiplat.domain.errors import ShuttingDown
 from aiplat.domain.usage import Usage
 
@@ -65,7 +73,7 @@ class AnswerMessage(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The one choice of a whole answer."""
+    """A choice of a whole answer."""
 
     message: AnswerMessage
     finish_reason: FinishReason
@@ -81,7 +89,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     system_fingerprint: str | None
-    choices: tuple[Choice]
+    choices: tuple[Choice, ...]
     usage: CompletionUsage
 
 
@@ -103,6 +111,16 @@ def usage_of(usage: Usage) -> CompletionUsage:
         usage.total_tokens,
         PromptDetails(usage.cached_tokens),
         msgspec.UNSET if usage.exact else False,
+    )
+
+
+def together(usages: Sequence[Usage]) -> Usage:
+    """What the choices of one request came to: its prompt counts once."""
+    return Usage(
+        max(usage.prompt_tokens for usage in usages),
+        sum(usage.completion_tokens for usage in usages),
+        min(usage.cached_tokens for usage in usages),  # the others' was read for the first
+        all(usage.exact for usage in usages),
     )
 
 
@@ -130,6 +148,8 @@ def logprobs_of(deltas: Iterable[Delta]) -> ChoiceLogprobs | None:
 
 def _content(logprobs: Logprobs) -> Iterable[ContentLogprob]:
     for place, token in enumerate(logprobs.tokens):
+        if not token.text:
+            continue  # it ends the answer, and is no content
         top = logprobs.top[place] if place < len(logprobs.top) else ()
         yield ContentLogprob(
             token.text, _finite(token.logprob), _bytes(token),
@@ -142,16 +162,23 @@ def _finite(logprob: float) -> float:
 
 
 def _bytes(token: TokenLogprob) -> list[int]:
-    return list(token.text.encode("utf-8", "replace"))
+    return list(token.raw or token.text.encode("utf-8", "replace"))
 
 
 class WholeAnswer:
-    """Gathers an answer's events to one completion."""
+    """Gathers the events of one request's choices to one completion.
 
-    def __init__(self, request_id: str, created: int) -> None:
+    Arguments:
+        request_id: names it.
+        created: Unix time, in seconds.
+        choices: how many there are.
+    """
+
+    def __init__(self, request_id: str, created: int, choices: int = 1) -> None:
         self._id = request_id
         self._created = created
-        self._deltas: list[Delta] = []
+        self._deltas: list[list[Delta]] = [[] for _ in range(choices)]
+        self._ends: dict[int, Finished] = {}
         self._started: Started | None = None
 
     @property
@@ -159,26 +186,45 @@ class WholeAnswer:
         """How many were tried; None while nobody works on it."""
         return None if self._started is None else self._started.attempts
 
-    def started(self, event: Started) -> None:
-        """A processor works on it; a later one, after a move, has the last word."""
-        self._started = event
+    @property
+    def is_complete(self) -> bool:
+        """Whether all choices have ended."""
+        return len(self._ends) == len(self._deltas)
 
-    def delta(self, event: Delta) -> None:
-        """The next text."""
-        self._deltas.append(event)
+    def take(self, event: AnswerEvent, index: int = 0) -> None:
+        """Gather the next event of a choice.
 
-    def finish(self, event: Finished, model: str) -> bytes:
+        Raises:
+            AiplatError: it failed.
+        """
+        match event:
+            case Delta():
+                self._deltas[index].append(event)
+            case Started():  # a later one, after a move, has the last word
+                self._started = event
+            case Failed():
+                raise event.error()
+            case Finished():
+                reason_of(event)
+                self._ends[index] = event
+
+    def body(self, model: str) -> bytes:
         """The completion's JSON; `model` is the name that was asked for."""
-        reason = reason_of(event)
-        text = "".join(delta.text for delta in self._deltas)
         started = self._started
+        usage = together([end.usage for end in self._ends.values()])
         return msgspec.json.encode(
             Completion(
                 id=completion_id(self._id),
                 created=self._created,
                 model=started.manifest.name if started else model,
                 system_fingerprint=fingerprint(started) if started else None,
-                choices=(Choice(AnswerMessage(text), reason, logprobs_of(self._deltas)),),
-                usage=usage_of(event.usage),
+                choices=tuple(self._choice(index) for index in range(len(self._deltas))),
+                usage=usage_of(usage),
             )
         )
+
+    def _choice(self, index: int) -> Choice:
+        deltas = self._deltas[index]
+        text = "".join(delta.text for delta in deltas)
+        reason = reason_of(self._ends[index])
+        return Choice(AnswerMessage(text), reason, logprobs_of(deltas), index)

@@ -42,11 +42,6 @@ _MESSAGE_NEUTRAL: dict[str, tuple[object, ...]] = {
 def refuse_unsupported(fields: Fields) -> None:
     """Raise `UnsupportedParameter` for the first field of a request that is out of reach."""
     _refuse(fields, _NEUTRAL)
-    count = fields.integer("n")
-    if count is not None and count != 1:
-        if count < 1:
-            raise fields.wrong("n", "at least 1")
-        raise _unsupported(fields, "n", "one answer is given to a request, so it can only be 1")
 
 
 def refuse_in_message(fields: Fields) -> None:
