@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from tests.support.counting import Numerals
 
 torch = pytest.importorskip("torch")
 
-from aiplat.engine.backends.slots import loading  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.sampling import choose  # noqa: E402  # needs torch
 
 NAN = float("nan")
@@ -178,27 +176,3 @@ def test_what_fails_fails_alone() -> None:
     assert isinstance(second, Fault)
     assert third in (Drawn(0), Drawn(1))
     assert isinstance(fourth, Fault)
-
-
-@pytest.mark.parametrize(
-    ("asked", "weights", "flags", "expected"),
-    [
-        ("auto", "float32", "avx512_bf16", torch.float32),
-        ("auto", "bfloat16", "avx512_bf16", torch.bfloat16),
-        ("auto", "bfloat16", "avx2", torch.float32),
-        ("bfloat16", "float32", "avx2", torch.bfloat16),
-        ("float32", "bfloat16", "amx_bf16", torch.float32),
-    ],
-)
-def test_weights_are_never_computed_in_a_coarser_type_by_itself(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    asked: str,
-    weights: str,
-    flags: str,
-    expected: object,
-) -> None:
-    config = f'{{"max_position_embeddings": 8, "vocab_size": 9, "dtype": "{weights}"}}'
-    (tmp_path / "config.json").write_text(config)
-    monkeypatch.setattr(loading, "_cpu_flags", lambda: frozenset({flags}))
-    assert loading.choose_dtype(asked, tmp_path) == expected

@@ -1,0 +1,114 @@
+"""Places keep what was written to them, wherever they are moved; what is forgotten costs nothing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from aiplat.engine.backends.slots.arena import Arena, Memory, Shape  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.memory import Mapped, OnDevices  # noqa: E402
+
+SHAPE = Shape(layers=3, heads=2, size=32)
+LENGTH, PLACES = 200, 6
+
+
+def memories() -> list[Memory]:
+    cpu = torch.device("cpu")
+    return [
+        Mapped(SHAPE, PLACES, LENGTH, torch.float32),
+        OnDevices(SHAPE, PLACES, LENGTH, torch.float32, [cpu] * SHAPE.layers),
+    ]
+
+
+def write(arena: Arena, place: int, begin: int, tokens: list[int]) -> None:
+    """Write each token's number into all that it holds."""
+    memory, part = arena.memory, arena.part(place)
+    both = torch.tensor(tokens, dtype=torch.float32)[:, None, None].expand(-1, 4, 32)
+    addresses = torch.tensor([memory.address(part, begin + n) for n in range(len(tokens))], dtype=torch.long)
+    for layer in range(SHAPE.layers):
+        memory.store(layer, addresses, both + layer / 4)
+    arena.wrote(place, begin + len(tokens))
+
+
+def holds(arena: Arena, place: int, tokens: list[int]) -> bool:
+    part = arena.part(place)
+    wanted = torch.tensor(tokens, dtype=torch.float32)[:, None, None].expand(-1, 4, 32)
+    return all(
+        torch.equal(arena.memory.layer(n)[part, : len(tokens)], wanted + n / 4)
+        for n in range(SHAPE.layers)
+    )
+
+
+@pytest.mark.parametrize("memory", memories(), ids=["mapped", "on devices"])
+def test_whatever_is_opened_copied_and_moved_places_hold_their_tokens(memory: Memory) -> None:
+    rng, arena = random.Random(3), Arena(memory, PLACES)
+    held: dict[int, list[int]] = {place: [] for place in range(PLACES)}
+    for _ in range(80):
+        busy = set(rng.sample(range(PLACES), rng.randint(0, 4)))
+        place = rng.choice([n for n in range(PLACES) if n not in busy])
+        source = rng.choice([place, rng.randrange(PLACES)])
+        kept = rng.randint(0, len(held[source]))
+        arena.open(place, kept, source, busy)
+        held[place] = held[source][:kept]
+        new = [rng.randrange(1, 1000) for _ in range(rng.randint(0, LENGTH - kept))]
+        write(arena, place, kept, new)
+        held[place] += new
+        if rng.random() < 0.2:
+            gone = rng.randrange(PLACES)
+            arena.close(gone)
+            held[gone] = []
+        assert sorted(arena.part(n) for n in range(PLACES)) == list(range(PLACES))
+        assert all(holds(arena, n, tokens) for n, tokens in held.items())
+
+
+def test_who_runs_lies_side_by_side() -> None:
+    arena = Arena(memories()[0], PLACES)
+    busy: set[int] = set()
+    for place in (5, 3, 4):
+        arena.open(place, 0, place, busy)
+        busy.add(place)
+    assert sorted(arena.part(n) for n in busy if n != 5) == [0, 1]  # the first was alone
+    busy.remove(3)
+    arena.open(2, 0, 2, busy)
+    assert sorted(arena.part(n) for n in (4, 2)) == [0, 1]
+
+
+@pytest.mark.parametrize("memory", memories(), ids=["mapped", "on devices"])
+def test_what_is_closed_or_spoilt_is_zero(memory: Memory) -> None:
+    arena = Arena(memory, PLACES)
+    for place in (0, 1, 2):
+        write(arena, place, 0, [7] * LENGTH)
+    arena.close(0)
+    arena.spoil(1)
+    arena.open(1, 0, 1, set())
+    arena.open(2, 90, 2, set())
+    layer = memory.layer(1)
+    assert not layer[arena.part(0)].any()
+    assert not layer[arena.part(1)].any()
+    assert layer[arena.part(2), :90].all()
+    assert not layer[arena.part(2), 90:].any()
+
+
+def test_memory_that_is_forgotten_goes_back_to_the_system() -> None:
+    resource = pytest.importorskip("resource")
+    shape = Shape(layers=8, heads=8, size=64)
+    arena = Arena(Mapped(shape, 16, 1024, torch.float32), 16)  # 512 MiB, if all were used
+    page = resource.getpagesize()
+
+    def resident() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * page
+
+    before = resident()
+    for round_ in range(8):
+        place = round_ % 16
+        arena.open(place, 0, place, set())
+        part = arena.part(place)
+        for layer in range(shape.layers):
+            arena.memory.layer(layer)[part].fill_(1.0)
+        arena.wrote(place, 1024)
+        arena.close(place)
+    assert resident() - before < 64 * 2**20  # one place has 32 MiB
