@@ -124,9 +124,10 @@ def _choices(client: openai.OpenAI) -> None:
     several = _create(client, question, n=3, seed=7, **options)
     texts = [choice.message.content for choice in several.choices]
     assert len(set(texts)) == 3
-    for place in range(3):  # each is what it would be alone
-        alone = _create(client, question, seed=7 + place, **options)
-        assert alone.choices[0].message.content == texts[place]
+    # Each is what it would be alone.
+    single = [_create(client, question, seed=7 + place, **options) for place in range(3)]
+    assert [one.choices[0].message.content for one in single] == texts
+    alone = single[-1]
     assert alone.usage.prompt_tokens == several.usage.prompt_tokens
     assert alone.usage.prompt_tokens_details.cached_tokens == several.usage.prompt_tokens - 1
     assert several.usage.completion_tokens == 24
