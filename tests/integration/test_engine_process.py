@@ -285,6 +285,23 @@ async def test_while_it_loads(tiny: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.trio
+async def test_who_fills_the_queue_makes_room_for_others(tiny: Path, tmp_path: Path) -> None:
+    async with running(make(tiny, tmp_path, slots=1, max_waiting=3)) as engine:
+        many = [Heard() for _ in range(4)]
+        for sink in many:
+            engine.submit(asking("many", max_tokens=400, fairness="many", credit=400), sink)
+        await until(lambda: engine.offer().running == 1)
+        with pytest.raises(Overloaded):
+            engine.submit(asking("many", max_tokens=3, fairness="many"), Heard())
+        other = Heard()
+        engine.submit(asking("other", max_tokens=3, fairness="other"), other)
+        await until(lambda: many[-1].ended)
+        assert many[-1].failed.code == "overloaded"
+        assert engine.offer().waiting == 3
+        assert not any(sink.ended for sink in (*many[:-1], other))
+
+
+@pytest.mark.trio
 async def test_killed_and_frozen(tiny: Path, tmp_path: Path) -> None:
     engine = make(tiny, tmp_path, silence_seconds=4.0)
     async with running(engine):

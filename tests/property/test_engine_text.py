@@ -101,5 +101,5 @@ def test_logprobs_travel_with_their_tokens_and_are_paid_for(
     assert outbox.empty
     assert [token for delta in taken for token in delta.ids] == list(range(len(said)))
     assert "".join(delta.text for delta in taken) == "".join(text for text, _ in said)
-    tops = [len(top) for delta in taken if delta.logprobs for top in delta.logprobs.top]
-    assert tops == [count for _, count in said]
+    told_tops = [len(top) for delta in taken if delta.logprobs for top in delta.logprobs.top]
+    assert told_tops == [count for _, count in said]

@@ -163,6 +163,7 @@ def test_company_changes_nothing() -> None:
     for at, row in enumerate(rows):
         assert choose(logits[at : at + 1].clone(), [row]) == [together[at]]
     assert choose(logits[5:17].clone(), rows[5:17]) == together[5:17]
+    assert choose(logits[:0], []) == []
 
 
 def test_what_fails_fails_alone() -> None:

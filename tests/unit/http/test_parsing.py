@@ -51,6 +51,11 @@ def test_everything_that_sampling_carries() -> None:
     )  # fmt: skip
 
 
+def test_top_k_is_written_as_vllm_writes_it() -> None:
+    assert parse(top_k=-1).work.sampling.top_k == 0
+    assert refused(top_k=-2).param == "top_k"
+
+
 def test_each_choice_has_the_next_seed() -> None:
     asked = parse(n=3, seed=2**63 - 2)
     seeds = [work.sampling.seed for work in asked.works()]
@@ -89,6 +94,7 @@ def test_what_asks_for_nothing_is_taken(fields: dict[str, Any]) -> None:
         ("response_format", "json"),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "x"}),
+        ("best_of", 2),
         ("prediction", {"type": "content"}),
         ("reasoning_effort", "high"),
         ("store", True),

@@ -42,8 +42,10 @@ def stream(batches: Sequence[Sequence[AnswerEvent]], *, usage: bool = False) -> 
 
 def whole(deltas: Sequence[Delta], end: Finished) -> dict[str, Any]:
     answer = WholeAnswer(REQUEST, 7)
-    for event in (started(), *deltas, end):
-        answer.take(event)
+    answer.take(started())
+    for delta in deltas:
+        answer.take(delta)
+    answer.take(end)
     return dict(msgspec.json.decode(answer.body("asked")))
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started
+from aiplat.domain.answers import (
+    Delta,
+    Failed,
+    Finished,
+    Logprobs,
+    Queued,
+    Started,
+    TokenLogprob,
+)
 from aiplat.domain.models import ModelOffer
 from aiplat.domain.usage import Timings, Usage
 from aiplat.protocol.framing import Codec, FrameReader
@@ -156,6 +164,17 @@ def test_golden(tag: int) -> None:
     [(found, number, body)] = FrameReader().feed(bytes.fromhex(golden))
     assert (found, number) == (tag, 7)
     assert msgspec.msgpack.encode(CODEC.decode(tag, body)) == msgspec.msgpack.encode(message)
+
+
+def test_logprobs_on_the_wire() -> None:
+    own, other = TokenLogprob(1, "\ufffd", -0.5, b"\xc3"), TokenLogprob(2, "b", -1.5)
+    delta = Delta((1,), "", Logprobs((own,), ((other,),)))
+    assert CODEC.encode(delta, 7).hex() == (
+        "000000720d0000000783a474797065a564656c7461a36964739101a86c6f6770726f627382a6746f6b65"
+        "6e739184a2696401a474657874a3efbfbda76c6f6770726f62cbbfe0000000000000a3726177c401c3a3"
+        "746f70919183a2696402a474657874a162a76c6f6770726f62cbbff8000000000000"
+    )
+    assert delta.cost >= len(CODEC.encode(delta, 7)) - len(CODEC.encode(Delta(), 7))
 
 
 def test_a_field_of_a_later_version_is_let_pass() -> None:

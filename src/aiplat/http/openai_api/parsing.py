@@ -157,7 +157,7 @@ def _sampling(fields: Fields) -> Sampling:
         max_tokens=limit,
         seed=fields.integer("seed"),
         stop=_stop(fields),
-        top_k=fields.integer("top_k"),
+        top_k=_top_k(fields),
         min_p=fields.number("min_p"),
         repetition_penalty=fields.number("repetition_penalty"),
         presence_penalty=fields.number("presence_penalty") or None,
@@ -173,6 +173,12 @@ def _sampling(fields: Fields) -> Sampling:
             raise
         raise InvalidRequest(str(error).replace(error.param or "", sent, 1), param=sent) from None
     return sampling
+
+
+def _top_k(fields: Fields) -> int | None:
+    """The parameter is vLLM's, and so is -1 for all tokens."""
+    count = fields.integer("top_k")
+    return 0 if count == -1 else count
 
 
 def _choices(fields: Fields, most: int) -> int:

@@ -17,6 +17,7 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "function_call": ("none", "auto"),
     "response_format": ({"type": "text"},),
     "modalities": (["text"], []),
+    "best_of": (1,),
     "audio": (),
     "prediction": (),
     "reasoning_effort": ("none",),

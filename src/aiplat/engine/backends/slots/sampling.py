@@ -36,6 +36,8 @@ def choose(logits: Tensor, rows: Sequence[Row]) -> list[Drawn | Fault]:
         logits: ``[rows, vocabulary]``, on any device.
         rows: the requests, in that order.
     """
+    if not rows:
+        return []  # a step that only reads prompts
     logits = logits.float()
     best, most = _likeliest(logits)
     good = np.isfinite(most)  # a NaN anywhere in a row is its maximum
