@@ -110,7 +110,10 @@ class Started(msgspec.Struct, frozen=True, omit_defaults=True, tag="started"):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A token with its natural logarithm of probability."""
+    """A token with its natural logarithm of probability.
+
+    `id` is -1 where an upstream tells its text alone.
+    """
 
     id: int
     text: str
