@@ -86,7 +86,7 @@ class _Usage(msgspec.Struct):
 class _Body(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Error(msgspec.Struct):
@@ -107,7 +107,7 @@ def read_chunk(data: bytes) -> Chunk:
         body = _BODY.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise Unreadable(str(fault)) from None
-    if body.error is not None and bytes(body.error) != b"null":
+    if bytes(body.error) != b"null":
         return Chunk(error=_message(body.error))
     choice = next((one for one in body.choices or () if one.index == 0), _Choice())
     delta = choice.delta or _Delta()

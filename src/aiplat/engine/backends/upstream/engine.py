@@ -53,13 +53,16 @@ class UpstreamEngine:
         self._nursery: trio.Nursery | None = None
         self._held: set[Exchange] = set()
         self._seconds = self._speed = 0.0
-        self._offer = ModelOffer(name=name, state="loading", note="the upstream is being asked")
-        self._told = self._offer
+        self._told = self._asked = self._offer = ModelOffer(
+            name=name, state="loading", note="the upstream is being asked"
+        )
 
     # -- Engine --------------------------------------------------------------------------------
 
     def offer(self) -> ModelOffer:
-        """What it offers now (`Engine`)."""
+        """What it offers now (`Engine`); nothing before it runs."""
+        if self._nursery is None:
+            return self._asked
         running = sum(exchange.running for exchange in self._held)
         return msgspec.structs.replace(
             self._offer, running=running, waiting=len(self._held) - running,
@@ -99,6 +102,7 @@ class UpstreamEngine:
         self._on_change = on_change
         async with trio.open_nursery() as self._nursery:
             task_status.started()
+            self._changed()
             await trio.sleep_forever()
 
     # -- how it stands -------------------------------------------------------------------------

@@ -5,6 +5,8 @@ TLS is always verified, redirects are never followed, and nothing that comes is 
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -151,8 +153,10 @@ def _why_not_connected(error: BaseException) -> str:
             return f"shows a certificate that is not valid ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
             return f"does not speak TLS as it should ({clip(cause.reason or 'no reason', 60)})"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"does not answer ({cause.strerror.lower()})"
+        if isinstance(cause, socket.gaierror):
+            return "does not answer (its name is not known)"
+        if isinstance(cause, OSError) and cause.errno:  # its own text has the address
+            return f"does not answer ({os.strerror(cause.errno).lower()})"
         if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
             cause = cause.exceptions[0]
             continue
@@ -162,10 +166,10 @@ def _why_not_connected(error: BaseException) -> str:
 
 def _why_broken(error: httpx.HTTPError) -> str:
     text = str(error)
-    if "incomplete message body" in text or "without sending complete message body" in text:
-        return f"sent less than it announced ({clip(text, 160)})"
     if "incomplete chunked read" in text:
         return "broke off in the middle of its answer"
+    if "without sending complete message body" in text:
+        return f"sent less than it announced{clip(text.rpartition('body')[2], 80)}"
     if "without sending a response" in text:
         return "closed the connection without an answer"
     if isinstance(error, httpx.ProxyError):

@@ -140,7 +140,8 @@ class Upstream:
         else:
             self._all(listed, on_model)
         ready = [e.name for e in self._engines.values() if e.offer().state == "ready"]
-        self._say(f"answers, with {len(ready)} models" if ready else "answers, but has no model")
+        count = "1 model" if len(ready) == 1 else f"{len(ready)} models"
+        self._say(f"answers, with {count}" if ready else "answers, but has no model")
         return True
 
     def _one(self, engine: UpstreamEngine, listed: tuple[Listed, ...]) -> None:
