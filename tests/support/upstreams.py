@@ -66,6 +66,10 @@ class Talk:
     def stream(self, *pieces: bytes) -> None:
         """Begin a stream of events, and send these."""
         self.head(200, content_type="text/event-stream")
+        self.stream_on(*pieces)
+
+    def stream_on(self, *pieces: bytes) -> None:
+        """Send more of them."""
         for piece in pieces:
             self.raw(piece)
 

@@ -14,10 +14,12 @@ texts = st.text(max_size=20)
 @st.composite
 def deltas(draw: st.DrawFn) -> Delta:
     ids = tuple(draw(st.lists(st.integers(0, 999), max_size=8)))
-    logprobs = None
-    if len(ids) > 0 and draw(st.booleans()):
-        tokens = tuple(TokenLogprob(i, "x", -0.5) for i in ids)
-        tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in ids)
+    logprobs, scored = None, ids
+    if draw(st.booleans()):  # an upstream may tell of tokens without their ids
+        ids, scored = (), tuple(draw(st.lists(st.just(-1), max_size=8)))
+    if len(scored) > 0 and draw(st.booleans()):
+        tokens = tuple(TokenLogprob(i, "x", -0.5) for i in scored)
+        tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in scored)
         logprobs = Logprobs(tokens, tops)
     return Delta(ids, draw(texts), logprobs)
 

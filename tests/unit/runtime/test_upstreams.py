@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from aiplat.runtime.places import find_places
 from aiplat.runtime.pulling import models_of
 from aiplat.runtime.roles import refuse_models_without_processor, with_roles
 from aiplat.runtime.settings import load_settings
-from aiplat.runtime.upstreams import has_upstream, with_found, with_upstream
+from aiplat.runtime.upstreams import (
+    has_upstream,
+    offer_what_is_here,
+    with_found,
+    with_upstream,
+)
 from tests.support.upstreams import ScriptedUpstream, free_port, models
 
 URL = "http://127.0.0.1:8000/v1"
@@ -92,3 +98,17 @@ def test_auto_takes_what_is_found_and_says_where_it_looked() -> None:
     assert found.upstream == f"{server.url}/v1"
     assert told == f"Found a llama.cpp server with 1 model at {server.url}/v1."
     assert with_found(options(), UpstreamSettings()) == (options(), "")
+
+
+async def test_what_runs_here_already_is_offered_in_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "aiplat")
+    with ScriptedUpstream(models("m", owned_by="llamacpp")) as server:
+        await offer_what_is_here(UpstreamSettings(auto_places=(server.url,), auto_seconds=30))
+        assert [record.getMessage() for record in caplog.records] == [
+            "found a llama.cpp server with 1 model: --upstream auto"
+        ]
+    caplog.clear()
+    await offer_what_is_here(UpstreamSettings(auto_places=(server.url,)))
+    assert caplog.records == []
