@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.nodes import Door, RunningNode, aiplat, chat, wait_for_model
 from tests.support.upstreams import DONE, ScriptedUpstream, Talk, chunk, event, models, usage
 from tests.support.waiting import eventually
@@ -28,6 +30,7 @@ def answer(talk: Talk) -> None:
     talk.stream_on(chunk(None, "stop"), usage(21, 3), DONE)
 
 
+@pytest.mark.slow
 def test_an_answer_crosses_the_network_and_the_key_does_not(tmp_path: Path) -> None:
     with ScriptedUpstream(models("big", owned_by="vllm", max_model_len=4096)) as server:
         server.chats(answer)
