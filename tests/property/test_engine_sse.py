@@ -33,7 +33,10 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 @given(streams(), st.data())
 def test_cut_anywhere(stream: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
     written, expected = stream
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(written)), max_size=20)))
+    everywhere = set(range(len(written)))
+    cuts = sorted(
+        data.draw(st.sets(st.integers(0, len(written)), max_size=20) | st.just(everywhere))
+    )
     reader, found = EventStream(), []
     for start, stop in zip([0, *cuts], [*cuts, len(written)], strict=True):
         found += list(reader.feed(written[start:stop]))
@@ -59,3 +62,10 @@ def test_what_never_ends_is_refused() -> None:
     assert list(reader.feed(b"data: four\ndata: four\n")) == []
     with pytest.raises(Oversized, match="an event"):
         list(reader.feed(b"data: four\n"))
+
+
+def test_a_line_end_cut_in_two_is_one() -> None:
+    reader, found = EventStream(), []
+    for byte in b"data: a\r\ndata: b\r\n\r\n":
+        found += list(reader.feed(bytes([byte])))
+    assert found == [b"a\nb"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiplat.domain.answers import Delta, Logprobs, TokenLogprob
@@ -24,7 +24,12 @@ def deltas(draw: st.DrawFn) -> Delta:
     return Delta(ids, draw(texts), logprobs)
 
 
+UNNAMED = Logprobs((TokenLogprob(-1, "x", -0.5),) * 3)
+
+
 @given(deltas(), st.integers(0, 2000))
+@example(Delta((), "", UNNAMED), 100)
+@example(Delta((), "abc", UNNAMED), 140)
 def test_a_cut_costs_no_more_than_the_credit_and_loses_nothing(delta: Delta, credit: int) -> None:
     head, rest = split(delta, credit)
     if head is None:

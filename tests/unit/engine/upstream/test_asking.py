@@ -12,7 +12,7 @@ from aiplat.domain.answers import Resume
 from aiplat.domain.chat import Embed, Generate, Message
 from aiplat.domain.errors import AiplatError, ConfigError
 from aiplat.engine.backends.upstream.address import parse_address
-from aiplat.engine.backends.upstream.body import LLAMA_CPP, OLLAMA, accepted, request_body
+from aiplat.engine.backends.upstream.body import LLAMA_CPP, OLLAMA, Dialect, accepted, request_body
 from aiplat.engine.backends.upstream.key import Key, read_key
 from tests.unit.engine.hearing import asking
 
@@ -25,7 +25,7 @@ ALL: dict[str, Any] = {
 
 def body(kind: str = "", **options: Any) -> dict[str, Any]:
     work = accepted(asking("hi", **options), kind)
-    told: dict[str, Any] = json.loads(request_body("m", work, kind, wants_usage=True))
+    told: dict[str, Any] = json.loads(request_body("m", work, kind, Dialect()))
     return told
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import ssl
 import threading
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -186,15 +188,45 @@ async def test_what_is_no_answer_is_told_in_a_sentence_and_may_go_well_elsewhere
     assert SECRET not in caplog.text
 
 
-async def test_stream_options_are_left_out_for_a_server_that_refuses_them() -> None:
+async def test_a_servers_dialect_is_learnt_from_what_it_refuses() -> None:
     with ScriptedUpstream() as server:
-        refused = answering(400, {"error": {"message": "unknown field: stream_options"}})
-        server.chats(refused, saying(chunk("a", "stop")))
+        options = answering(400, {"error": {"message": "unknown field: stream_options"}})
+        limit = answering(400, {"error": {"message": "Use 'max_completion_tokens' instead."}})
+        server.chats(options, limit, saying(chunk("a", "stop")))
         async with running(server.url) as found:
             engine = await found.ready()
-            heard = [await answered(engine, asking("hi")) for _ in range(2)]
-        assert [one.text for one in heard] == ["a", "a"]
-        assert ["stream_options" in talk.body for talk in server.chatted] == [True, False, False]
+            heard = [await answered(engine, asking("hi", max_tokens=5)) for _ in range(2)]
+            assert [one.text for one in heard] == ["a", "a"]
+            server.chats(limit)  # about something else by now: no endless tries
+            assert (await answered(engine, asking("hi"))).failed.code == "invalid_request"
+        sent = [set(talk.body) & {"stream_options", "max_tokens", "max_completion_tokens"}
+                for talk in server.chatted]  # fmt: skip
+        assert sent[:4] == [{"stream_options", "max_tokens"}, {"max_tokens"},
+                            {"max_completion_tokens"}, {"max_completion_tokens"}]  # fmt: skip
+        assert len(sent) == 5
+
+
+async def test_connecting_and_listing_have_deadlines_that_are_named() -> None:
+    with socket.socket() as full, ExitStack() as clients:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # what its queue holds; the next is let wait
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        async with running(f"http://127.0.0.1:{port}", "m", connect_seconds=0.1) as found:
+            await found.until(lambda: found.state() == "failed")
+            assert "within 0.1 s (upstream.connect_seconds)" in found.note()
+    with ScriptedUpstream() as server:
+        server.scripts["GET /v1/models"] = lambda talk: _ignore(talk.wait_until_left())
+        async with running(server.url, "m", list_seconds=0.1) as found:
+            await found.until(lambda: found.state() == "failed")
+            assert "within 0.1 s (upstream.list_seconds)" in found.note()
+
+
+def _ignore(_: object) -> None:
+    """Nothing comes of it."""
 
 
 async def test_slots_then_a_queue_then_a_refusal() -> None:

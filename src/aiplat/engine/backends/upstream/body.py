@@ -79,13 +79,34 @@ def _check_window(submission: Submission, sampling: Sampling) -> None:
         )
 
 
-def request_body(model: str, work: Generate, kind: str, *, wants_usage: bool) -> bytes:
+class Dialect(msgspec.Struct, frozen=True):
+    """What differs between servers and shows only when one refuses it.
+
+    Arguments:
+        wants_usage: whether ``stream_options`` is sent.
+        limit: what the longest answer is called; OpenAI's own newer models refuse the old name.
+    """
+
+    wants_usage: bool = True
+    limit: str = "max_tokens"
+
+    def after(self, status: int, body: bytes) -> Dialect | None:
+        """The dialect that a refusal asks for; None when it is about something else."""
+        if status not in (400, 422):
+            return None
+        if self.wants_usage and b"stream_options" in body:
+            return msgspec.structs.replace(self, wants_usage=False)
+        if self.limit == "max_tokens" and b"max_completion_tokens" in body:
+            return msgspec.structs.replace(self, limit="max_completion_tokens")
+        return None
+
+
+def request_body(model: str, work: Generate, kind: str, dialect: Dialect) -> bytes:
     """The JSON of a streamed chat completion.
 
     Arguments:
         model: as the upstream calls it.
         kind: of the upstream.
-        wants_usage: whether ``stream_options`` is sent; some servers refuse it.
     """
     sampling = work.sampling
     body: dict[str, Any] = {
@@ -93,13 +114,15 @@ def request_body(model: str, work: Generate, kind: str, *, wants_usage: bool) ->
         "messages": [{"role": m.role, "content": m.content} for m in work.messages],
         "stream": True,
     }
-    if wants_usage:
+    if dialect.wants_usage:
         body["stream_options"] = {"include_usage": True}
     for name in _AS_THEY_ARE:
         value = getattr(sampling, name)
         # A server that lacks a parameter refuses it: none is sent that asks for nothing.
         if value is not None and value not in _NEUTRAL.get(name, ()):
             body[name] = value
+    if "max_tokens" in body:
+        body[dialect.limit] = body.pop("max_tokens")
     if kind == LLAMA_CPP and "repetition_penalty" in body:
         body["repeat_penalty"] = body.pop("repetition_penalty")
     if sampling.stop:

@@ -34,7 +34,7 @@ from aiplat.domain.errors import (
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
 from aiplat.engine.backends.upstream import failures
-from aiplat.engine.backends.upstream.body import request_body
+from aiplat.engine.backends.upstream.body import Dialect, request_body
 from aiplat.engine.backends.upstream.hearing import Hearing
 from aiplat.engine.backends.upstream.server import Answered, Server, Unanswered, failed, late
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
@@ -158,13 +158,15 @@ class Exchange:
     async def _talk(self) -> None:
         server = self._desk.server
         try:
-            try:
-                await self._ask(wants_usage=server.takes_stream_options)
-            except Answered as answer:
-                if not server.takes_stream_options or b"stream_options" not in answer.body:
-                    raise
-                server.takes_stream_options = False
-                await self._ask(wants_usage=False)
+            while not self._ended:
+                dialect = server.dialect
+                try:
+                    await self._ask(dialect)
+                except Answered as answer:
+                    other = dialect.after(answer.status, answer.body)
+                    if other is None:
+                        raise
+                    server.dialect = other
         except Answered as answer:
             raise self._refused(answer) from None
         except Unanswered as why:
@@ -184,9 +186,9 @@ class Exchange:
             self._desk.doubted(error)
         return error
 
-    async def _ask(self, *, wants_usage: bool) -> None:
+    async def _ask(self, dialect: Dialect) -> None:
         desk, settings = self._desk, self._desk.settings
-        body = request_body(desk.there, self._work, desk.kind, wants_usage=wants_usage)
+        body = request_body(desk.there, self._work, desk.kind, dialect)
         deadline = trio.current_time() + settings.first_token_seconds
         with trio.CancelScope(deadline=deadline) as self._stage:
             async with desk.server.chat(body) as response:

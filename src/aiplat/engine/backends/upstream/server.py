@@ -17,6 +17,7 @@ import trio
 import aiplat
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, EngineFailed, clip
 from aiplat.engine.backends.upstream.address import Address
+from aiplat.engine.backends.upstream.body import Dialect
 from aiplat.engine.backends.upstream.key import Key
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
 
@@ -55,8 +56,8 @@ class Server:
     def __init__(self, address: Address, key: Key, settings: UpstreamSettings) -> None:
         self.address = address
         self.key = key
-        self.takes_stream_options = True
-        """Until it refuses them."""
+        self.dialect = Dialect()
+        """As it was learnt from what it refused."""
         self._settings = settings
         connect = settings.connect_seconds
         self._client = httpx.AsyncClient(
