@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import trio
-
 from aiplat.domain.errors import ConfigError, NotReady
-from aiplat.engine.backends.upstream.address import parse_address
-from aiplat.engine.backends.upstream.finding import Found, check_places, find
+from aiplat.engine.backends.upstream.address import check_places, parse_address
 from aiplat.engine.backends.upstream.key import read_key
 from aiplat.engine.backends.upstream.settings import AUTO, UpstreamSettings
 from aiplat.runtime.options import ServeOptions
-from aiplat.telemetry.metrics import Metrics
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # every command that may start a node imports this: what is heavy comes later
+    from aiplat.engine.backends.upstream.finding import Found
     from aiplat.engine.backends.upstream.upstream import Upstream
+    from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.runtime")
 
@@ -68,6 +66,10 @@ def with_upstream(
 
 def found_here(settings: UpstreamSettings) -> list[Found]:
     """Look for servers of models on this machine; blocks for a moment."""
+    import trio
+
+    from aiplat.engine.backends.upstream.finding import find
+
     return trio.run(find, settings.auto_places, settings.auto_seconds)
 
 
@@ -114,5 +116,7 @@ def make_upstream(
 
 async def offer_what_is_here(settings: UpstreamSettings) -> None:
     """Say in one line which server of models runs on this machine already, if one does."""
+    from aiplat.engine.backends.upstream.finding import find
+
     for found in await find(settings.auto_places, settings.auto_seconds):
         log.info("found %s: --upstream auto", found, extra={"sign": "🤖"})

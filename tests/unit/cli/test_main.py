@@ -27,6 +27,8 @@ from aiplat.runtime.places import Places
 HEAVY = ("torch", "transformers", "textual", "libp2p", "httpx", "trio", "rich", "msgspec",
          "platformdirs", "keyring", "starlette", "hypercorn")  # fmt: skip
 
+ONLY_A_NODES = ("torch", "transformers", "libp2p", "httpx", "trio", "prometheus_client")
+
 
 FAULT = "error: This is a fault of aiplat: RuntimeError: oops. DEBUG=1 shows where.\n"
 
@@ -60,6 +62,14 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert done.returncode == 0
     assert "aiplat" in done.stdout
     assert done.stderr == "[]\n"
+
+
+def test_to_ask_imports_nothing_that_only_a_node_needs() -> None:
+    code = (
+        f"import aiplat.cli.ensure, sys; print([n for n in {ONLY_A_NODES!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def commands() -> list[list[str]]:

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from aiplat.domain.errors import AiplatError, ConfigError
-from aiplat.engine.backends.upstream.finding import check_places, find
+from aiplat.engine.backends.upstream.address import check_places
+from aiplat.engine.backends.upstream.finding import find
 from tests.support.upstreams import ScriptedUpstream, answering, chunk, free_port, models, saying
 from tests.unit.engine.hearing import asking
 from tests.unit.engine.upstream.running import Waited, answered, running

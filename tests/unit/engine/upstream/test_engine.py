@@ -26,6 +26,7 @@ from tests.support.upstreams import (
     Talk,
     answering,
     chunk,
+    event,
     models,
     saying,
     usage,
@@ -82,11 +83,12 @@ def _went_on(heard: Waited, taken: int) -> bool:
     return heard.ended or len(heard.text) > taken
 
 
-async def test_a_cancel_closes_the_connection_at_once() -> None:
+@pytest.mark.parametrize("credit", [1000, 8])  # with room for more, and while it waits for some
+async def test_a_cancel_closes_the_connection_at_once(credit: int) -> None:
     left = threading.Event()
 
     def script(talk: Talk) -> None:
-        talk.stream(chunk("a"))
+        talk.stream(chunk("aa" if credit == 1000 else "aaa"))
         if talk.wait_until_left():
             left.set()
 
@@ -94,8 +96,8 @@ async def test_a_cancel_closes_the_connection_at_once() -> None:
         server.chats(script)
         async with running(server.url) as found:
             engine, heard = await found.ready(), Waited()
-            request = engine.submit(asking("hi"), heard)
-            await heard.until(lambda: heard.text == "a")
+            request = engine.submit(asking("hi", credit=credit), heard)
+            await heard.until(lambda: heard.text == "aa")
             request.cancel()
             await heard.end()
             assert heard.finished.reason == "cancelled"
@@ -186,6 +188,16 @@ async def test_what_is_no_answer_is_told_in_a_sentence_and_may_go_well_elsewhere
         raise heard.failed.error()
     assert SECRET not in str(heard.events)
     assert SECRET not in caplog.text
+
+
+async def test_what_came_before_a_failure_is_said() -> None:
+    with ScriptedUpstream() as server:
+        server.chats(lambda talk: talk.stream(chunk("a") + event({"error": "out of memory"})))
+        async with running(server.url) as found:
+            heard = await answered(await found.ready(), asking("hi"))
+    assert heard.text == "a"
+    assert heard.failed.message == "The upstream of m failed: out of memory."
+    assert heard.failed.usage == Usage(0, 1, exact=False)
 
 
 async def test_a_servers_dialect_is_learnt_from_what_it_refuses() -> None:

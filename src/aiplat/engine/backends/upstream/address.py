@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -69,6 +70,16 @@ def parse_address(text: str) -> Address:
         raise ConfigError(f"The upstream's URL {shown} must end with its path, {_EXAMPLE}.")
     host = parts.hostname if port is None else f"{parts.hostname}:{port}"
     return Address(_base(parts, shown), host, _is_loopback(parts.hostname), parts.scheme == "https")
+
+
+def check_places(places: Sequence[str]) -> None:
+    """Raise `ConfigError` for a place that is not on this machine."""
+    for place in places:
+        if not parse_address(place).is_loopback:
+            raise ConfigError(
+                f"upstream.auto_places holds {clip(place)!r}, which is not on this machine: name "
+                "it as upstream.url instead."
+            )
 
 
 def _base(parts: SplitResult, shown: str) -> str:

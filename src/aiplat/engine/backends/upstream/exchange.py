@@ -7,9 +7,9 @@ it, however, closes the HTTP answer, which is how an upstream hears that nobody 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Protocol, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import httpx
 import trio
@@ -36,6 +36,7 @@ from aiplat.domain.usage import Timings, Usage
 from aiplat.engine.backends.upstream import failures
 from aiplat.engine.backends.upstream.body import Dialect, request_body
 from aiplat.engine.backends.upstream.hearing import Hearing
+from aiplat.engine.backends.upstream.pieces import pieces_of
 from aiplat.engine.backends.upstream.server import Answered, Server, Unanswered, failed, late
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
 
@@ -48,8 +49,6 @@ _TO_THE_END_SECONDS = 1.0
 """For the end of a stream that said it was done: then its connection serves again."""
 
 _NEVER = float("inf")
-
-Pieces = AsyncGenerator[bytes, None]  # what httpx makes, and promises less of
 
 
 class Desk(Protocol):
@@ -206,22 +205,27 @@ class Exchange:
 
     async def _listen(self, response: httpx.Response) -> None:
         hearing = self._hearing
-        async with aclosing(cast(Pieces, response.aiter_raw())) as pieces:
+        async with pieces_of(response) as pieces:
             async for piece in pieces:
-                before = hearing.news
-                hearing.feed(piece)
-                if hearing.news != before:
-                    self._came()
-                await self._pass_on()
+                await self._hear(partial(hearing.feed, piece))
                 if hearing.done:
                     break
             if not hearing.done:
-                hearing.close()
-                await self._pass_on()
+                await self._hear(hearing.close)
             self._finish()
             with trio.move_on_after(_TO_THE_END_SECONDS):
                 async for _ in pieces:
                     pass
+
+    async def _hear(self, step: Callable[[], None]) -> None:
+        """Take a step of the stream; what came before a failure is still said."""
+        before = self._hearing.news
+        try:
+            step()
+        finally:
+            if self._hearing.news != before:
+                self._came()
+            await self._pass_on()
 
     def _came(self) -> None:
         now = trio.current_time()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from aiplat.domain.errors import ConfigError, clip
 from aiplat.engine.backends.upstream.address import parse_address
 from aiplat.engine.backends.upstream.body import LLAMA_CPP, OLLAMA
 from aiplat.engine.backends.upstream.listing import read_models
@@ -41,16 +40,6 @@ class Found(msgspec.Struct, frozen=True):
         """Name it, with its models."""
         count = "1 model" if self.models == 1 else f"{self.models} models"
         return f"{_WORDS[self.kind]} with {count}"
-
-
-def check_places(places: Sequence[str]) -> None:
-    """Raise `ConfigError` for a place that is not on this machine."""
-    for place in places:
-        if not parse_address(place).is_loopback:
-            raise ConfigError(
-                f"upstream.auto_places holds {clip(place)!r}, which is not on this machine: name "
-                "it as upstream.url instead."
-            )
 
 
 async def find(places: Sequence[str], seconds: float) -> list[Found]:
@@ -115,12 +104,7 @@ async def _json(client: httpx.AsyncClient, url: str) -> Any:
 
 async def _get(client: httpx.AsyncClient, url: str) -> bytes:
     """The body of a good answer; nothing of any other."""
-    body = b""
+    from aiplat.engine.backends.upstream.pieces import beginning
+
     async with client.stream("GET", url, headers={"accept-encoding": "identity"}) as response:
-        if response.status_code != 200:
-            return b""
-        async for piece in response.aiter_raw():
-            body += piece
-            if len(body) > _MOST:
-                return b""
-    return body
+        return await beginning(response, _MOST) if response.status_code == 200 else b""

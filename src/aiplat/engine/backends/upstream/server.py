@@ -19,6 +19,7 @@ from aiplat.domain.errors import AiplatError, DeadlineExceeded, EngineFailed, cl
 from aiplat.engine.backends.upstream.address import Address
 from aiplat.engine.backends.upstream.body import Dialect
 from aiplat.engine.backends.upstream.key import Key
+from aiplat.engine.backends.upstream.pieces import beginning
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
 
 MAX_LIST = 4 * 1024 * 1024
@@ -90,7 +91,7 @@ class Server:
             async with self._send("GET", "/models", None) as response:
                 if response.status_code != 200:
                     raise await self._unwanted(response)
-                return await _beginning(response, MAX_LIST)
+                return await beginning(response, MAX_LIST)
         raise Unanswered(f"did not list its models within {seconds:g} s (upstream.list_seconds)")
 
     @asynccontextmanager
@@ -132,18 +133,9 @@ class Server:
     async def _unwanted(self, response: httpx.Response) -> Answered:
         body = b""
         with trio.move_on_after(self._settings.connect_seconds):
-            body = await _beginning(response, MAX_ERROR)
+            body = await beginning(response, MAX_ERROR)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answered(response.status_code, headers, self.key.scrubbed(body))
-
-
-async def _beginning(response: httpx.Response, most: int) -> bytes:
-    body = b""
-    async for piece in response.aiter_raw():
-        body += piece
-        if len(body) > most:
-            return body[:most]
-    return body
 
 
 def _why_not_connected(error: BaseException) -> str:
