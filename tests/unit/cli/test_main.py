@@ -27,6 +27,8 @@ from aiplat.runtime.places import Places
 HEAVY = ("torch", "transformers", "textual", "libp2p", "httpx", "trio", "rich", "msgspec",
          "platformdirs", "keyring", "starlette", "hypercorn")  # fmt: skip
 
+ONLY_A_NODES = ("torch", "transformers", "libp2p", "httpx", "trio", "prometheus_client")
+
 
 FAULT = "error: This is a fault of aiplat: RuntimeError: oops. DEBUG=1 shows where.\n"
 
@@ -60,6 +62,14 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert done.returncode == 0
     assert "aiplat" in done.stdout
     assert done.stderr == "[]\n"
+
+
+def test_to_ask_imports_nothing_that_only_a_node_needs() -> None:
+    code = (
+        f"import aiplat.cli.ensure, sys; print([n for n in {ONLY_A_NODES!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def commands() -> list[list[str]]:
@@ -174,6 +184,10 @@ def test_debug_shows_the_trace_of_a_fault(
         (["serve", "--role", "client", "--model", "echo"], "only a processor runs models"),
         (["serve", "--role", "client", "--echo-rate", "1"], "add --model echo, or leave it out."),
         (["serve", "--echo-rate", "1"], "it is for the model echo alone"),
+        (["serve", "--upstream", "http://a", "--backend", "local"], "leave one of the two out"),
+        (["serve", "--upstream", "http://a", "--role", "client"], "add --role processor"),
+        (["serve", "--upstream", ""], "names no server"),
+        (["serve", "--backend", "cloud"], "'cloud' is not one of 'local', 'upstream'."),
         (["ask", "--temperature", "3", "x"], "temperature must be from 0 to 2, but is 3.0."),
         (["ask", "--temperature", "nan", "x"], "temperature must be from 0 to 2"),
         (["ask", "--max-tokens", "0", "x"], "max_tokens must be from 1 to"),
