@@ -271,7 +271,10 @@ class EngineProcess:
         )  # fmt: skip
         self._set(
             ModelOffer(
-                name=self.name, state="ready", manifest=ready.manifest, slots=ready.slots,
+                name=self.name,
+                state="ready",
+                manifest=ready.manifest,
+                slots=ready.slots,
                 note=ready.note,
             )  # fmt: skip
         )

@@ -27,7 +27,9 @@ def write(arena: Arena, place: int, begin: int, tokens: list[int]) -> None:
     """Write each token's number into all that it holds."""
     memory, part = arena.memory, arena.part(place)
     both = torch.tensor(tokens, dtype=torch.float32)[:, None, None].expand(-1, 4, 32)
-    addresses = torch.tensor([memory.address(part, begin + n) for n in range(len(tokens))], dtype=torch.long)
+    addresses = torch.tensor(
+        [memory.address(part, begin + n) for n in range(len(tokens))], dtype=torch.long
+    )
     for layer in range(SHAPE.layers):
         memory.store(layer, addresses, both + layer / 4)
     arena.wrote(place, begin + len(tokens))

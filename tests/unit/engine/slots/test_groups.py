@@ -37,9 +37,9 @@ def raw(kind: Kind) -> "np.ndarray":
     if kind != Kind.Q4_K:
         return quantize(some(), kind)
     data = np.random.default_rng(2).integers(0, 256, (48, 2 * 144), dtype=np.uint8)
-    data.reshape(48, 2, 144)[..., :4] = some(48, 4).astype(np.float16).view(np.uint8).reshape(
-        48, 8
-    )[:, None, :4]
+    data.reshape(48, 2, 144)[..., :4] = (
+        some(48, 4).astype(np.float16).view(np.uint8).reshape(48, 8)[:, None, :4]
+    )
     return data
 
 

@@ -160,7 +160,9 @@ class Batch:
             mask = None
             if start:
                 shape = (tokens, start + tokens)
-                mask = torch.full(shape, float("-inf"), dtype=self.memory.dtype, device=self._device)
+                mask = torch.full(
+                    shape, float("-inf"), dtype=self.memory.dtype, device=self._device
+                )
                 mask.triu_(start + 1)
             part = self.arena.part(piece.place)
             spans.append(Span(begin, begin + tokens, part, start, mask))

@@ -68,7 +68,9 @@ def _read(runner: Slots, ids: list[int], ends: tuple[int, ...], *, company: int 
     with torch.inference_mode():
         for end in ends:
             pieces = [
-                Piece(_row(ids), place, begin if not place else 0, _part(ids, begin, end, place), True)
+                Piece(
+                    _row(ids), place, begin if not place else 0, _part(ids, begin, end, place), True
+                )
                 for place in places
             ]
             drawn, logits = runner.read(pieces)

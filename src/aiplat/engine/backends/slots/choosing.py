@@ -125,9 +125,7 @@ def _device_of(found: dict[str, Any] | None, layer: int, first: torch.device) ->
     return first
 
 
-def _fused(
-    model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tensor
-) -> Served | None:
+def _fused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tensor) -> Served | None:
     weights = Weights(choice.way, StoredGroups(Path(plan.folder)), fixed=plan.deterministic)
     how = attend_fixed if plan.deterministic else attend
     try:

@@ -159,7 +159,9 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
         query_norm=query_norm,
         key_norm=key_norm,
     )
-    if any(getattr(rest, which).bias is not None for which in ("gate_proj", "up_proj", "down_proj")):
+    if any(
+        getattr(rest, which).bias is not None for which in ("gate_proj", "up_proj", "down_proj")
+    ):
         raise NotFused("its feed-forward layers have biases")
     for module in (*projections, attention.o_proj, rest.gate_proj, rest.up_proj, rest.down_proj):
         module.weight = None

@@ -45,9 +45,7 @@ def load_model(folder: Path, choice: Choice) -> PreTrainedModel:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         if "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
             raise MemoryError(str(error)) from error
-        raise LoadError(
-            f"The model in {folder} cannot be loaded: {first_line(error)}"
-        ) from error
+        raise LoadError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
