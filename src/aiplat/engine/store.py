@@ -46,6 +46,11 @@ def models_folder(cache: Path) -> Path:
     return cache / "models"
 
 
+def file_name(name: str) -> str:
+    """The model's name as that of one file or folder."""
+    return _UNSAFE.sub("-", name.replace("/", "--"))[:200]
+
+
 def is_path(name: str) -> bool:
     """Tell whether `name` means a local folder rather than a model of the catalogue."""
     if canonical(name) in known_names():

@@ -228,6 +228,7 @@ class Forwarding:
             self._blame(event)
             self._end(msgspec.structs.replace(event, usage=self._usage()))
         elif isinstance(event, Queued):
+            self.stages.loads(event.expected_wait_ms / 1000, self._now())
             self.waits(event)
 
     def _say_started(self) -> None:

@@ -168,7 +168,7 @@ class Operations:
         if self.state != "ready":
             wanting.append(f"the node is {self.state}")
         if self.gateway is not None:
-            if not any(model.state == "ready" for model in self.gateway.models()):
+            if not any(model.is_usable for model in self.gateway.models()):
                 wanting.append("no processor with a model that is ready is connected")
         elif self.client is not None and not self.client.gateways:
             wanting.append("no gateway is connected")
@@ -176,7 +176,7 @@ class Operations:
             wanting += [
                 f"the model {offer.name} is {offer.state}{f': {offer.note}' if offer.note else ''}"
                 for offer in self.processor.announcement.models
-                if offer.state != "ready"
+                if not offer.takes_requests
             ]
         return tuple(wanting)
 
@@ -207,6 +207,7 @@ class Operations:
                 name=offer.name, state=offer.state, processors=1, slots=offer.slots,
                 running=offer.running, waiting=offer.waiting,
                 context=offer.manifest.context if offer.manifest else 0, note=offer.note,
+                cold=offer.cold,
             )
             for offer in self.processor.announcement.models
         )  # fmt: skip

@@ -17,6 +17,7 @@ from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
+from aiplat.engine.garage import Garage
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.serving import serve_control, serve_public
@@ -145,8 +146,9 @@ class _House:
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
         places, names = self._places, self._options.models or (DEFAULT_MODEL,)
+        self._garage = garage = Garage(settings)
         engines = [
-            make_engine(name, settings, places.cache, places.logs, self._metrics)
+            make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
             for name in dict.fromkeys(names)
         ]
         offered = [engine.name for engine in engines]
