@@ -111,7 +111,7 @@ def queued_ms(engine: EngineProcess) -> int:
 async def test_memory_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
     backend = "tests.support.tiny_model:load_in_vain"
-    async with processor(tmp_path, "large", backend=backend) as (garage, metrics, (engine,)):
+    async with processor(tmp_path, "large", backend=backend) as (_, metrics, (engine,)):
         heard = Heard()
         engine.submit(asking("anybody?"), heard)
         await until(lambda: heard.ended)

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 import trio
 
 from aiplat.domain.errors import ConfigError, EngineFailed
 from aiplat.engine.backend import Plan
+from aiplat.engine.filelock import shared
 from aiplat.engine.garage import Garage, Unwanted
 from aiplat.engine.lives import Lives
 from aiplat.engine.memory import Footprint, footprint
@@ -20,6 +22,7 @@ from aiplat.engine.pauses import Pauses
 from aiplat.engine.requests import Requests
 from aiplat.engine.settings import EngineSettings
 from aiplat.engine.standing import Standing, out_of_memory
+from aiplat.engine.store import models_folder, use_of
 from aiplat.engine.uses import note_use
 from aiplat.telemetry.metrics import Metrics
 
@@ -208,11 +211,22 @@ class Keeper:
         self.changed()
         self._requests.tell_waiting(self._stands.expected_seconds, self._stands.note)
         try:
-            return await self._lives.live(self._plan, self.settings)
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(self._in_use())
+                except OSError:  # a timeout too
+                    return "could not be started (its files are being removed)"
+                return await self._lives.live(self._plan, self.settings)
         finally:
             self.is_ready = False
             self._garage.leave(self)
             self._metrics.engine_loaded.set(len(self._garage.loaded))
+
+    def _in_use(self) -> AbstractContextManager[None]:
+        """Have others see that a pulled model is in use, so that nobody removes it."""
+        if self._folder.parent != models_folder(self._cache):
+            return nullcontext()
+        return shared(use_of(self._folder))
 
     def _lacked_memory(self) -> bool:
         """Whether the load failed for want of memory: it said so, or the kernel killed it."""

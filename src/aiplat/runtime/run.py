@@ -15,7 +15,6 @@ import aiplat
 from aiplat.config.loader import Loaded
 from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
-from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
 from aiplat.engine.garage import Garage
 from aiplat.engine.settings import EngineSettings
@@ -47,6 +46,7 @@ from aiplat.runtime.operations import Operations
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
+from aiplat.runtime.pulling import served_by
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
 from aiplat.runtime.settings import RuntimeSettings
 from aiplat.telemetry.metrics import Metrics
@@ -145,7 +145,8 @@ class _House:
         settings = self._loaded[EngineSettings]
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
-        places, names = self._places, self._options.models or (DEFAULT_MODEL,)
+        places = self._places
+        names = served_by(self._options, settings, places.cache)
         self._garage = garage = Garage(settings)
         engines = [
             make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
