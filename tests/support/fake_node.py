@@ -20,6 +20,7 @@ from aiplat.control.messages import (
     JoinRequest,
     MemberList,
     MemberStatus,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -234,6 +235,13 @@ class FakeNode:
         if self.not_there is not None:
             raise self.not_there
         return self.answers
+
+    async def shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+        """The same."""
+        return known
+
+    async def remove_model(self, model: ModelName) -> Done:
+        return self._told(model)
 
     def access(self) -> Access:
         """How to come in."""

@@ -27,6 +27,7 @@ from aiplat.control.messages import (
     JoinRequest,
     MemberList,
     ModelList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -110,6 +111,10 @@ class ControlClient:
         """The models that can be asked for."""
         seconds = max(self._timeout, _ASKING_OTHERS)
         return self._call("GET", "/control/models", ModelList, seconds=seconds).models
+
+    def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk."""
+        return self._tell("/control/models/remove", model, seconds=_ASKING_OTHERS)
 
     def access(self) -> Access:
         """How programs reach its HTTP door."""

@@ -135,7 +135,7 @@ def _check(repo: str, folder: Path) -> None:
 def _get(name: HubName, commit: str, file: RepoFile, folder: Path, told: _Told) -> None:
     from huggingface_hub import hf_hub_url, try_to_load_from_cache
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils._headers import build_hf_headers
 
     whole = folder / file.path
     part = whole.with_name(whole.name + PART)
@@ -328,8 +328,8 @@ def _end_with_input() -> None:
 def _run(plan: Plan) -> int:
     try:
         fetch(plan)
-    except (Failure, Refused) as failure:
-        return _say(failure, getattr(failure, "status", REFUSED))
+    except (Failure, Refused) as known:
+        return _say(known, getattr(known, "status", REFUSED))
     except Exception as error:  # noqa: BLE001  # of libraries, which raise many kinds
         failure = explain(error, plan)
         if failure.status == NO_ROOM:

@@ -19,6 +19,7 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -39,6 +40,7 @@ from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
 from aiplat.runtime.networks import Networks, match_peer
+from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.peers import Peers
 
 
@@ -52,6 +54,7 @@ class Operations:
         http: base URL of the HTTP door, once it listens.
         on_stop: begins the end; its argument says whether at once.
         now: the clock, in seconds.
+        own_models: the models on this machine.
         networks: what is done with the network that the node is in.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
@@ -67,6 +70,7 @@ class Operations:
     on_stop: Callable[[bool], None]
     now: Callable[[], float]
     networks: Networks
+    own_models: OwnModels
     hearsay: Hearsay | None = None
     http: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
@@ -187,6 +191,14 @@ class Operations:
         if stopping:
             self.on_stop(stop.now)
         return Stopping(stopping=stopping, pid=os.getpid(), active=active)
+
+    async def shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+        """Those models, with what is known of this machine's own, and what else lies here."""
+        return await self.own_models.shown(known)
+
+    async def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk."""
+        return await self.own_models.remove(model.model)
 
     # -- inside ------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -39,6 +40,9 @@ class NodeClient(Protocol):
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
+
+    def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk."""
 
     def access(self) -> Access:
         """How programs reach the HTTP door."""

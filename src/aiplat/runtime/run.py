@@ -17,6 +17,7 @@ from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
 from aiplat.engine.factory import make_engine
 from aiplat.engine.garage import Garage
+from aiplat.engine.interface import Engine
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.serving import serve_control, serve_public
@@ -44,6 +45,7 @@ from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.networks import Networks
 from aiplat.runtime.operations import Operations
 from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
 from aiplat.runtime.pulling import served_by
@@ -121,6 +123,7 @@ class _House:
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
         self._client = client if "client" in options.roles else None
+        self._engines: list[Engine] = []
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
 
@@ -148,7 +151,7 @@ class _House:
         places = self._places
         names = served_by(self._options, settings, places.cache)
         self._garage = garage = Garage(settings)
-        engines = [
+        self._engines = engines = [
             make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
             for name in dict.fromkeys(names)
         ]
@@ -174,6 +177,7 @@ class _House:
                 lambda: self._node.addresses, self._node.forget_all, self._other_gateways,
             ),
             hearsay=self._make_hearsay(),
+            own_models=OwnModels(self._processor, self._engines, self._places.cache),
         )  # fmt: skip
 
     def _make_hearsay(self) -> Hearsay | None:

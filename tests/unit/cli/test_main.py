@@ -314,7 +314,8 @@ def test_a_narrow_terminal_gets_a_line_for_each_fact() -> None:
     model = ModelStatus(name="smollm2-135m", state="ready", processors=1, slots=8)
     assert _table((model,), 120) == _table((model,))
     lines = _table((model,), 60).splitlines()
-    assert lines[:3] == ["smollm2-135m", "state       ready", "processors  1"]
+    assert lines[:2] == ["smollm2-135m", "state       ready"]
+    assert "processors  1" in lines
     assert max(map(len, lines)) < 60
 
 
