@@ -60,13 +60,16 @@ def test_another_architecture_goes_through_transformers(tiny: Path, tmp_path: Pa
     [
         ("cut", "damaged or was cut|was cut: it has"),
         ("magic", "is no GGUF file"),
-        ("kind", "'mamba9'|mamba9"),
+        ("pre", "its tokenizer 'other' is not converted for 'llama'"),
+        pytest.param("kind", "'mamba9'|mamba9", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_refused(tiny: Path, tmp_path: Path, spoil: str, words: str) -> None:
     file = tmp_path / "m.gguf"
     if spoil == "kind":
         write_gguf(tiny, file, kind="mamba9")
+    elif spoil == "pre":
+        write_gguf(tiny, file, pre="other")
     else:
         data = write_gguf(tiny, file).read_bytes()
         file.write_bytes(data[:-5000] if spoil == "cut" else b"PK\x03\x04" + data[4:])

@@ -23,12 +23,15 @@ def on_disk(name: str, cache: Path) -> tuple[str, list[Path], int]:
         ModelNotFound: it is not on this machine; names those that are.
     """
     pulled = {stored.name: folder for stored, folder in store.pulled_folders(cache)}
+    own: str
+    folder: Path | None
     try:
         own, folder = store.place(name, cache)
     except ModelNotFound:
-        own, folder = name, pulled.get(name, Path())
-    partial = partial_folder(folder)
-    folders = [path for path in (folder, partial) if path.name and path.is_dir()]
+        own, folder = name, pulled.get(name)
+    folders = []
+    if folder is not None:
+        folders = [path for path in (folder, partial_folder(folder)) if path.is_dir()]
     if not folders:
         raise ModelNotFound.of(name, pulled, where="on this machine")
     return own, folders, sum(store.size_of(path) for path in folders)

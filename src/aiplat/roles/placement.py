@@ -51,8 +51,10 @@ class Candidate(NamedTuple):
 def expected_wait(candidate: Candidate) -> float:
     """Seconds until a request placed now would start there: Little's law on its queue.
 
-    A cold model is loaded first.
+    A model that is not loaded yet is loaded first; until then its queue is nobody's.
     """
+    if candidate.offer.slots == 0:
+        return candidate.latency + candidate.load_seconds
     ahead = candidate.load - candidate.offer.slots + 1
     answer = TYPICAL_ANSWER_TOKENS / candidate.speed
     queue = max(0, ahead) * answer / max(1, candidate.offer.slots)

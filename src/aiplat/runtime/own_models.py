@@ -34,7 +34,8 @@ def lying_here(cache: Path) -> tuple[ModelStatus, ...]:
 
 def removed(name: str, freed: int) -> Done:
     """What is said of a model that was removed."""
-    return Done(message=f"The model {name} is removed; {round(freed / _MIB)} MiB are free again.")
+    mib = max(1, round(freed / _MIB))
+    return Done(message=f"The model {name} is removed; {mib} MiB are free again.")
 
 
 class OwnModels:

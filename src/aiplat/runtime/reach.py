@@ -120,7 +120,8 @@ def running_node(places: Places, connect: Connect = connect) -> tuple[NodeClient
     """Give the node that runs here; never starts one.
 
     Raises:
-        NotReady: none runs, or it does not answer; says what to do.
+        NoNode: none runs; says what to do.
+        NotReady: it does not answer.
     """
     client = connect(places)
     status = status_of(client)
@@ -131,6 +132,4 @@ def running_node(places: Places, connect: Connect = connect) -> tuple[NodeClient
             f"{describe_node(node_info(places.node_lock))}, but it does not answer: it may be "
             "starting or ending. Try again, or end it with `aiplat stop --now`."
         )
-    raise NotReady(
-        "No node runs here. Start one with `aiplat serve`, or just ask with `aiplat ask`."
-    )
+    raise NoNode("No node runs here. Start one with `aiplat serve`, or just ask with `aiplat ask`.")

@@ -23,6 +23,22 @@ _SLACK = 64 * 1024 * 1024
 _OWN_TOKENIZERS = (("gpt2", "smollm"),)
 
 
+_BYTE_PAIRS = {
+    "llama": ("llama-bpe", "llama3"),
+    "qwen2": ("qwen2",),
+    "qwen2moe": ("qwen2",),
+    "qwen3": ("qwen2",),
+    "qwen3moe": ("qwen2",),
+    "gpt2": ("gpt-2", "default"),
+    "falcon": ("falcon",),
+    "starcoder2": ("starcoder",),
+    "phi3": ("gpt-2", "dbrx"),
+    "stablelm": ("gpt-2", "default", "stablelm2"),
+}
+"""Of each architecture, how a byte-pair tokenizer may cut text into words: transformers looks at
+the architecture alone, and a text that is cut otherwise becomes other tokens without a word."""
+
+
 class Refused(Exception):
     """Not converted here; a clause says why."""
 
@@ -94,6 +110,9 @@ def _check_others(reader: GGUFReader, fields: dict[str, Any]) -> None:
                       "that; take its safetensors")  # fmt: skip
     if fields.get(f"{kind}.expert_count") and kind == "llama":
         raise Refused("it is a mixture of experts in the Llama form, which is not converted")
+    pre = str(fields.get("tokenizer.ggml.pre", "default"))
+    if fields.get("tokenizer.ggml.model") == "gpt2" and pre not in _BYTE_PAIRS.get(kind, (pre,)):
+        raise Refused(f"its tokenizer {pre!r} is not converted for {kind!r}; take its safetensors")
     if "tokenizer.chat_template" not in fields:
         raise Refused("it has no chat template: it is not made for chats")
 
