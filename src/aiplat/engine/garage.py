@@ -25,10 +25,11 @@ class Unwanted(Exception):
 
 
 class Tenant(Protocol):
-    """A model, as the garage sees it."""
+    """A model, as the garage sees it. `is_ready` says that its process has it."""
 
     name: str
     last_used: float
+    is_ready: bool
 
     @property
     def footprint(self) -> Footprint:
@@ -200,7 +201,9 @@ class Garage:
             return []
         if hold_back:
             for tenant in busy:
-                if short > 0 and tenant.name not in self._held_back:
+                # One that still loads does what it was loaded for first: else two take turns at
+                # loading, and neither ever answers.
+                if short > 0 and tenant.is_ready and tenant.name not in self._held_back:
                     self._held_back.add(tenant.name)
                     tenant.hold_back()
                 short -= self._inside[tenant.name]

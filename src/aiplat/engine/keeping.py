@@ -151,8 +151,8 @@ class Keeper:
                  extra={"model": self.name, "seconds": seconds, "sign": "🤖"})  # fmt: skip
         self.last_used = trio.current_time()
         self._stands.ready(ready.manifest, ready.slots, seconds)
+        self._resume()  # before anybody learns that it could be unloaded
         self.changed()
-        self._resume()
 
     def used(self) -> None:
         """A request came, began or ended."""

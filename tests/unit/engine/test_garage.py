@@ -18,7 +18,7 @@ class Fake:
     def __init__(self, garage: Garage, name: str, mib: int = 400) -> None:
         self.name, self.last_used = name, 0.0
         self.footprint = Footprint(weights=mib, cache=0, overhead=0)
-        self.is_wanted, self.is_idle = True, False
+        self.is_wanted, self.is_idle, self.is_ready = True, False, False
         self.unloads, self.held_back, self.heard = 0, False, ""
         self.garage = garage
         garage.add(self)
@@ -37,7 +37,7 @@ class Fake:
 
     async def load(self) -> None:
         await self.garage.enter(self)
-        self.is_idle = True
+        self.is_idle = self.is_ready = True
 
     @property
     def counts(self) -> tuple[int, bool]:
@@ -109,6 +109,25 @@ async def test_nobody_starves_behind_one_that_is_always_busy(
         garage.leave(busy)
     assert busy.counts == (1, False)
     assert garage.loaded == ["waits"]
+
+
+async def test_one_that_loads_does_first_what_it_was_loaded_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    garage = garage_of(500)
+    loads, waits = Fake(garage, "loads"), Fake(garage, "waits")
+    await loads.load()
+    loads.is_idle = loads.is_ready = False  # for longer than a turn
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(waits.load)
+        await trio.sleep(TURN_SECONDS * 2)
+        assert loads.counts == (0, False)
+        loads.is_ready = True
+        loads.used(40.0, idle=False)  # it was sent what waited for it
+        await trio.testing.wait_all_tasks_blocked()
+        assert loads.counts == (0, True)
+        loads.used(50.0, idle=True)
+        garage.leave(loads)
 
 
 async def test_who_is_wanted_no_more_does_not_enter(
