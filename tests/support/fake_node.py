@@ -20,6 +20,7 @@ from aiplat.control.messages import (
     JoinRequest,
     MemberList,
     MemberStatus,
+    ModelList,
     ModelName,
     ModelStatus,
     NetworkCreate,
@@ -236,9 +237,9 @@ class FakeNode:
             raise self.not_there
         return self.answers
 
-    async def shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         """The same."""
-        return known
+        return ModelList(models=known)
 
     async def remove_model(self, model: ModelName) -> Done:
         return self._told(model)

@@ -34,24 +34,26 @@ def list_models(context: typer.Context, json: options.Json = False) -> None:
       aiplat models list --json | jq -r '.models[].name'
     """
     from aiplat.control.client import NoNode
+    from aiplat.control.messages import ModelList
     from aiplat.runtime.own_models import lying_here
 
     face = face_of(context)
     try:
         client, _ = face.running()
-        found, runs = client.models(), True
+        listed, runs = client.model_list(), True
     except NoNode:
-        found, runs = lying_here(face.places.cache), False
+        listed, runs = ModelList(models=(), on_disk=lying_here(face.places.cache)), False
     if json:
-        output.print_json({"models": found})
+        output.print_json(listed)
         return
+    found = (*listed.models, *listed.on_disk)
     if found:
         output.data(_table(found, output.width(sys.stdout)))
     if not runs:
         there = "these are the models on this machine's disk."
         none = "and no model was pulled: `aiplat models pull NAME`."
         output.say(f"No node runs here: {there if found else none}")
-    elif not found:
+    elif not listed.models:
         output.say("No processor offers a model: start one with `aiplat serve --model NAME`.")
 
 

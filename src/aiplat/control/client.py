@@ -109,8 +109,12 @@ class ControlClient:
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
+        return self.model_list().models
+
+    def model_list(self) -> ModelList:
+        """Those, and what else lies on the node's machine."""
         seconds = max(self._timeout, _ASKING_OTHERS)
-        return self._call("GET", "/control/models", ModelList, seconds=seconds).models
+        return self._call("GET", "/control/models", ModelList, seconds=seconds)
 
     def remove_model(self, model: ModelName) -> Done:
         """Remove a pulled model from the disk."""

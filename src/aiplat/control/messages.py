@@ -140,9 +140,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
-    """The models that can be asked for."""
+    """The models that can be asked for, and those that lie on this machine and cannot."""
 
     models: tuple[ModelStatus, ...]
+    on_disk: tuple[ModelStatus, ...] = ()
 
 
 class ModelName(msgspec.Struct, frozen=True, kw_only=True):

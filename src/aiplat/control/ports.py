@@ -13,6 +13,7 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelList,
     ModelName,
     ModelStatus,
     NetworkCreate,
@@ -49,7 +50,7 @@ class NodeOperations(Protocol):
             NotReady: this node is neither client nor gateway.
         """
 
-    async def shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         """Those models, with size, last use and state of this machine's own, and what else lies
         on its disk.
         """

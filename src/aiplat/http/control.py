@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelList, ModelName, Stop
+from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelName, Stop
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
 from aiplat.domain.chat import Generate
@@ -84,8 +84,7 @@ class Control:
     async def models(self, request: Request) -> None:
         """The models that can be asked for, and those that lie on this machine."""
         known = await models_within(self._operations, self._settings.call_seconds)
-        shown = await self._operations.shown(known)
-        await request.reply(200, msgspec.json.encode(ModelList(models=shown)))
+        await request.reply(200, msgspec.json.encode(await self._operations.shown(known)))
 
     async def remove_model(self, request: Request) -> None:
         """Remove a pulled model."""

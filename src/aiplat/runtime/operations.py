@@ -19,6 +19,7 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelList,
     ModelName,
     ModelStatus,
     NetworkCreate,
@@ -192,7 +193,7 @@ class Operations:
             self.on_stop(stop.now)
         return Stopping(stopping=stopping, pid=os.getpid(), active=active)
 
-    async def shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         """Those models, with what is known of this machine's own, and what else lies here."""
         return await self.own_models.shown(known)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 from msgspec.structs import replace
 
-from aiplat.control.messages import Done, ModelStatus
+from aiplat.control.messages import Done, ModelList, ModelStatus
 from aiplat.domain.errors import InvalidRequest
 from aiplat.engine import store
 from aiplat.engine.catalogue import canonical
@@ -52,17 +52,18 @@ class OwnModels:
         self._engines = {e.name: e for e in engines if isinstance(e, EngineProcess)}
         self._cache = cache
 
-    async def shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
-        """What a face is shown: those of the network with what is known here besides, then those
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
+        """What a face is shown: those of the network with what is known here besides, and those
         that only lie on the disk.
         """
         return await trio.to_thread.run_sync(self._shown, known)
 
-    def _shown(self, known: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+    def _shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         here = {model.name: model for model in lying_here(self._cache)}
         names = {model.name for model in known}
-        others = [model for model in here.values() if model.name not in names]
-        return (*(self._with_own(model, here.get(model.name)) for model in known), *others)
+        others = tuple(model for model in here.values() if model.name not in names)
+        own = tuple(self._with_own(model, here.get(model.name)) for model in known)
+        return ModelList(models=own, on_disk=others)
 
     def _with_own(self, model: ModelStatus, here: ModelStatus | None) -> ModelStatus:
         if model.cold:

@@ -16,6 +16,7 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelList,
     ModelName,
     ModelStatus,
     NetworkCreate,
@@ -40,6 +41,9 @@ class NodeClient(Protocol):
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
+
+    def model_list(self) -> ModelList:
+        """Those, and what else lies on the node's machine."""
 
     def remove_model(self, model: ModelName) -> Done:
         """Remove a pulled model from the disk."""

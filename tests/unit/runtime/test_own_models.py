@@ -62,7 +62,8 @@ async def test_shown_and_removed(tmp_path: Path) -> None:
         ModelStatus(name="org/second", state="loading", cold=True, processors=1),
         ModelStatus(name="elsewhere", state="ready", processors=1),
     )
-    second, elsewhere, first, third = await own.shown(known)
+    listed = await own.shown(known)
+    (second, elsewhere), (first, third) = listed.models, listed.on_disk
     assert (second.state, second.bytes, second.last_used > 0) == ("cold", 1000, True)
     assert elsewhere == known[1]
     assert (first.name, third.name, third.state) == ("org/first", "org/third", "on disk")
