@@ -80,7 +80,10 @@ def test_whole_verified_and_removed(
         remove(TINY, tmp_path)
 
 
-def test_an_interrupted_one_is_gone_on_with(hub: Hub, source: Path, tmp_path: Path) -> None:
+def test_an_interrupted_one_is_gone_on_with(
+    hub: Hub, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "600")  # it does not give up by itself
     weights = source / "model.safetensors"
     partial = partial_folder(folder_of(tmp_path))
     part = partial / "model.safetensors.part"

@@ -32,6 +32,9 @@ def test_a_warm_one_goes_first_and_a_quick_load_before_a_slow() -> None:
     assert expected_wait(slow) == 60.0
     assert choose([slow, quick, warm]) == warm
     assert choose([slow, quick]) == quick
+    waits = Candidate(PeerId("a"), offer(running=4, slots=4), 0)
+    assert expected_wait(waits) > expected_wait(quick)
+    assert choose([quick, waits]) == waits  # which has room for one to follow at once
     full = Candidate(PeerId("a"), offer(running=9, slots=4), 0)
     assert choose([full, slow]) == slow
     loading = Candidate(PeerId("d"), cold(3, cold=False, slots=0), 0)
