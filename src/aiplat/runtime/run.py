@@ -124,6 +124,7 @@ class _House:
         client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
         self._client = client if "client" in options.roles else None
         self._engines: list[Engine] = []
+        self._garage: Garage | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
 
