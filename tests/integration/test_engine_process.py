@@ -275,7 +275,7 @@ async def test_while_it_loads(tiny: Path, tmp_path: Path) -> None:
         assert cancelled.finished.reason == "cancelled"
         assert late.failed.code == "deadline_exceeded"
         assert isinstance(first.events[0], Queued)
-        assert "loading" in first.events[0].reason
+        assert "tiny is being loaded" in first.events[0].reason
         for _ in range(3):
             engine.submit(asking("more", max_tokens=3), Heard())
         with pytest.raises(Overloaded):

@@ -20,6 +20,8 @@ from aiplat.control.messages import (
     JoinRequest,
     MemberList,
     MemberStatus,
+    ModelList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -234,6 +236,13 @@ class FakeNode:
         if self.not_there is not None:
             raise self.not_there
         return self.answers
+
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
+        """The same."""
+        return ModelList(models=known)
+
+    async def remove_model(self, model: ModelName) -> Done:
+        return self._told(model)
 
     def access(self) -> Access:
         """How to come in."""

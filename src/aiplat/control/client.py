@@ -27,6 +27,7 @@ from aiplat.control.messages import (
     JoinRequest,
     MemberList,
     ModelList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -108,8 +109,16 @@ class ControlClient:
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
+        return self.model_list().models
+
+    def model_list(self) -> ModelList:
+        """Those, and what else lies on the node's machine."""
         seconds = max(self._timeout, _ASKING_OTHERS)
-        return self._call("GET", "/control/models", ModelList, seconds=seconds).models
+        return self._call("GET", "/control/models", ModelList, seconds=seconds)
+
+    def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk."""
+        return self._tell("/control/models/remove", model, seconds=_ASKING_OTHERS)
 
     def access(self) -> Access:
         """How programs reach its HTTP door."""

@@ -56,17 +56,28 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A model as this node's gateway sees it. `note` says in words why it is not ready.
 
-    It is `drained` when all who offer it take no new requests.
+    It is `drained` when all who offer it take no new requests. `cold` goes with ``loading``: the
+    first request has it loaded. A node tells its faces more of the models that are its own: the
+    states ``cold``, and ``on disk`` for one that was pulled and is not served; `bytes` on the
+    disk; and `last_used`, in seconds since 1970 (UTC), 0 for never.
     """
 
     name: str
-    state: Literal["loading", "ready", "failed", "drained"]
+    state: Literal["loading", "ready", "failed", "drained", "cold", "on disk"]
     processors: int = 0
     slots: int = 0
     running: int = 0
     waiting: int = 0
     context: int = 0
     note: str = ""
+    cold: bool = False
+    bytes: int = 0
+    last_used: int = 0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a request for it is answered, be it after a load."""
+        return self.state == "ready" or self.cold
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,9 +140,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
-    """The models that can be asked for."""
+    """The models that can be asked for, and those that lie on this machine and cannot."""
 
     models: tuple[ModelStatus, ...]
+    on_disk: tuple[ModelStatus, ...] = ()
+
+
+class ModelName(msgspec.Struct, frozen=True, kw_only=True):
+    """A pulled model by its name."""
+
+    model: str
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -46,6 +48,18 @@ class NodeOperations(Protocol):
         Raises:
             NoPeer: it cannot be reached, is not aiplat, or is no gateway.
             NotReady: this node is neither client nor gateway.
+        """
+
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
+        """Those models, with size, last use and state of this machine's own, and what else lies
+        on its disk.
+        """
+
+    async def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk.
+
+        Raises:
+            AiplatError: it is not there, or in use.
         """
 
     def access(self) -> Access:

@@ -40,7 +40,10 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `slots` are the requests it runs at once, `running` and `waiting` those it has;
     `tokens_per_second` is what one request got lately, 0 while unknown. `note` says why a
-    model is not ready, in words for a person.
+    model is not ready, in words for a person. `cold` goes with ``loading``: nothing loads it yet,
+    and a request will; `load_ms` is about how long that takes, in milliseconds, 0 while unknown.
+
+    (A peer that knows no `cold` sees a model that loads, and leaves it to others.)
     """
 
     name: str
@@ -51,3 +54,10 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     waiting: int = 0
     tokens_per_second: float = 0.0
     note: str = ""
+    cold: bool = False
+    load_ms: int = 0
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request that is placed now is worked on, be it after a load."""
+        return self.state == "ready" or self.cold

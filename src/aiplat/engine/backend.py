@@ -44,7 +44,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadError(Exception):
-    """The model cannot be loaded; one sentence says why."""
+    """The model cannot be loaded; one sentence says why. Was it for want of memory, `memory`."""
+
+    memory = False
 
 
 class Backend(Protocol):

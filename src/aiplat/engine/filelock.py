@@ -44,3 +44,22 @@ def _acquire(file: int, deadline: float, waiting: Callable[[], None]) -> None:
             said = True
             waiting()
         time.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Share the lock on `path`, such as a use that others may have too.
+
+    Raises:
+        TimeoutError: somebody holds it alone.
+        OSError: it cannot be made.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TimeoutError from None
+        yield
+    finally:
+        os.close(file)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,14 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _digest_of_all(paths: list[Path]) -> str:
-    if len(paths) == 1:
-        return digest(paths[0])
-    lines = "".join(f"{digest(path)}  {path.name}\n" for path in paths)
+    return digest_of({path.name: digest(path) for path in paths})
+
+
+def digest_of(digests: Mapping[str, str]) -> str:
+    """The digest of several files' weights: of one its own, else of a list of theirs by name."""
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

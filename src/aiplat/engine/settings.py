@@ -66,6 +66,31 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             "numerics class and in any company; slower."
         ),
     ] = False
+    memory_mib: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=16_777_216,
+            description="Memory that all loaded models may take together, in MiB; 0 takes three "
+            "quarters of this machine's, or of what its control group allows.",
+        ),
+    ] = 0
+    idle_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="A model that nobody asked so long is unloaded, until the next request; "
+            "0 keeps it.",
+        ),
+    ] = 0.0
+    serve_pulled: Annotated[
+        bool,
+        Meta(
+            description="Whether a processor also serves the pulled models that it was not told; "
+            "each is loaded when it is asked for."
+        ),
+    ] = False
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of a model's process; 0 takes one a core.")
     ] = 0

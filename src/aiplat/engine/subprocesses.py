@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _KEPT_LINES = 40
-_MAX_SENTENCE = 300
+_MAX_SENTENCE = 800
 _LOOK_SECONDS = 0.2
 
 
@@ -31,6 +31,7 @@ def run_counted(
     *,
     look: Callable[[], bool] = lambda: False,
     environ: Mapping[str, str] | None = None,
+    tied: bool = False,
 ) -> Ended:
     """Run `command` to its end; it is killed when nobody waits for it any more.
 
@@ -39,11 +40,12 @@ def run_counted(
         silence: seconds without a line or a change after which it is killed.
         look: asked a few times a second, from another thread, whether something changed.
         environ: its environment; None hands this process's on.
+        tied: its input stays open as long as this process wants it; it ends itself when that ends.
     """
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     with subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

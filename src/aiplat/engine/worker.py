@@ -6,6 +6,7 @@ that a long forward is no silence; one makes tokens of prompts. The process ends
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -34,6 +36,7 @@ from aiplat.protocol.messages import Ack, Cancel, Ping, Pong
 log = logging.getLogger("aiplat.engine.worker")
 
 _IDLE_SECONDS = 0.5
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
 _Arrival = tuple[int, msgspec.Struct | Row]
 
 
@@ -175,9 +178,29 @@ def load(plan: Plan) -> Backend:
         raise LoadError(
             f"What runs models here is not installed ({error}): run `pip install 'aiplat[local]'`."
         ) from error
-    except MemoryError as error:
-        raise LoadError(f"There is not enough memory to load {plan.name}.") from error
+    except (MemoryError, LoadError, RuntimeError, OSError) as error:
+        if not _lacks_memory(error):
+            raise
+        lacks = LoadError(f"There is not enough memory to load {plan.name}.")
+        lacks.memory = True
+        raise lacks from error
     return cast(Backend, made)
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that of an allocation. torch has no class for it."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _be_the_first_to_go() -> None:
+    """Should the machine run out of memory, the kernel shall take an engine and not its node."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
 
 
 def main() -> int:
@@ -186,6 +209,7 @@ def main() -> int:
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
     incoming, out = take_standard_pipes()
     end_with(plan.lifeline)
+    _be_the_first_to_go()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
     codec = ENGINE_CODEC.with_bound(plan.max_frame)
     outgoing = Outgoing(out, codec)
@@ -196,7 +220,7 @@ def main() -> int:
         backend = load(plan)
     except LoadError as error:
         log.exception("the model cannot be loaded")
-        outgoing.write([(0, LoadFailed(str(error)))])
+        outgoing.write([(0, LoadFailed(str(error), error.memory))])
         return 1
     pace = Pace(plan.step_seconds, plan.prefill_tokens)
     scheduler = Scheduler(

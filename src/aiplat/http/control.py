@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelList, Stop
+from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelName, Stop
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
 from aiplat.domain.chat import Generate
@@ -36,6 +36,7 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
     routes = [
         Route("/control/status", {"GET": control.status}),
         Route("/control/models", {"GET": control.models}),
+        Route("/control/models/remove", {"POST": control.remove_model}),
         Route("/control/access", {"GET": control.access}),
         Route("/control/ask", {"POST": control.ask}),
         Route("/control/stop", {"POST": control.stop}),
@@ -81,9 +82,14 @@ class Control:
         await request.reply(200, msgspec.json.encode(self._operations.status()))
 
     async def models(self, request: Request) -> None:
-        """The models that can be asked for."""
+        """The models that can be asked for, and those that lie on this machine."""
         known = await models_within(self._operations, self._settings.call_seconds)
-        await request.reply(200, msgspec.json.encode(ModelList(models=known)))
+        await request.reply(200, msgspec.json.encode(await self._operations.shown(known)))
+
+    async def remove_model(self, request: Request) -> None:
+        """Remove a pulled model."""
+        wish = decode(await read_json(request, self._settings), ModelName)
+        await request.reply(200, msgspec.json.encode(await self._operations.remove_model(wish)))
 
     async def access(self, request: Request) -> None:
         """How programs reach the HTTP door."""

@@ -10,6 +10,7 @@ MAX_MODELS = 256
 MAX_NAME = 200
 MAX_NOTE = 500
 MAX_COUNT = 1_000_000
+MAX_LOAD_MS = 86_400_000
 SLOWEST, FASTEST = 1e-3, 1e9
 """Tokens a second; 0 besides, for a speed that is not known yet."""
 
@@ -37,5 +38,9 @@ def _check_offer(offer: ModelOffer) -> None:
     speed = offer.tokens_per_second
     if speed != 0 and not SLOWEST <= speed <= FASTEST:  # also refuses NaN
         raise Violation(f"an Announce of {speed} tokens a second")
+    if not 0 <= offer.load_ms <= MAX_LOAD_MS:
+        raise Violation(f"an Announce of a model that takes {offer.load_ms} ms to load")
+    if offer.cold and (offer.state != "loading" or offer.slots == 0):
+        raise Violation("an Announce of a cold model that is no such, or has no slot")
     if offer.state == "ready" and (offer.manifest is None or offer.slots == 0):
         raise Violation("an Announce of a ready model without a manifest or a slot")

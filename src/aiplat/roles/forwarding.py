@@ -21,7 +21,7 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
-from aiplat.domain.errors import AiplatError, DeadlineExceeded
+from aiplat.domain.errors import AiplatError, DeadlineExceeded, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.domain.usage import Usage
 from aiplat.roles.breaker import Turn
@@ -93,6 +93,7 @@ class Forwarding:
         self.kept: Kept | None = None
         self._attempt = Attempt(self)
         self._held: Started | None = None
+        self._waits_for = ""
         self._turn: Turn | None = None
         self._on_failed = on_failed
         self._sink = sink
@@ -206,7 +207,8 @@ class Forwarding:
     def remind(self) -> None:
         """Tell who asked, from time to time, that a processor has it."""
         if self.processor is not None and self.is_long_untold:
-            what = "it waits there" if self.started is None else "its prompt is being read"
+            waits = self._waits_for or "it waits there"
+            what = waits if self.started is None else "its prompt is being read"
             self.waits(Queued(0, 0, f"the processor {short(self.processor)} has it: {what}"))
 
     # -- from the processor ----------------------------------------------------------------
@@ -234,6 +236,8 @@ class Forwarding:
             self._blame(event)
             self._end(msgspec.structs.replace(event, usage=self._usage(event.usage)))
         elif isinstance(event, Queued):
+            self._waits_for = clip(event.reason, 200)
+            self.stages.loads(event.expected_wait_ms / 1000, self._now())
             self.waits(event)
 
     def _say_started(self) -> None:

@@ -15,7 +15,7 @@ from aiplat.domain.answers import Submission
 MAX_MODELS = 1000
 """Names that are kept of one gateway, and refusals of the like."""
 
-READY, UNKNOWN, LACKS, REFUSED = range(4)
+READY, COLD, UNKNOWN, LACKS, REFUSED = range(5)
 
 
 class Offering:
@@ -28,6 +28,7 @@ class Offering:
     def __init__(self, refusal_seconds: float) -> None:
         self._refusal_seconds = refusal_seconds
         self._ready: frozenset[str] | None = None
+        self._cold: frozenset[str] = frozenset()
         self._refused: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._asked_at: float | None = None
 
@@ -40,8 +41,10 @@ class Offering:
 
     def heard(self, models: Iterable[ModelStatus]) -> None:
         """It told its models."""
+        models = tuple(models)
         ready = [model.name for model in models if model.state == "ready"]
         self._ready = frozenset(ready[:MAX_MODELS])
+        self._cold = frozenset([model.name for model in models if model.cold][:MAX_MODELS])
 
     def refused(self, submission: Submission, now: float) -> None:
         """It had nobody for a request."""
@@ -61,5 +64,7 @@ class Offering:
             return REFUSED
         if self._ready is None:
             return UNKNOWN
-        has = submission.model in self._ready if submission.model else bool(self._ready)
-        return READY if has else LACKS
+        for names, how in ((self._ready, READY), (self._cold, COLD)):
+            if submission.model in names or (names and not submission.model):
+                return how
+        return LACKS

@@ -40,19 +40,32 @@ class Candidate(NamedTuple):
     def has_room(self) -> bool:
         """Whether to place now: its slots, and a few to follow at once when one becomes free."""
         slots = self.offer.slots
-        return self.offer.state == "ready" and self.load < slots + max(1, slots // 4)
+        return self.offer.takes_requests and self.load < slots + max(1, slots // 4)
+
+    @property
+    def load_seconds(self) -> float:
+        """Until a model that is not there yet will be."""
+        return 0.0 if self.offer.state == "ready" else self.offer.load_ms / 1000
 
 
 def expected_wait(candidate: Candidate) -> float:
-    """Seconds until a request placed now would start there: Little's law on its queue."""
+    """Seconds until a request placed now would start there: Little's law on its queue.
+
+    A model that is not loaded yet is loaded first; until then its queue is nobody's.
+    """
+    if candidate.offer.slots == 0:
+        return candidate.latency + candidate.load_seconds
     ahead = candidate.load - candidate.offer.slots + 1
     answer = TYPICAL_ANSWER_TOKENS / candidate.speed
     queue = max(0, ahead) * answer / max(1, candidate.offer.slots)
-    return candidate.latency + queue
+    return candidate.latency + candidate.load_seconds + queue
 
 
 def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those with room, the best first: the least expected wait; among equals the least loaded."""
+    """Those with room, the best first: the least expected wait; among equals the least loaded.
+
+    Where the model is loaded already goes before where it is cold.
+    """
     return sorted((c for c in candidates if c.has_room), key=_order)
 
 
@@ -61,10 +74,11 @@ def choose(candidates: Iterable[Candidate]) -> Candidate | None:
     return next(iter(ranked(candidates)), None)
 
 
-def _order(candidate: Candidate) -> tuple[float, float, float, str]:
+def _order(candidate: Candidate) -> tuple[bool, float, float, float, str]:
     slots = max(1, candidate.offer.slots)
     # Rounded: a few milliseconds of latency must not pile everything on one processor.
     return (
+        candidate.offer.cold,
         round(expected_wait(candidate), 1),
         candidate.load / slots,
         -candidate.speed,

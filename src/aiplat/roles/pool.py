@@ -12,7 +12,12 @@ from aiplat.domain.models import ModelOffer
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.placement import Candidate, expected_wait
 
-BEST_FIRST = ("ready", "loading", "failed")
+_BEST_FIRST = ("ready", "loading", "cold", "failed")
+
+
+def rank(offer: ModelOffer) -> int:
+    """How near an offer is to an answer: the least is the best."""
+    return _BEST_FIRST.index("cold" if offer.cold else offer.state)
 
 
 @dataclass
@@ -119,9 +124,9 @@ class Pool:
         return list(dict.fromkeys(offer.name for offer in self.offers()))
 
     def default_model(self) -> str:
-        """The first model that is ready, or else that loads; empty for none."""
+        """The first model that is ready, or else that loads, or is cold; empty for none."""
         offers = self.taking() or self.offers()
-        best = min(offers, key=lambda o: BEST_FIRST.index(o.state), default=None)
+        best = min(offers, key=rank, default=None)
         return "" if best is None else best.name
 
     def may_come(self, model: str, tried: Collection[PeerId] = ()) -> bool:
@@ -152,10 +157,10 @@ class Pool:
         ]
 
     def ready(self, model: str) -> list[Processor]:
-        """Who takes requests for `model` and has it ready, busy or not."""
+        """Who takes requests for `model` and has it ready or will load it for one, busy or not."""
         return [
             p for p in self
-            if not p.draining and model in p.offers and p.offers[model].state == "ready"
+            if not p.draining and model in p.offers and p.offers[model].takes_requests
         ]  # fmt: skip
 
     def expected_wait(self, model: str) -> float:
@@ -164,7 +169,7 @@ class Pool:
         waits = [
             max(expected_wait(candidate), processor.rests_for(name, now))
             for candidate in self.candidates(name)
-            if candidate.offer.state == "ready"
+            if candidate.offer.state != "failed"
             and (processor := self.get(candidate.peer)) is not None
         ]
         return min(waits, default=0.0)

@@ -116,6 +116,14 @@ class Processor(Role):
         self.draining = not off
         self._announce()
 
+    def withdraw(self, model: str) -> None:
+        """Offer a model no more, whose files are gone."""
+        engine = self._engines.pop(model, None)
+        if engine is not None:
+            engine.fail_all(ModelNotFound(f"The model {model} was removed from this processor."))
+            self._running = [running for running in self._running if running.name != model]
+            self._changed_now()
+
     def fail_all(self, error: AiplatError) -> None:
         """End all that runs here with an error."""
         for engine in self._engines.values():

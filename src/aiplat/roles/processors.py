@@ -12,7 +12,7 @@ from aiplat.domain.answers import Inference
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Announce
 from aiplat.roles.breaker import Breaker
-from aiplat.roles.pool import BEST_FIRST, Pool, Processor
+from aiplat.roles.pool import Pool, Processor, rank
 
 MAX_REMEMBERED = 1000
 """Models that are gone, but were here in this gateway's life: their names are no mistakes."""
@@ -117,12 +117,12 @@ class Processors(Pool):
     def models(self) -> tuple[ModelStatus, ...]:
         """What can be asked for, those that are ready first."""
         statuses = [self._model(name) for name in self.names()]
-        return tuple(sorted(statuses, key=lambda status: status.state != "ready"))
+        return tuple(sorted(statuses, key=lambda status: (status.state != "ready", status.cold)))
 
     def _model(self, name: str) -> ModelStatus:
         taking = self.taking(name)
         offers = taking or self.offers(name)
-        best = min(offers, key=lambda offer: BEST_FIRST.index(offer.state))
+        best = min(offers, key=rank)
         return ModelStatus(
             name=name,
             state=best.state if taking else "drained",
@@ -132,6 +132,7 @@ class Processors(Pool):
             waiting=sum(offer.waiting for offer in offers),
             context=best.manifest.context if best.manifest else 0,
             note=best.note if taking else self.why_nobody(name),
+            cold=best.cold and bool(taking),
         )
 
     def _remember(self, processor: Processor) -> None:

@@ -60,6 +60,16 @@ class Stages:
         self.placed_at = self._placed_since = now
         self._nobody_since = None
 
+    def loads(self, seconds: float, now: float) -> None:
+        """The processor says that it loads the model first, for about so long: it may.
+
+        Its first token is due as long after that as after a placing, but no later than a request
+        may wait in the queue besides (`queue_seconds`); the whole deadline stands.
+        """
+        if self.placed_at is not None and self.first_token_at is None:
+            until = min(now + seconds, self.placed_at + self._settings.queue_seconds)
+            self._placed_since = max(self._placed_since, until)
+
     def put_back(self, now: float) -> None:
         """It failed there, and waits for another: as one that is new in the queue."""
         self.placed_at = None
@@ -85,7 +95,7 @@ class Stages:
         """The gateway ran late by so much and could hear nothing: no stage's limit counts it."""
         self.stood_still_for += min(seconds, now - self.arrived)
         self._queued_since = min(now, self._queued_since + seconds)
-        self._placed_since = min(now, self._placed_since + seconds)
+        self._placed_since = max(self._placed_since, min(now, self._placed_since + seconds))
         self._progress_at = min(now, self._progress_at + seconds)
         if self._nobody_since is not None:
             self._nobody_since = min(now, self._nobody_since + seconds)

@@ -19,6 +19,8 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -39,6 +41,7 @@ from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
 from aiplat.runtime.networks import Networks, match_peer
+from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.peers import Peers
 
 
@@ -52,6 +55,7 @@ class Operations:
         http: base URL of the HTTP door, once it listens.
         on_stop: begins the end; its argument says whether at once.
         now: the clock, in seconds.
+        own_models: the models on this machine.
         networks: what is done with the network that the node is in.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
@@ -67,6 +71,7 @@ class Operations:
     on_stop: Callable[[bool], None]
     now: Callable[[], float]
     networks: Networks
+    own_models: OwnModels
     hearsay: Hearsay | None = None
     http: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
@@ -168,7 +173,7 @@ class Operations:
         if self.state != "ready":
             wanting.append(f"the node is {self.state}")
         if self.gateway is not None:
-            if not any(model.state == "ready" for model in self.gateway.models()):
+            if not any(model.is_usable for model in self.gateway.models()):
                 wanting.append("no processor with a model that is ready is connected")
         elif self.client is not None and not self.client.gateways:
             wanting.append("no gateway is connected")
@@ -176,7 +181,7 @@ class Operations:
             wanting += [
                 f"the model {offer.name} is {offer.state}{f': {offer.note}' if offer.note else ''}"
                 for offer in self.processor.announcement.models
-                if offer.state != "ready"
+                if not offer.takes_requests
             ]
         return tuple(wanting)
 
@@ -187,6 +192,14 @@ class Operations:
         if stopping:
             self.on_stop(stop.now)
         return Stopping(stopping=stopping, pid=os.getpid(), active=active)
+
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
+        """Those models, with what is known of this machine's own, and what else lies here."""
+        return await self.own_models.shown(known)
+
+    async def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk."""
+        return await self.own_models.remove(model.model)
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -207,6 +220,7 @@ class Operations:
                 name=offer.name, state=offer.state, processors=1, slots=offer.slots,
                 running=offer.running, waiting=offer.waiting,
                 context=offer.manifest.context if offer.manifest else 0, note=offer.note,
+                cold=offer.cold,
             )
             for offer in self.processor.announcement.models
         )  # fmt: skip

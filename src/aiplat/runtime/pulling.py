@@ -11,7 +11,9 @@ from pathlib import Path
 from aiplat.domain.errors import NotReady
 from aiplat.engine import store
 from aiplat.engine.catalogue import DEFAULT_MODEL, ECHO, canonical
-from aiplat.engine.pull import Progress, pull
+from aiplat.engine.pull import pull
+from aiplat.engine.settings import EngineSettings
+from aiplat.engine.stages import Progress
 from aiplat.runtime.options import ServeOptions
 
 
@@ -20,6 +22,16 @@ def models_of(options: ServeOptions) -> tuple[str, ...]:
     if "processor" not in options.roles or options.backend == "upstream":
         return ()
     return options.models or (DEFAULT_MODEL,)
+
+
+def served_by(options: ServeOptions, settings: EngineSettings, cache: Path) -> tuple[str, ...]:
+    """Name what a processor with these options serves: what it was told, then what was pulled."""
+    names = options.models or (DEFAULT_MODEL,)
+    if not settings.serve_pulled:
+        return names
+    told = {store.offered_name(name) for name in names}
+    pulled = [stored.name for stored in store.pulled(cache) if store.is_named(stored, cache)]
+    return (*names, *(name for name in pulled if name not in told))
 
 
 def missing(names: Sequence[str], cache: Path) -> list[str]:
@@ -54,7 +66,7 @@ def get(name: str, cache: Path, progress: Progress, lock_seconds: float) -> Path
     Raises:
         AiplatError: there is no such model, or it cannot be had; says why.
     """
-    if store.is_path(name):
+    if store.is_path(name) and not name.endswith(store.GGUF):
         return store.locate(name, cache)[1]
     return pull(name, cache, progress, lock_seconds=lock_seconds)
 
@@ -66,5 +78,7 @@ def absolute(name: str, cache: Path) -> tuple[str, str]:
     """
     if not name or not store.is_path(name):
         return name, name
+    if name.endswith(store.GGUF):
+        return store.offered_name(name), str(Path(name).expanduser().resolve())
     offered, folder = store.locate(name, cache)
     return offered, str(folder)

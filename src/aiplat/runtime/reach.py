@@ -16,6 +16,8 @@ from aiplat.control.messages import (
     InviteRequest,
     JoinRequest,
     MemberList,
+    ModelList,
+    ModelName,
     ModelStatus,
     NetworkCreate,
     PeerList,
@@ -39,6 +41,12 @@ class NodeClient(Protocol):
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The models that can be asked for."""
+
+    def model_list(self) -> ModelList:
+        """Those, and what else lies on the node's machine."""
+
+    def remove_model(self, model: ModelName) -> Done:
+        """Remove a pulled model from the disk."""
 
     def access(self) -> Access:
         """How programs reach the HTTP door."""
@@ -116,7 +124,8 @@ def running_node(places: Places, connect: Connect = connect) -> tuple[NodeClient
     """Give the node that runs here; never starts one.
 
     Raises:
-        NotReady: none runs, or it does not answer; says what to do.
+        NoNode: none runs; says what to do.
+        NotReady: it does not answer.
     """
     client = connect(places)
     status = status_of(client)
@@ -127,6 +136,4 @@ def running_node(places: Places, connect: Connect = connect) -> tuple[NodeClient
             f"{describe_node(node_info(places.node_lock))}, but it does not answer: it may be "
             "starting or ending. Try again, or end it with `aiplat stop --now`."
         )
-    raise NotReady(
-        "No node runs here. Start one with `aiplat serve`, or just ask with `aiplat ask`."
-    )
+    raise NoNode("No node runs here. Start one with `aiplat serve`, or just ask with `aiplat ask`.")

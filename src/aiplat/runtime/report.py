@@ -8,7 +8,7 @@ from typing import TextIO
 
 import msgspec
 
-from aiplat.control.messages import NetworkStatus, ReachStatus, Status
+from aiplat.control.messages import ModelStatus, NetworkStatus, ReachStatus, Status
 from aiplat.domain.errors import ConfigError
 from aiplat.runtime.advice import with_home
 from aiplat.runtime.logs import one_line
@@ -72,7 +72,7 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
         ("refused", list(status.turned_away)),
         ("reach", _reach(status.reach)),
         ("seeks", _seeks(status.network)),
-        ("models", [_model(model.name, model.state, model.note) for model in status.models]),
+        ("models", [_model(model) for model in status.models]),
         ("peers", [f"{peer.peer_id} ({peer.state})" for peer in status.peers]),
     ]
     for name, values in rows:
@@ -104,5 +104,7 @@ def _seeks(network: NetworkStatus | None) -> list[str]:
     return [network.searching] if network is not None and network.searching else []
 
 
-def _model(name: str, state: str, note: str) -> str:
-    return f"{name} ({state}{': ' + note if note else ''})"
+def _model(model: ModelStatus) -> str:
+    state = "cold" if model.cold else model.state
+    note = "" if model.cold else model.note  # which says what cold is, at length
+    return f"{model.name} ({state}{': ' + note if note else ''})"

@@ -17,8 +17,9 @@ from aiplat.config.loader import Loaded
 from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
-from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
+from aiplat.engine.garage import Garage
+from aiplat.engine.interface import Engine
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.serving import serve_control, serve_public
@@ -46,8 +47,10 @@ from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.networks import Networks
 from aiplat.runtime.operations import Operations
 from aiplat.runtime.options import ServeOptions
+from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
+from aiplat.runtime.pulling import served_by
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
 from aiplat.runtime.settings import RuntimeSettings
 from aiplat.runtime.upstreams import make_upstream, offer_what_is_here
@@ -127,6 +130,8 @@ class _House:
         client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
         self._client = client if "client" in options.roles else None
         self._upstream: Upstream | None = None
+        self._engines: list[Engine] = []
+        self._garage: Garage | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
 
@@ -158,9 +163,11 @@ class _House:
         settings = self._loaded[EngineSettings]
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
-        places, names = self._places, self._options.models or (DEFAULT_MODEL,)
-        engines = [
-            make_engine(name, settings, places.cache, places.logs, self._metrics)
+        places = self._places
+        names = served_by(self._options, settings, places.cache)
+        self._garage = garage = Garage(settings)
+        self._engines = engines = [
+            make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
             for name in dict.fromkeys(names)
         ]
         offered = [engine.name for engine in engines]
@@ -185,6 +192,7 @@ class _House:
                 lambda: self._node.addresses, self._node.forget_all, self._other_gateways,
             ),
             hearsay=self._make_hearsay(),
+            own_models=OwnModels(self._processor, self._engines, self._places.cache),
         )  # fmt: skip
 
     def _make_hearsay(self) -> Hearsay | None:

@@ -41,7 +41,7 @@ class Steps:
 
     def models(self, found: tuple[ModelStatus, ...]) -> None:
         """Take the last one: which models can be asked for."""
-        ready = [model.name for model in found if model.state == "ready"]
+        ready = [model.name for model in found if model.is_usable]
         others = [f"{m.name} is {m.state}{_why(m)}" for m in found]
         states = {model.state for model in found}
         text = few(ready or others)

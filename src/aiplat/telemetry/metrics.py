@@ -126,3 +126,23 @@ class Metrics:
             "aiplat_engine_restarts_total", "Times that an engine's process was started again.",
             ["model"], registry=r,
         )  # fmt: skip
+        self.engine_loads = Counter(
+            "aiplat_engine_loads_total", "Times that a model was loaded.", ["model"], registry=r
+        )
+        self.engine_load_failures = Counter(
+            "aiplat_engine_load_failures_total",
+            "Times that a model could not be loaded, or its process died before it was.",
+            ["model"], registry=r,
+        )  # fmt: skip
+        self.engine_load_seconds = Gauge(
+            "aiplat_engine_load_seconds", "How long the last load of a model took.",
+            ["model"], registry=r,
+        )  # fmt: skip
+        self.engine_unloads = Counter(
+            "aiplat_engine_unloads_total",
+            "Times that a model was unloaded: for another's room, unused, or for new settings.",
+            ["model"], registry=r,
+        )  # fmt: skip
+        self.engine_loaded = Gauge(
+            "aiplat_engine_models_loaded", "Models that are loaded, or being loaded.", registry=r
+        )

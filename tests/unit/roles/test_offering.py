@@ -14,7 +14,7 @@ from aiplat.domain.answers import Failed
 from aiplat.domain.errors import NoProcessor, Overloaded
 from aiplat.protocol.messages import Call, Reply
 from aiplat.roles import offering
-from aiplat.roles.offering import LACKS, READY, REFUSED, UNKNOWN, Offering
+from aiplat.roles.offering import COLD, LACKS, READY, REFUSED, UNKNOWN, Offering
 from tests.support.dialogue import submission
 from tests.support.fake_channel import FakeChannel
 from tests.support.scripted import Kept
@@ -45,6 +45,8 @@ def test_what_was_told_and_refused_makes_the_rank() -> None:
     known.heard(models(m="ready", slow="loading"))
     ranks = [known.rank(submission(model=m), 0.0) for m in ("m", "", "slow", "x")]
     assert ranks == [READY, READY, LACKS, LACKS]
+    known.heard([*models(m="ready"), ModelStatus(name="cold", state="loading", cold=True)])
+    assert known.rank(submission(model="cold"), 0.0) == COLD
     known.refused(submission(model="m", privacy="network"), 10.0)
     assert known.rank(submission(model="m", privacy="network"), 39.9) == REFUSED
     assert known.rank(submission(model="m", privacy="any"), 39.9) == READY

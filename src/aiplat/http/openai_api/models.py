@@ -67,7 +67,7 @@ class Models:
         return Model(
             id=model.name,
             created=self._created,
-            state=model.state,
+            state="cold" if model.cold else model.state,
             context_length=model.context or None,
         )
 

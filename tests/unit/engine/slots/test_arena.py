@@ -1,4 +1,4 @@
-"""Places keep what was written to them, wherever they are moved; what is forgotten costs nothing."""
+"""Places keep what was written to them, wherever they are moved; the forgotten costs nothing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_memory_that_is_forgotten_goes_back_to_the_system() -> None:
 
     def resident() -> int:
         with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * page
+            return int(file.read().split()[1]) * int(page)
 
     before = resident()
     for round_ in range(8):

@@ -19,7 +19,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(devices, "has_half", lambda: True)
-    monkeypatch.setattr(devices, "_cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(devices, "cpu_flags", lambda: frozenset({"avx2"}))
     return monkeypatch
 
 
@@ -46,7 +46,7 @@ def test_a_cpu_by_its_flags(
     flags: str, way: str,
 ) -> None:  # fmt: skip
     machine.setattr(devices, "has_half", lambda: half)
-    machine.setattr(devices, "_cpu_flags", lambda: frozenset({flags}))
+    machine.setattr(devices, "cpu_flags", lambda: frozenset({flags}))
     found = devices.choose("auto", "auto", folder_of(tmp_path, stored), groups=groups)
     assert (found.device.type, found.spread, found.way) == ("cpu", False, way)
     assert found.dtype == (torch.bfloat16 if way == "bfloat16" else torch.float32)
@@ -77,7 +77,7 @@ def test_what_is_not_there_is_said(machine: pytest.MonkeyPatch, tmp_path: Path) 
     folder = folder_of(tmp_path, "float32")
     with pytest.raises(LoadError, match=r"engine.device is cuda, but torch sees 0 CUDA devices"):
         devices.choose("cuda", "auto", folder, groups=False)
-    with pytest.raises(LoadError, match="engine.device is mps, but torch sees no Apple GPU"):
+    with pytest.raises(LoadError, match=r"engine.device is mps, but torch sees no Apple GPU"):
         devices.choose("mps", "auto", folder, groups=False)
     with pytest.raises(LoadError, match="not stored in 4-bit groups"):
         devices.choose("cpu", "4bit", folder, groups=False)

@@ -1,4 +1,4 @@
-"""What a step reads, as tensors: one row of tokens, and where each request's lie in it and in memory.
+"""What a step reads, as tensors: one row of tokens, and where each request's of them lie.
 
 Requests that answer come first, one token each, in the order of their parts of the arena: those
 whose parts are neighbours are a `Run`, which attention takes in one go. Then come the prompts, each

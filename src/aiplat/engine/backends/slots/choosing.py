@@ -1,8 +1,9 @@
 """Chooses how a loaded model is served, and sees that what it says then is what it should.
 
 In order: the fused forward where the model is of that family and on a CPU; transformers' own
-forward with our attention; transformers' own with its own attention, one request after another. Each of
-the first two is tried on a few tokens, in two pieces, and compared with what the model says by itself.
+forward with our attention; transformers' own with its own attention, one request after another.
+Each of the first two is tried on a few tokens, in pieces, and compared with what the model says
+by itself.
 """
 
 from __future__ import annotations
@@ -140,9 +141,9 @@ def _fused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tensor
     fixed = plan.deterministic
     arena = room.arena(choice.dtype)
     runner = Slots(forward, arena, choice.device, alone=fixed)
-    error = differs(runner, expected, choice.way)
-    if error:
-        log.warning("%s is not fused: %s", plan.name, error)
+    why_not = differs(runner, expected, choice.way)
+    if why_not:
+        log.warning("%s is not fused: %s", plan.name, why_not)
         return None
     if not fixed:
         return room.served(runner, choice.way, "fused")

@@ -10,9 +10,9 @@ import torch
 from aiplat.engine.backend import LoadError
 from aiplat.engine.backends.slots.kernels import has_half
 from aiplat.engine.folders import facts_of
+from aiplat.engine.ways import choose_way, cpu_flags
 
 WAYS = ("float32", "float16", "bfloat16", "4bit")
-_FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 
 
 class Choice(NamedTuple):
@@ -82,25 +82,8 @@ def _device(asked: str) -> torch.device:
 
 
 def _way(device: torch.device, stored: str, groups: bool) -> str:
-    """What is fast and keeps what the weights hold.
-
-    bfloat16 moves a logit of 25 by up to 1 with the company that a request is in, which is enough
-    to turn a close choice (seen: "The" into "L'Étoile, la Marseillaise"). So weights that are
-    finer are never computed in it, and none where the CPU only emulates it, ten times slower.
-    """
-    if device.type != "cpu":
-        if stored == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-            return "float16"
-        return stored if stored in ("bfloat16", "float16") else "float32"
-    if groups and has_half():
-        return "4bit"
-    if stored == "bfloat16" and any(flag in _cpu_flags() for flag in _FAST_BFLOAT16):
-        return "bfloat16"
-    return "float16" if stored in ("float16", "bfloat16") and has_half() else "float32"
-
-
-def _cpu_flags() -> frozenset[str]:
-    try:
-        return frozenset(Path("/proc/cpuinfo").read_text("utf-8").split())
-    except OSError:
-        return frozenset()
+    if device.type == "cpu":
+        return choose_way(stored, groups=groups, half=has_half(), flags=cpu_flags())
+    if stored == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return "float16"
+    return stored if stored in ("bfloat16", "float16") else "float32"

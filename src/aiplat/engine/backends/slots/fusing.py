@@ -1,4 +1,4 @@
-"""Makes the fused forward of a model that transformers loaded, in the ways that its weights allow."""
+"""Makes the fused forward of a model that transformers loaded, in a way that its weights allow."""
 
 from __future__ import annotations
 

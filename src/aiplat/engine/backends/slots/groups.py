@@ -14,21 +14,21 @@ import torch
 from safetensors import safe_open
 
 from aiplat.engine.backends.slots.kernels import Groups
-
-NAME = "groups.safetensors"
+from aiplat.engine.ways import GROUPS
 
 
 class StoredGroups(Mapping[str, Groups]):
     """The groups in a folder, read when they are asked for; none where there is no such file."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
+        self._path = folder / GROUPS
         self._names: frozenset[str] = frozenset()
         if self._path.is_file():
             with safe_open(self._path, framework="pt") as file:
-                self._names = frozenset(
-                    key.removesuffix(".codes") for key in file.keys() if key.endswith(".codes")
-                )
+                keys = file.keys()
+            self._names = frozenset(
+                key.removesuffix(".codes") for key in keys if key.endswith(".codes")
+            )
 
     def __getitem__(self, name: str) -> Groups:
         """The groups of the matrix `name`."""

@@ -102,7 +102,7 @@ class Llama:
             query, key = heads[:, : self.heads], heads[:, self.heads : keys_end]
             query.copy_(_normed(query, layer.query_norm, self.epsilon))
             key.copy_(_normed(key, layer.key_norm, self.epsilon))
-        turned = heads[:, :keys_end].unflatten(-1, (self.size // 2, 2))
+        turned = heads[:, :keys_end].view(len(heads), keys_end, self.size // 2, 2)
         torch.view_as_complex(turned).mul_(turns)
         attended = attend(
             batch, number, heads[:, : self.heads], heads[:, self.heads :], self.size**-0.5
@@ -115,6 +115,6 @@ class Llama:
 
 def _normed(rows: Tensor, weights: Tensor, epsilon: float) -> Tensor:
     """Each row over its root mean square (Zhang and Sennrich, 2019), times the weights."""
-    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     scale = length.square_().mul_(1 / rows.shape[-1]).add_(epsilon).rsqrt_()
     return (rows * scale).mul_(weights)

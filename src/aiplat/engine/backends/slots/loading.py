@@ -34,7 +34,7 @@ def load_model(folder: Path, choice: Choice) -> PreTrainedModel:
     if not choice.spread and choice.device.type != "cpu":
         options = {"device_map": {"": choice.device}}
     try:
-        return AutoModelForCausalLM.from_pretrained(  # type: ignore[no-any-return]  # untyped
+        return AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=choice.dtype,
             local_files_only=True,

@@ -35,7 +35,7 @@ class Runner(Protocol):
         """Note that NaN was computed there."""
 
     def read(self, pieces: Sequence[Piece]) -> tuple[list[Piece], Tensor]:
-        """Read the pieces; the ones that draw, in the order of the logits ``[drawn, vocabulary]``."""
+        """Read the pieces: those that draw, and their logits ``[drawn, vocabulary]``, in order."""
 
 
 class Slots:

@@ -1,0 +1,10 @@
+"""The stages of a pull, and who hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how much is done, and of how much: bytes, or tensors to ``convert``."""
+
+STAGES = ("wait", "download", "verify", "unpack", "convert")

@@ -1,0 +1,100 @@
+"""The models on this node's own machine: those that it runs, and those that only lie here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+from msgspec.structs import replace
+
+from aiplat.control.messages import Done, ModelList, ModelStatus
+from aiplat.domain.errors import InvalidRequest
+from aiplat.engine import store
+from aiplat.engine.catalogue import canonical
+from aiplat.engine.interface import Engine
+from aiplat.engine.process import EngineProcess
+from aiplat.engine.removing import on_disk, remove
+from aiplat.engine.uses import used
+from aiplat.roles.processor import Processor
+
+_MIB = 1024 * 1024
+
+
+def lying_here(cache: Path) -> tuple[ModelStatus, ...]:
+    """The pulled models, as they are without a node."""
+    return tuple(
+        ModelStatus(
+            name=stored.name, state="on disk", context=stored.context, bytes=stored.bytes,
+            last_used=used(folder, cache).last_used,
+        )
+        for stored, folder in store.pulled_folders(cache)
+    )  # fmt: skip
+
+
+def removed(name: str, freed: int) -> Done:
+    """What is said of a model that was removed."""
+    mib = max(1, round(freed / _MIB))
+    return Done(message=f"The model {name} is removed; {mib} MiB are free again.")
+
+
+class OwnModels:
+    """The models of a running node.
+
+    Arguments:
+        processor: the role that runs them; None for a node without.
+        engines: its engines.
+        cache: the folder of the model cache.
+    """
+
+    def __init__(self, processor: Processor | None, engines: Sequence[Engine], cache: Path) -> None:
+        self._processor = processor
+        self._engines = {e.name: e for e in engines if isinstance(e, EngineProcess)}
+        self._cache = cache
+
+    async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
+        """What a face is shown: those of the network with what is known here besides, and those
+        that only lie on the disk.
+        """
+        return await trio.to_thread.run_sync(self._shown, known)
+
+    def _shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
+        here = {model.name: model for model in lying_here(self._cache)}
+        names = {model.name for model in known}
+        others = tuple(model for model in here.values() if model.name not in names)
+        own = tuple(self._with_own(model, here.get(model.name)) for model in known)
+        return ModelList(models=own, on_disk=others)
+
+    def _with_own(self, model: ModelStatus, here: ModelStatus | None) -> ModelStatus:
+        if model.cold:
+            model = replace(model, state="cold")
+        engine = self._engines.get(model.name)
+        if engine is not None:
+            size = here.bytes if here is not None else store.size_of(engine.folder)
+            last = used(engine.folder, self._cache).last_used
+            return replace(model, bytes=size, last_used=last)
+        return model if here is None else replace(model, bytes=here.bytes)
+
+    async def remove(self, name: str) -> Done:
+        """Remove a pulled model, and offer it no more.
+
+        Raises:
+            ModelNotFound: it is not on this machine.
+            InvalidRequest: it is loaded, here or by another node.
+        """
+        own = await trio.to_thread.run_sync(lambda: on_disk(canonical(name), self._cache)[0])
+        engine = self._engines.get(own)
+        if engine is not None:
+            offer = engine.offer()
+            if not offer.cold and offer.state != "failed":
+                raise InvalidRequest(
+                    f"The model {own} is {offer.state} on this node, with {offer.running} requests "
+                    f"at work and {offer.waiting} that wait: stop the node (`aiplat stop`), or "
+                    "serve it without this model, and try again.",
+                    param="model",
+                )
+        freed = await trio.to_thread.run_sync(remove, own, self._cache)
+        if engine is not None and self._processor is not None:
+            self._processor.withdraw(own)
+            del self._engines[own]
+        return removed(own, freed)

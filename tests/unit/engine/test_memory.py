@@ -1,0 +1,72 @@
+"""What a machine has and what a model takes, from files made here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aiplat.engine.memory import OVERHEAD_MIB, Footprint, budget_mib, footprint, machine_mib
+from aiplat.engine.settings import EngineSettings
+
+GIB = 1024**3
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    for name, text in {"proc/meminfo": "MemTotal: 16777216 kB\nMemFree: 1 kB\n", **files}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "gib"),
+    [
+        ({}, 16),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": f"{8 * GIB}\n"}, 8),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 16),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{4 * GIB}"}, 4),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,memory:/x\n1:name=systemd:/\n",
+                "sys/fs/cgroup/memory/x/memory.limit_in_bytes": f"{2 * GIB}",
+            },
+            2,
+        ),
+        ({"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712"}, 16),
+    ],
+)
+def test_the_machine(tmp_path: Path, files: dict[str, str], gib: int) -> None:
+    root = machine(tmp_path, files)
+    assert machine_mib(root) == gib * 1024
+    assert budget_mib(0, root) == gib * 768
+    assert budget_mib(77, root) == 77
+
+
+def test_nobody_knows(tmp_path: Path) -> None:
+    assert budget_mib(0, tmp_path) is None
+
+
+def test_a_model(tmp_path: Path) -> None:
+    config = {
+        "dtype": "bfloat16", "num_hidden_layers": 4, "num_attention_heads": 8,
+        "num_key_value_heads": 2, "hidden_size": 512, "max_position_embeddings": 4096,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    found = footprint(tmp_path, EngineSettings(dtype="float32", slots=2))
+    assert found == Footprint(weights=200, cache=32)  # 2 · 4 layers · 2 · 64 · 4 bytes · 4096 · 2
+    assert footprint(tmp_path, EngineSettings(dtype="bfloat16", cache_mib=16)).weights == 100
+    assert footprint(tmp_path, EngineSettings(dtype="float32", cache_mib=16)).cache == 16
+
+
+def test_the_cache_shrinks_before_a_model_is_refused() -> None:
+    model = Footprint(weights=1000, cache=2048)
+    assert model.cache_within(None) == 2048
+    assert model.cache_within(10_000) == 2048
+    assert model.cache_within(1000 + OVERHEAD_MIB + 1000) == 500
+    assert model.cache_within(1000 + OVERHEAD_MIB + 64) == 64
+    assert model.least == 1000 + OVERHEAD_MIB + 64
