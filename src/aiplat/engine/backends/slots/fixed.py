@@ -1,9 +1,9 @@
 """Attention that gives the same numbers however a request was cut, and in whatever company.
 
 A sum's last bits depend on the order in which it was taken, and libraries choose that by the
-shape of what they are given. So here all shapes depend on a token's position alone: queries are taken in
-blocks of 16 positions that begin at multiples of 16, those that are not asked for as zeros, over
-keys up to the next multiple of 64, those to come hidden. Each request is alone.
+shape of what they are given. So here all shapes depend on a token's position alone: queries are
+taken in blocks of 16 positions that begin at multiples of 16, those that are not asked for as
+zeros, over keys up to the next multiple of 64, those to come hidden. Each request is alone.
 (He, "Defeating Nondeterminism in LLM Inference", 2025.)
 """
 

@@ -132,7 +132,9 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
     def interleaved(count: int) -> Callable[[Tensor], Tensor]:
         return lambda rows: _interleaved(rows, count)
 
-    arrange = [interleaved(heads), interleaved(key_heads), lambda rows: rows]
+    arrange: list[Callable[[Tensor], Tensor]] = [
+        interleaved(heads), interleaved(key_heads), lambda rows: rows,
+    ]  # fmt: skip
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     names = [f"{name}self_attn.{which}_proj.weight" for which in "qkv"]
     biases = [projection.bias for projection in projections]
