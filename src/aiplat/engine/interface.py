@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import trio
 
 from aiplat.domain.answers import AnswerSink, Asking, Submission
 from aiplat.domain.models import ModelOffer
+from aiplat.engine.settings import EngineSettings
 
 
 class Engine(Protocol):
@@ -37,3 +38,11 @@ class Engine(Protocol):
         It reports as started at once: loading goes on behind it, and `offer().state` tells.
         A model that cannot be loaded does not end it: the state is ``failed`` and `note` says why.
         """
+
+
+@runtime_checkable
+class Reconfigurable(Protocol):
+    """An engine that can take other settings while it lives."""
+
+    def reconfigure(self, settings: EngineSettings) -> None:
+        """Work with these from now on; what needs a new process waits until it is idle."""

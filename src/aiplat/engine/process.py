@@ -83,6 +83,8 @@ class EngineProcess:
         self._life: Life | None = None
         self._ready: Ready | None = None
         self._load_error = ""
+        self._outdated = False
+        self._until_renewed = trio.CancelScope()
         self._offer = ModelOffer(name=name, state="loading", note="the model is loading")
         self._told = self._offer
         self._on_change: Callable[[], None] = lambda: None
@@ -115,7 +117,7 @@ class EngineProcess:
         submission = msgspec.structs.replace(submission, credential="")
         deadline = trio.current_time() + submission.deadline_ms / 1000
         held = Held(next(self._numbers), submission, sink, deadline, self)
-        if self._ready is not None and self._life is not None:
+        if self._ready is not None and self._life is not None and not self._outdated:
             self._send(held, self._life)
         else:
             self._check_size(submission)
@@ -125,6 +127,24 @@ class EngineProcess:
         self._held[held.number] = held
         self._changed()
         return held
+
+    def reconfigure(self, settings: EngineSettings) -> None:
+        """Take other settings (`Reconfigurable`): with a new process, after the last answer of the
+        old one. What comes meanwhile waits for it.
+        """
+        old = self._plan
+        self._settings = settings
+        self._plan = _plan(self.name, Path(old.folder), Path(old.cache), settings, old.backend)
+        if self._plan == old or self._load_error:
+            return
+        self._outdated = True
+        note = "the model is started anew, with other settings"
+        self._set(ModelOffer(name=self.name, state="loading", note=note))
+        self._renew_if_idle()
+
+    def _renew_if_idle(self) -> None:
+        if self._outdated and not self._has_work():
+            self._until_renewed.cancel()
 
     async def run(
         self,
@@ -172,6 +192,8 @@ class EngineProcess:
         while True:
             began = trio.current_time()
             cause = await self._one_life()
+            if not cause:
+                continue  # it was ended for a new one
             if self._load_error:
                 self._fail_for_good(self._load_error)
                 await trio.sleep_forever()
@@ -182,7 +204,9 @@ class EngineProcess:
             self._set(ModelOffer(name=self.name, state="loading", note="the model is loading"))
 
     async def _one_life(self) -> str:
-        """Start the process and live with it; give the cause of its death."""
+        """Start the process and live with it; give the cause of its death, empty for a renewal."""
+        self._outdated = False
+        self._until_renewed = trio.CancelScope()
         try:
             child = await Child.start(self._plan, self._log_path)
         except OSError as error:
@@ -190,14 +214,15 @@ class EngineProcess:
         try:
             life = Life(child, self._settings, self._codec, self._take, self._has_work)
             self._life = life
-            await life.run()
+            with self._until_renewed:
+                await life.run()
+            return ""
         except Died as died:
             child.kill()
             return str(died)
         finally:
             self._life = self._ready = None
             await child.end(self._settings.stop_seconds)
-        raise AssertionError("a life ends by dying")
 
     def _mourn(self, cause: str, pause: float) -> None:
         """Tell all whose requests it held, and say when it comes back."""
@@ -299,6 +324,7 @@ class EngineProcess:
         del self._held[held.number]
         held.deliver(event)
         self._changed()
+        self._renew_if_idle()
 
     async def _herald(self) -> None:
         """Say what may not be said within `submit`, and end those that were never sent."""

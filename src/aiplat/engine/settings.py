@@ -39,6 +39,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=16, le=16_777_216, description="Most memory of a model's KV cache, in MiB."),
     ] = 2048
+    memory_mib: Annotated[
+        int,
+        Meta(ge=0, le=16_777_216, description="Most memory of all models together, in MiB; 0 takes "
+             "what the machine has."),
+    ] = 0  # fmt: skip
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of a model's process; 0 takes one a core.")
     ] = 0

@@ -43,8 +43,8 @@ class Placing:
         self._now = now
 
     def pool(self, forwarding: Forwarding) -> Pool:
-        """Who may read a request."""
-        return self._processors.within(forwarding.submission.privacy)
+        """Who may read a request; a pause of this node's own processor is for others."""
+        return self._processors.within(forwarding.submission.privacy, own=forwarding.is_own)
 
     def place(self, forwarding: Forwarding) -> bool:
         """Hand it to the best processor that takes it; False when it has to wait.
@@ -53,7 +53,7 @@ class Placing:
             AiplatError: a processor refused it for what it is, which no other would mend.
         """
         model = forwarding.submission.model or self.pool(forwarding).default_model()
-        candidates = self._processors.candidates(model)
+        candidates = self._processors.within("any", own=forwarding.is_own).candidates(model)
         refused = self._refused(forwarding, candidates, model)
         best_first = ranked(c for c in candidates if c.peer not in refused)
         seen = (*best_first, *(c for c in candidates if c.peer in refused))
@@ -156,7 +156,7 @@ class Placing:
             forwarding.submission, to="processor", model=model, credential="",
             deadline_ms=max(1, forwarding.milliseconds_left()),
         )  # fmt: skip
-        asking = processor.inference.submit(submission, forwarding.attempt())
+        asking = processor.submit(submission, forwarding.attempt(), forwarding.asker)
         turn = self._breaker(processor, model).placed()
         forwarding.placed(processor.peer, model, asking, partial(processor.released, model), turn)
         processor.in_flight[model] += 1

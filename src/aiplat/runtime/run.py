@@ -37,7 +37,8 @@ from aiplat.roles.dispatch import Dispatch
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
-from aiplat.roles.settings import ClientSettings, GatewaySettings
+from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
+from aiplat.roles.sharing_terms import engines_within
 from aiplat.runtime import logs
 from aiplat.runtime.ending import Ending
 from aiplat.runtime.lock import NodeLock
@@ -48,6 +49,8 @@ from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
 from aiplat.runtime.settings import RuntimeSettings
+from aiplat.runtime.share import Share, memory_for
+from aiplat.runtime.share_file import TermsFile
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.runtime")
@@ -120,6 +123,7 @@ class _House:
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
         self._client = client if "client" in options.roles else None
+        self._share: Share | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
 
@@ -144,9 +148,12 @@ class _House:
         settings = self._loaded[EngineSettings]
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
+        kept = TermsFile(self._places.share)
+        terms = kept.read()
+        within = engines_within(terms, settings, memory_for(terms))
         places, names = self._places, self._options.models or (DEFAULT_MODEL,)
         engines = [
-            make_engine(name, settings, places.cache, places.logs, self._metrics)
+            make_engine(name, within, places.cache, places.logs, self._metrics)
             for name in dict.fromkeys(names)
         ]
         offered = [engine.name for engine in engines]
@@ -155,7 +162,9 @@ class _House:
                 f"Two models would be offered under one name ({', '.join(offered)}): rename a "
                 "folder, or serve them from two nodes."
             )
-        return Processor(self._node.peer_id, engines, self._gateway)
+        processor = Processor(self._node.peer_id, engines, self._gateway)
+        self._share = Share(processor, self._loaded[ShareSettings], settings, kept, terms)
+        return processor
 
     def _make_operations(self) -> Operations:
         return Operations(
@@ -171,6 +180,7 @@ class _House:
                 lambda: self._node.addresses, self._node.forget_all, self._other_gateways,
             ),
             hearsay=self._make_hearsay(),
+            shared=self._share,
         )  # fmt: skip
 
     def _make_hearsay(self) -> Hearsay | None:
@@ -217,6 +227,8 @@ class _House:
         roles = {name: role for name, role in found.items() if role is not None}
         for role in roles.values():
             await root.start(role.run)
+        if self._share is not None:
+            await root.start(self._share.run)
         dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, self._on_channel(dispatch), dispatch.admit))
         for address in self._options.peers:

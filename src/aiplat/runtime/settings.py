@@ -19,7 +19,7 @@ from aiplat.domain.errors import ConfigError
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
-from aiplat.roles.settings import ClientSettings, GatewaySettings
+from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
 from aiplat.runtime.places import Places
 
 
@@ -73,6 +73,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     GatewaySettings,
     ClientSettings,
     EngineSettings,
+    ShareSettings,
     HttpSettings,
 )
 """Every section, in the order of the docs."""
