@@ -27,6 +27,9 @@ from aiplat.control.messages import (
     PeerList,
     PeerName,
     PeerStatus,
+    ShareStatus,
+    ShareTerms,
+    ShareWish,
     Status,
     Stop,
     Stopping,
@@ -208,6 +211,7 @@ class FakeNode:
         self.stops: list[Stop] = []
         self.orders: list[object] = []
         self.listed: tuple[PeerStatus, ...] = ()
+        self.shared = ShareStatus(state="open", terms=ShareTerms())
         self.membership: tuple[MemberStatus, ...] = ()
         self.on_stop: Callable[[], None] = lambda: None
         self.offered: tuple[ModelStatus, ...] = (
@@ -287,6 +291,14 @@ class FakeNode:
         return PeerList(peers=self.listed)
 
     def drain(self, wish: DrainWish) -> Done:
+        return self._told(wish)
+
+    def share(self) -> ShareStatus:
+        if self.not_there is not None:
+            raise self.not_there
+        return self.shared
+
+    def set_share(self, wish: ShareWish) -> Done:
         return self._told(wish)
 
     def block(self, peer: PeerName) -> Done:

@@ -17,6 +17,7 @@ from aiplat.cli.network import network
 from aiplat.cli.peers import block, drain, peers, unblock
 from aiplat.cli.reset import reset
 from aiplat.cli.serve import serve
+from aiplat.cli.share import share
 from aiplat.cli.shell import env
 from aiplat.cli.status import status
 from aiplat.cli.stop import stop
@@ -29,8 +30,8 @@ app = typer.Typer(
     '\b\nExample:\n  aiplat ask "What is the capital of France?"',
 )
 for command in (
-    ask, chat, serve, status, peers, invite, join, drain, block, unblock, explain, doctor, env,
-    stop, reset,
+    ask, chat, serve, status, peers, invite, join, drain, block, unblock, share, explain, doctor,
+    env, stop, reset,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")

@@ -136,11 +136,11 @@ def lines(found: Sequence[PeerStatus], columns: int) -> list[str]:
 
 
 def notes(found: Sequence[PeerStatus]) -> list[str]:
-    """Why peers are not reached that are tried."""
+    """Why peers are not reached that are tried, or take nothing."""
     return [
         f"…{peer.peer_id[-8:]}: {output.flat(peer.note)}"
         for peer in found
-        if peer.note and peer.state == "connecting"
+        if peer.note and (peer.state == "connecting" or peer.note != peer.state == "draining")
     ]
 
 

@@ -33,6 +33,8 @@ from aiplat.control.messages import (
     PeerList,
     PeerName,
     RequestName,
+    ShareStatus,
+    ShareWish,
     Status,
     Stop,
     Stopping,
@@ -160,6 +162,14 @@ class ControlClient:
     def drain(self, wish: DrainWish) -> Done:
         """Place no more on a processor; with an empty name, take no more at all. Or end that."""
         return self._tell("/control/drain", wish)
+
+    def share(self) -> ShareStatus:
+        """How the machine is shared with others, and who uses it."""
+        return self._call("GET", "/control/share", ShareStatus)
+
+    def set_share(self, wish: ShareWish) -> Done:
+        """Share it on other terms."""
+        return self._tell("/control/share", wish)
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

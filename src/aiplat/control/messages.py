@@ -117,7 +117,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `addresses` are complete multiaddrs, best first; `http` is the door's base URL without
     ``/v1``; `control` the socket's path; `active` the requests under way; `drained` says that a
     person told it to take no more; `turned_away` says who refuses this node
-    and why, a line each.
+    and why, a line each; `share` how a processor is shared with others.
     """
 
     peer_id: str
@@ -137,6 +137,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reach: ReachStatus | None = None
     drained: bool = False
     turned_away: tuple[str, ...] = ()
+    share: ShareStatus | None = None
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
@@ -325,6 +326,94 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...] = ()
     state: Literal["waiting", "running", "finished", "failed"] = "running"
     outcome: str = ""
+
+
+ShareState = Literal["open", "paused", "closed", "waiting", "draining", "stopped"]
+"""How a machine is shared: with all who may ask; not, by its owner's word; outside its hours; not
+while its owner uses it; with nobody at all, because the node is drained or ends, or none runs."""
+
+
+class ShareTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """On which terms an owner shares a machine; kept over restarts.
+
+    Arguments:
+        paused: whether others get nothing at all.
+        hours: when others may ask, by the clock on the machine's wall, such as ``22-08``.
+        idle_only: whether others may ask only while nobody else uses the machine.
+        max_memory: of each model's process, a size or a share (``75%``); empty for no bound.
+        threads: of each model's process; 0 for no bound.
+    """
+
+    paused: bool = False
+    hours: str = "always"
+    idle_only: bool = False
+    max_memory: str = ""
+    threads: int = 0
+
+
+class ShareWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What shall be otherwise; None leaves it as it is.
+
+    Arguments:
+        pause: take nothing from others, or take requests again.
+        now: end what others have under way, so that it is placed elsewhere.
+        hours: ``always`` for no bound.
+        max_memory: ``none`` for no bound.
+        threads: 0 for no bound.
+    """
+
+    pause: bool | None = None
+    now: bool = False
+    hours: str | None = None
+    idle_only: bool | None = None
+    max_memory: str | None = None
+    threads: int | None = None
+
+
+class ShareUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer that uses this machine at this moment, for one model.
+
+    Arguments:
+        peer_id: of a gateway; or of the client whose request this node's own gateway placed here.
+        role: which of the two.
+        running: its requests under way.
+        tokens: what these have got so far.
+        since_seconds: how long the first of them has been under way.
+    """
+
+    peer_id: str
+    role: Literal["gateway", "client"]
+    model: str
+    running: int
+    tokens: int
+    since_seconds: float
+
+
+class ShareStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How this machine is shared, now.
+
+    Arguments:
+        reason: why others get nothing, in words; empty while they do.
+        note: more of it, for the owner.
+        terms: what holds.
+        changes_in: seconds until the hours open or close it; None where they never do.
+        changes_at: that time, in words.
+        users: who uses it.
+        own: requests of this machine's own that run.
+        requests, tokens: of others, since this node started, `since_seconds` ago.
+    """
+
+    state: ShareState
+    terms: ShareTerms
+    reason: str = ""
+    note: str = ""
+    changes_in: float | None = None
+    changes_at: str = ""
+    users: tuple[ShareUser, ...] = ()
+    own: int = 0
+    requests: int = 0
+    tokens: int = 0
+    since_seconds: float = 0.0
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ from aiplat.control.messages import (
     NetworkCreate,
     PeerList,
     PeerName,
+    ShareStatus,
+    ShareWish,
     Status,
     Stop,
     Stopping,
@@ -96,6 +98,20 @@ class NodeOperations(Protocol):
 
     def drain(self, wish: DrainWish) -> Done:
         """Place no more on a processor; with an empty name, take no more at all. Or end that."""
+
+    def share(self) -> ShareStatus:
+        """How this machine is shared with others, and who uses it.
+
+        Raises:
+            InvalidRequest: it is no processor.
+        """
+
+    def set_share(self, wish: ShareWish) -> Done:
+        """Share it on other terms, from now on.
+
+        Raises:
+            AiplatError: it is no processor, a term cannot be, or the terms cannot be kept.
+        """
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

@@ -42,6 +42,7 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
         Route("/control/stop", {"POST": control.stop}),
         Route("/control/peers", {"GET": network.peers}),
         Route("/control/drain", {"POST": network.drain}),
+        Route("/control/share", {"GET": network.share, "POST": network.set_share}),
         Route("/control/block", {"POST": network.block}),
         Route("/control/unblock", {"POST": network.unblock}),
         Route("/control/explain", {"POST": network.explain}),

@@ -11,6 +11,7 @@ from aiplat.control.messages import (
     NetworkCreate,
     PeerName,
     RequestName,
+    ShareWish,
 )
 from aiplat.control.ports import NodeOperations
 from aiplat.http.asgi import Request
@@ -66,6 +67,15 @@ class NetworkControl:
         """Place no more on a processor, or take no more at all; or end that."""
         wish = decode(await read_json(request, self._settings), DrainWish)
         await _reply(request, self._operations.drain(wish))
+
+    async def share(self, request: Request) -> None:
+        """How the machine is shared."""
+        await _reply(request, self._operations.share())
+
+    async def set_share(self, request: Request) -> None:
+        """Share it on other terms."""
+        wish = decode(await read_json(request, self._settings), ShareWish)
+        await _reply(request, self._operations.set_share(wish))
 
     async def block(self, request: Request) -> None:
         """Shut a peer out."""

@@ -59,11 +59,16 @@ class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Announce(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A processor's state, at each change. A later `revision` replaces an earlier one whole."""
+    """A processor's state, at each change. A later `revision` replaces an earlier one whole.
+
+    `paused` says why it takes nothing of others at the moment, in words; it is `draining` then too,
+    for those that do not know `paused`.
+    """
 
     revision: int
     models: tuple[ModelOffer, ...] = ()
     draining: bool = False
+    paused: str = ""
 
 
 class Drain(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -24,6 +24,8 @@ def check_announce(announce: Announce) -> None:
     names = [offer.name for offer in announce.models]
     if len(names) > MAX_MODELS or len(set(names)) != len(names):
         raise Violation(f"an Announce of {len(names)} models; {MAX_MODELS} different ones may be")
+    if len(announce.paused) > MAX_NOTE:
+        raise Violation(f"an Announce with a reason of {len(announce.paused)} characters")
     for offer in announce.models:
         _check_offer(offer)
 

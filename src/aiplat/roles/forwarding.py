@@ -113,6 +113,11 @@ class Forwarding:
     # -- placing ---------------------------------------------------------------------------
 
     @property
+    def is_own(self) -> bool:
+        """Whether this node's own faces ask."""
+        return self.asker is None
+
+    @property
     def is_placed(self) -> bool:
         """Whether a processor has it."""
         return self.stages.placed_at is not None

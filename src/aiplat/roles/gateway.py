@@ -32,6 +32,7 @@ from aiplat.roles.figures import observe
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.line import Line
 from aiplat.roles.placing import Placing
+from aiplat.roles.pool import OwnProcessor
 from aiplat.roles.processors import Processors
 from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
@@ -223,11 +224,13 @@ class Gateway(Role):
         *,
         is_member: bool = False,
         life: int = 0,
+        own: OwnProcessor | None = None,
     ) -> None:
         """A processor came up: behind a channel, or in this node (`Processors.add`)."""
         self.processors.add(
-            peer, inference, latency, is_here=peer == self._peer, is_member=is_member, life=life
-        )
+            peer, inference, latency, is_here=peer == self._peer, is_member=is_member, life=life,
+            own=own,
+        )  # fmt: skip
         self._metrics.peers.labels("processor", "connected").set(len(self.processors))
 
     def processor_announced(self, peer: PeerId, announce: Announce) -> None:
@@ -257,8 +260,8 @@ class Gateway(Role):
         self.draining = False
 
     def models(self) -> tuple[ModelStatus, ...]:
-        """What can be asked for here, those that are ready first."""
-        return self.processors.models()
+        """What this node's own faces can ask for, those that are ready first."""
+        return self.processors.models(own=True)
 
     # -- why this peer? ------------------------------------------------------------------------
 
@@ -308,7 +311,7 @@ class Gateway(Role):
     async def called(self, channel: Channel, call: Call) -> Reply | None:
         """Answer what a client may ask of a gateway."""
         if call.method == "models":
-            return Reply(body=msgspec.Raw(msgspec.msgpack.encode(self.models())))
+            return Reply(body=msgspec.Raw(msgspec.msgpack.encode(self.processors.models())))
         if call.method == told.METHOD:
             return Reply(body=self._told(channel))
         if call.method != "explain":

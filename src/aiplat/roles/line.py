@@ -52,16 +52,17 @@ class Line:
 
         They are told here and not when they join: a sink hears nothing before `submit` returned.
         """
-        full: set[tuple[str, str]] = set()
+        full: set[tuple[str, str, bool]] = set()
         for forwarding in self:
             self._safely(partial(self._try, full), forwarding)
         for place, forwarding in enumerate(self):
             self._safely(partial(self._tell, place), forwarding)
 
-    def _try(self, full: set[tuple[str, str]], forwarding: Forwarding) -> None:
+    def _try(self, full: set[tuple[str, str, bool]], forwarding: Forwarding) -> None:
         if forwarding not in self._told:
             return  # it ended since
-        alike = (forwarding.submission.model, forwarding.submission.privacy)
+        submission = forwarding.submission
+        alike = (submission.model, submission.privacy, forwarding.is_own)
         kept = forwarding.kept
         if alike in full and not forwarding.tried and kept is not None and kept.tries:
             return  # one like it found no room a moment ago

@@ -46,8 +46,8 @@ class Placing:
         self._tag = tag
 
     def pool(self, forwarding: Forwarding) -> Pool:
-        """Who may read a request."""
-        return self._processors.within(forwarding.submission.privacy)
+        """Who may read a request; a pause of this node's own processor is for others."""
+        return self._processors.within(forwarding.submission.privacy, own=forwarding.is_own)
 
     def place(self, forwarding: Forwarding) -> bool:
         """Hand it to the best processor that takes it; False when it has to wait.
@@ -56,7 +56,7 @@ class Placing:
             AiplatError: a processor refused it for what it is, which no other would mend.
         """
         model = forwarding.submission.model or self.pool(forwarding).default_model()
-        candidates = self._processors.candidates(model)
+        candidates = self._processors.within("any", own=forwarding.is_own).candidates(model)
         refused = self._refused(forwarding, candidates, model)
         best_first = ranked(c for c in candidates if c.peer not in refused)
         seen = (*best_first, *(c for c in candidates if c.peer in refused))
@@ -160,7 +160,7 @@ class Placing:
             deadline_ms=max(1, forwarding.milliseconds_left()),
             fairness=self._tag(forwarding.asker),  # what the asker wrote there counts nothing
         )  # fmt: skip
-        asking = processor.inference.submit(submission, forwarding.attempt())
+        asking = processor.submit(submission, forwarding.attempt(), forwarding.asker)
         turn = self._breaker(processor, model).placed()
         forwarding.placed(processor.peer, model, asking, partial(processor.released, model), turn)
         processor.in_flight[model] += 1

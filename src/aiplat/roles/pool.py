@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from aiplat.domain.answers import Inference, Privacy
+from aiplat.domain.answers import AnswerSink, Asking, Inference, Privacy, Submission
 from aiplat.domain.ids import PeerId
 from aiplat.domain.models import ModelOffer
 from aiplat.roles.breaker import Breaker
@@ -20,6 +21,19 @@ def rank(offer: ModelOffer) -> int:
     return _BEST_FIRST.index("cold" if offer.cold else offer.state)
 
 
+MAX_NAMED = 3
+"""Processors, or reasons of theirs, that a text names."""
+
+
+class OwnProcessor(Protocol):
+    """The processor of the gateway's own node: it is told who asks."""
+
+    def submit(
+        self, submission: Submission, sink: AnswerSink, asker: PeerId | None = None
+    ) -> Asking:
+        """Begin to answer; `asker` is None for the node's own faces."""
+
+
 @dataclass
 class Processor:
     """A processor that can be placed on: behind a channel, or in the same node.
@@ -28,8 +42,9 @@ class Processor:
     `measured` are tokens a second of one answer, by model, as this gateway saw them: a mean in
     which each answer counts for a fifth; what the processor says of itself stays in `offers`.
     `is_here` says that it is in the gateway's own node, `is_member` that its certificate of the
-    gateway's network was checked. `drains` is its own word, `held_back` that of a person here.
-    `life` is its node's incarnation.
+    gateway's network was checked. `drains` is its own word, `held_back` that of a person here,
+    `paused` why its owner lets it take nothing of others, in words. `own` is the same as
+    `inference` in the gateway's own node. `life` is its node's incarnation.
     """
 
     peer: PeerId
@@ -45,11 +60,25 @@ class Processor:
     is_here: bool = False
     is_member: bool = False
     life: int = 0
+    paused: str = ""
+    own: OwnProcessor | None = None
 
     @property
     def draining(self) -> bool:
-        """Whether nothing new is placed on it."""
-        return self.drains or self.held_back
+        """Whether nothing new is placed on it, but what its owner asks in the same node."""
+        return self.drains or self.held_back or bool(self.paused)
+
+    def takes(self, *, own: bool) -> bool:
+        """Whether it takes requests of the gateway's own faces (`own`), or of others."""
+        if own and self.own is not None:
+            return not (self.drains or self.held_back)
+        return not self.draining
+
+    def submit(self, submission: Submission, sink: AnswerSink, asker: PeerId | None) -> Asking:
+        """Hand it a request of that peer; None for the gateway's own faces."""
+        if self.own is not None:
+            return self.own.submit(submission, sink, asker)
+        return self.inference.submit(submission, sink)
 
     def may_read(self, privacy: Privacy) -> bool:
         """Whether a request of that class may be shown to it. A hard rule: nothing widens it."""
@@ -85,11 +114,15 @@ class Pool:
     Arguments:
         processors: by peer; it may change meanwhile.
         now: the clock, in seconds.
+        own: whether it is for a request of the gateway's own faces.
     """
 
-    def __init__(self, processors: Mapping[PeerId, Processor], now: Callable[[], float]) -> None:
+    def __init__(
+        self, processors: Mapping[PeerId, Processor], now: Callable[[], float], *, own: bool = False
+    ) -> None:
         self._processors = processors
         self._now = now
+        self._own = own
 
     def __len__(self) -> int:
         return len(self._processors)
@@ -101,11 +134,12 @@ class Pool:
         """The processor with that peer id, if it is live."""
         return None if peer is None else self._processors.get(peer)
 
-    def within(self, privacy: Privacy) -> Pool:
-        """Those that a request of that class may be shown to."""
+    def within(self, privacy: Privacy, *, own: bool = False) -> Pool:
+        """Those that a request of that class may be shown to; `own` as for a new `Pool`."""
         if privacy == "any":
-            return self
-        return Pool({p.peer: p for p in self if p.may_read(privacy)}, self._now)
+            return Pool(self._processors, self._now, own=True) if own else self
+        may_read = {p.peer: p for p in self if p.may_read(privacy)}
+        return Pool(may_read, self._now, own=own)
 
     # -- what they offer -----------------------------------------------------------------------
 
@@ -115,9 +149,10 @@ class Pool:
 
     def taking(self, model: str = "") -> list[ModelOffer]:
         """The offers of `model` by those that do not drain."""
-        return [
-            o for p in self if not p.draining for o in p.offers.values() if model in ("", o.name)
-        ]
+        return [o for p in self._taking() for o in p.offers.values() if model in ("", o.name)]
+
+    def _taking(self) -> Iterator[Processor]:
+        return (p for p in self if p.takes(own=self._own))
 
     def names(self) -> list[str]:
         """The models that are offered, each once."""
@@ -138,8 +173,8 @@ class Pool:
         """
         return any(
             offer.state != "failed"
-            for processor in self
-            if not processor.draining and processor.peer not in tried
+            for processor in self._taking()
+            if processor.peer not in tried
             for offer in processor.offers.values()
             if model in ("", offer.name)
         )
@@ -152,15 +187,15 @@ class Pool:
             Candidate(
                 p.peer, p.offers[model], p.in_flight[model], p.latency(), p.measured.get(model, 0.0)
             )
-            for p in self
-            if model in p.offers and not p.draining
+            for p in self._taking()
+            if model in p.offers
         ]
 
     def ready(self, model: str) -> list[Processor]:
         """Who takes requests for `model` and has it ready or will load it for one, busy or not."""
         return [
-            p for p in self
-            if not p.draining and model in p.offers and p.offers[model].takes_requests
+            p for p in self._taking()
+            if model in p.offers and p.offers[model].takes_requests
         ]  # fmt: skip
 
     def expected_wait(self, model: str) -> float:
@@ -182,9 +217,16 @@ class Pool:
         if ready:
             return _why_not_ready_ones(len(ready), len(resting))
         if not self.taking(name) and self.offers(name):
-            return "the processor is drained, or shuts down"
+            return self._why_not_taking(name)
         notes = [offer.note or "the model is loading" for offer in self.taking(name)]
         return notes[0] if notes else "no processor is connected yet"
+
+    def _why_not_taking(self, model: str) -> str:
+        """Why none of those that offer it takes a request."""
+        paused = dict.fromkeys(p.paused for p in self if model in p.offers)
+        if not all(paused):
+            return "the processor is drained, or shuts down"
+        return f"no processor takes requests now: {', '.join(list(paused)[:MAX_NAMED])}"
 
 
 def _why_not_ready_ones(ready: int, resting: int) -> str:

@@ -24,6 +24,7 @@ from aiplat.protocol.offers import MAX_NOTE
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.sharing import By, Sharing
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -48,6 +49,7 @@ class Processor(Role):
         self, peer: PeerId, engines: Sequence[Engine], local: Gateway | None = None
     ) -> None:
         self.draining = False
+        self.sharing = Sharing()
         self._peer = peer
         self._engines = {engine.name: Counted(engine) for engine in engines}
         self._running = list(engines)
@@ -64,7 +66,7 @@ class Processor(Role):
             for engine in list(self._running):
                 await nursery.start(engine.run, self._changed_now)
             if self._local is not None:
-                self._local.add_processor(self._peer, self)
+                self._local.add_processor(self._peer, self, own=self)
             self._announce()
             task_status.started()
             while True:
@@ -90,6 +92,11 @@ class Processor(Role):
         return {under_way.request for e in self._engines.values() for under_way in e.active}
 
     @property
+    def own_running(self) -> int:
+        """How many requests of this node's own faces run here."""
+        return max(0, sum(len(e.active) for e in self._engines.values()) - len(self.sharing))
+
+    @property
     def taken(self) -> int:
         """How many requests it took in its life."""
         return sum(engine.taken for engine in self._engines.values())
@@ -101,7 +108,11 @@ class Processor(Role):
             replace(offer, note=clip(offer.note, MAX_NOTE))
             for offer in (engine.offer() for engine in self._running)
         )
-        return Announce(revision=self._revision, models=offers, draining=self.draining)
+        paused = "" if self.draining else clip(self.sharing.reason, MAX_NOTE)
+        return Announce(
+            revision=self._revision, models=offers, paused=paused,
+            draining=self.draining or bool(paused),
+        )  # fmt: skip
 
     def _announce(self) -> None:
         self._revision += 1
@@ -124,6 +135,16 @@ class Processor(Role):
             self._running = [running for running in self._running if running.name != model]
             self._changed_now()
 
+    def share(self, reason: str = "") -> None:
+        """Take nothing from others for that reason, or take it again; say so to the gateways.
+
+        This node's own requests go on. What others have under way ends as it would, unless it is
+        ended (`Sharing.end_all`).
+        """
+        if reason != self.sharing.reason:
+            self.sharing.reason = reason
+            self._announce()
+
     def fail_all(self, error: AiplatError) -> None:
         """End all that runs here with an error."""
         for engine in self._engines.values():
@@ -131,20 +152,41 @@ class Processor(Role):
 
     # -- requests ----------------------------------------------------------------------------
 
-    def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
+    def submit(
+        self,
+        submission: Submission,
+        sink: AnswerSink,
+        asker: PeerId | None = None,
+        by: By = "client",
+    ) -> Asking:
         """Begin to answer on the model's engine (`Inference`).
 
+        Arguments:
+            submission: what is asked.
+            sink: hears the answer.
+            asker: the peer that asks; None for this node's own faces, which get answers while
+                others do not.
+            by: whether that peer is a gateway, or a client of this node's gateway.
+
         Raises:
-            AiplatError: it drains, has no such model, or the engine refuses.
+            AiplatError: it drains, takes nothing of others, has no such model, or the engine
+                refuses.
         """
         check_submission(submission)  # a gateway may be a stranger's
         if self.draining:
             raise ShuttingDown("This processor is shutting down and takes no new requests.",
                                retry_after=5)  # fmt: skip
+        if asker is not None:
+            self.sharing.refuse()
         engine = self._engines.get(submission.model)
         if engine is None:
             raise ModelNotFound.of(submission.model, self._engines, where="on this processor")
-        return engine.submit(submission, sink)
+        if asker is None:
+            return engine.submit(submission, sink)
+        use = self.sharing.use(submission, sink, asker, by)
+        asking = engine.submit(submission, use)
+        self.sharing.began(use, asking)
+        return asking
 
     # -- over channels (`Role`) ----------------------------------------------------------------
 
@@ -163,7 +205,8 @@ class Processor(Role):
                 f"The gateway {short(incoming.channel.peer)} sent a request that is private to its "
                 "own machine: no processor elsewhere may work on it."
             )
-        incoming.attach(self.submit(incoming.submission, incoming))
+        peer = incoming.channel.peer
+        incoming.attach(self.submit(incoming.submission, incoming, peer, "gateway"))
 
     def ended(self, channel: Channel, reason: str) -> None:
         """A gateway is gone; what it asked is being cancelled."""

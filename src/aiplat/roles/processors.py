@@ -9,16 +9,15 @@ import trio
 
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.answers import Inference
+from aiplat.domain.errors import clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.messages import Announce
+from aiplat.protocol.offers import MAX_NOTE
 from aiplat.roles.breaker import Breaker
-from aiplat.roles.pool import Pool, Processor, rank
+from aiplat.roles.pool import MAX_NAMED, OwnProcessor, Pool, Processor, rank
 
 MAX_REMEMBERED = 1000
 """Models that are gone, but were here in this gateway's life: their names are no mistakes."""
-
-MAX_NAMED = 3
-"""Processors that a text names."""
 
 
 class Processors(Pool):
@@ -44,6 +43,7 @@ class Processors(Pool):
         is_here: bool = False,
         is_member: bool = False,
         life: int = 0,
+        own: OwnProcessor | None = None,
     ) -> None:
         """It came up; it offers nothing until it announced. What it failed at before still rests,
         and whom a person drained stays so until its next life, over however many channels.
@@ -54,13 +54,14 @@ class Processors(Pool):
             is_here: whether it is in the gateway's own node.
             is_member: whether it is a certified member of the gateway's network.
             life: the incarnation of its node, which grows with each start.
+            own: the processor itself, when it is in the gateway's own node.
         """
         is_held = self._held_back.get(peer) == life
         if not is_held:
             self._held_back.pop(peer, None)
         self._by_peer[peer] = Processor(
             peer, inference, latency, breakers=self._resting.pop(peer, {}),
-            is_here=is_here, is_member=is_member, life=life, held_back=is_held,
+            is_here=is_here, is_member=is_member, life=life, held_back=is_held, own=own,
         )  # fmt: skip
 
     def hold_back(self, peer: PeerId, *, off: bool = False) -> None:
@@ -83,7 +84,8 @@ class Processors(Pool):
             return False
         processor.revision = announce.revision
         processor.offers = {offer.name: offer for offer in announce.models}
-        processor.drains = announce.draining
+        processor.paused = clip(announce.paused, MAX_NOTE)
+        processor.drains = announce.draining and not announce.paused
         self._remember(processor)
         return True
 
@@ -114,13 +116,18 @@ class Processors(Pool):
             return f"who offers it takes nothing new: {', '.join(words)}"
         return self._seen.get(model or next(reversed(self._seen), ""), "")
 
-    def models(self) -> tuple[ModelStatus, ...]:
-        """What can be asked for, those that are ready first."""
-        statuses = [self._model(name) for name in self.names()]
+    def models(self, *, own: bool = False) -> tuple[ModelStatus, ...]:
+        """What can be asked for, those that are ready first.
+
+        Arguments:
+            own: by the gateway's own faces, which a pause of its own processor does not concern.
+        """
+        pool = self.within("any", own=own)
+        statuses = [self._model(name, pool) for name in self.names()]
         return tuple(sorted(statuses, key=lambda status: (status.state != "ready", status.cold)))
 
-    def _model(self, name: str) -> ModelStatus:
-        taking = self.taking(name)
+    def _model(self, name: str, pool: Pool) -> ModelStatus:
+        taking = pool.taking(name)
         offers = taking or self.offers(name)
         best = min(offers, key=rank)
         return ModelStatus(
@@ -159,6 +166,8 @@ def _why_it_drains(processor: Processor) -> str:
     who = short(processor.peer)
     if processor.held_back:
         return f"{who} was drained here, until it is started again"
+    if processor.paused:
+        return f"{who} ({processor.paused})"
     return f"{who} drains by its own word"
 
 

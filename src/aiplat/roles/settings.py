@@ -124,3 +124,28 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds,
         Meta(description="How long a request waits for a gateway that is being reconnected."),
     ] = 5.0
+
+
+class ShareSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts as idle for `aiplat share --idle-only`, and what others get when it ends."""
+
+    SECTION: ClassVar[str] = "share"
+
+    idle_cpu: Annotated[
+        float,
+        Meta(ge=0.01, le=1, description="The machine is idle while other programs take less than "
+             "this share of all its CPUs."),
+    ] = 0.25  # fmt: skip
+    idle_seconds: Annotated[
+        Seconds, Meta(description="Over how long that is measured, before others are let in too.")
+    ] = 60.0
+    input_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="How long nobody may have typed at a terminal of it; 0 "
+             "leaves terminals alone."),
+    ] = 300.0  # fmt: skip
+    grace_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="How long requests of others may go on when somebody "
+             "comes back."),
+    ] = 30.0  # fmt: skip

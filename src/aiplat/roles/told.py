@@ -22,6 +22,7 @@ METHOD = "network.peers"
 MAX_MODELS = 8
 MAX_NAME = 60
 MAX_VERSION = 24
+MAX_REASON = 120
 
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Figure = Annotated[float, Meta(ge=0, le=1e9)]
@@ -36,6 +37,7 @@ class ToldPeer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         tokens_per_second: of one answer, as the processor says.
         measured_tokens_per_second: the same, as the gateway saw it.
         since_seconds: how long the channel there stands.
+        paused: why its owner lets it take nothing, in words.
     """
 
     peer_id: PeerId
@@ -49,6 +51,7 @@ class ToldPeer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     measured_tokens_per_second: Figure | None = None
     version: str = ""
     since_seconds: Figure | None = None
+    paused: str = ""
 
     @property
     def known_roles(self) -> tuple[Role, ...]:
@@ -84,6 +87,7 @@ def _with_figures(told: ToldPeer, processor: Processor) -> ToldPeer:
     return msgspec.structs.replace(
         told,
         draining=told.draining or processor.draining,
+        paused=processor.paused,
         models=tuple(offer.name for offer in offers),
         slots=sum(offer.slots for offer in offers) if offers else None,
         running=sum(offer.running for offer in offers) if offers else None,
@@ -125,4 +129,5 @@ def _clipped(told: ToldPeer) -> ToldPeer:
         told,
         models=tuple(clip(name, MAX_NAME) for name in told.models[:MAX_MODELS]),
         version=clip(told.version, MAX_VERSION),
+        paused=clip(told.paused, MAX_REASON),
     )

@@ -7,6 +7,7 @@ from aiplat.domain.errors import AiplatError
 from aiplat.domain.ids import short
 from aiplat.node.addresses import relay_in
 from aiplat.runtime.reach import NodeClient
+from aiplat.runtime.share_words import in_short
 from aiplat.runtime.steps import Steps, few
 
 
@@ -36,6 +37,8 @@ class Checkup:
             )  # fmt: skip
         else:
             self._steps.note("node", True, f"runs (pid {status.pid}) as {roles}")
+        if status.share is not None and status.share.state in ("paused", "closed", "waiting"):
+            self._steps.note("shared", True, in_short(status.share))  # as its owner wants it
         self._reached(status)
         connected = [peer for peer in status.peers if peer.state in ("connected", "draining")]
         self._dialed(status, len(connected))

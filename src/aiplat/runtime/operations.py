@@ -26,6 +26,8 @@ from aiplat.control.messages import (
     PeerList,
     PeerName,
     ReachStatus,
+    ShareStatus,
+    ShareWish,
     Status,
     Stop,
     Stopping,
@@ -43,6 +45,7 @@ from aiplat.roles.processor import Processor
 from aiplat.runtime.networks import Networks, match_peer
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.peers import Peers
+from aiplat.runtime.share import Share
 
 
 @dataclass
@@ -57,6 +60,7 @@ class Operations:
         now: the clock, in seconds.
         own_models: the models on this machine.
         networks: what is done with the network that the node is in.
+        shared: how a processor is shared.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
 
@@ -73,6 +77,7 @@ class Operations:
     networks: Networks
     own_models: OwnModels
     hearsay: Hearsay | None = None
+    shared: Share | None = None
     http: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
     drained: bool = False
@@ -123,6 +128,7 @@ class Operations:
             network=self.networks.status(self.node.finding.searching),
             reach=self._reach(),
             drained=self.drained,
+            share=None if self.shared is None else self.share(),
             turned_away=tuple(
                 f"{short(peer)}: {why}" for peer, why in self.node.turned_away.items()
             ),
@@ -340,6 +346,26 @@ class Operations:
         if self.gateway is not None:
             self.gateway.undrain()
         return Done(message="This node takes requests again.", peer_id=self.node.peer_id)
+
+    def share(self) -> ShareStatus:
+        """How this machine is shared with others, and who uses it."""
+        found = self._shared().status()
+        if self.state == "draining":
+            why = "the node is drained" if self.drained else "the node ends"
+            found = replace(found, state="draining", reason=why, note="")
+        return replace(found, since_seconds=round(self.now() - self.began, 1))
+
+    def set_share(self, wish: ShareWish) -> Done:
+        """Share it on other terms, from now on."""
+        return self._shared().change(wish)
+
+    def _shared(self) -> Share:
+        if self.shared is None:
+            raise InvalidRequest(
+                f"This node is {' and '.join(self.roles)}, and no processor: it runs no models, "
+                "and so shares nothing."
+            )
+        return self.shared
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

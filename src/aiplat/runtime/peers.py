@@ -101,7 +101,7 @@ class Peers:
             agent=channel.hello.agent,
             latency_ms=None if channel.latency is None else round(channel.latency * 1000, 2),
             models=told.models,
-            note="draining" if told.draining else "",
+            note=told.paused or ("draining" if told.draining else ""),
             version=channel.hello.agent.partition("/")[2],
             since_seconds=told.since_seconds,
             slots=told.slots,
@@ -139,7 +139,7 @@ def _filled(own: PeerStatus, heard: Heard | None) -> PeerStatus:
 def _with_offers(peer: PeerStatus, heard: Heard) -> PeerStatus:
     told = heard.peer
     if told.draining and peer.state == "connected":
-        peer = replace(peer, state="draining", note="draining")
+        peer = replace(peer, state="draining", note=told.paused or "draining")
     return replace(
         peer, models=told.models, slots=told.slots, running=told.running, waiting=told.waiting,
         tokens_per_second=told.tokens_per_second,

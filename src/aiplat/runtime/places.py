@@ -63,6 +63,11 @@ class Places:
         return self.data / "network"
 
     @property
+    def share(self) -> Path:
+        """The terms on which its owner shares the machine."""
+        return self.data / "share.json"
+
+    @property
     def port(self) -> Path:
         """The port that the node got, kept for its next start."""
         return self.data / "port"

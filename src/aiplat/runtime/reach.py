@@ -22,6 +22,8 @@ from aiplat.control.messages import (
     NetworkCreate,
     PeerList,
     PeerName,
+    ShareStatus,
+    ShareWish,
     Status,
     Stop,
     Stopping,
@@ -77,6 +79,12 @@ class NodeClient(Protocol):
 
     def drain(self, wish: DrainWish) -> Done:
         """Place no more on a processor; with an empty name, take no more at all. Or end that."""
+
+    def share(self) -> ShareStatus:
+        """How it is shared with others, and who uses it."""
+
+    def set_share(self, wish: ShareWish) -> Done:
+        """Share it on other terms."""
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""

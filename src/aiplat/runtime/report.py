@@ -12,6 +12,7 @@ from aiplat.control.messages import ModelStatus, NetworkStatus, ReachStatus, Sta
 from aiplat.domain.errors import ConfigError
 from aiplat.runtime.advice import with_home
 from aiplat.runtime.logs import one_line
+from aiplat.runtime.share_words import in_short
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 OPEN_NOTICE = (
@@ -73,6 +74,7 @@ def describe(status: Status, *, signs: bool, columns: int = 0) -> list[str]:
         ("reach", _reach(status.reach)),
         ("seeks", _seeks(status.network)),
         ("models", [_model(model) for model in status.models]),
+        ("shared", [] if status.share is None else [in_short(status.share)]),
         ("peers", [f"{peer.peer_id} ({peer.state})" for peer in status.peers]),
     ]
     for name, values in rows:

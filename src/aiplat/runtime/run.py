@@ -40,7 +40,8 @@ from aiplat.roles.dispatch import Dispatch
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
-from aiplat.roles.settings import ClientSettings, GatewaySettings
+from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
+from aiplat.roles.sharing_terms import engines_within
 from aiplat.runtime import logs
 from aiplat.runtime.ending import Ending
 from aiplat.runtime.lock import NodeLock
@@ -53,6 +54,8 @@ from aiplat.runtime.private import local_token
 from aiplat.runtime.pulling import served_by
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
 from aiplat.runtime.settings import RuntimeSettings
+from aiplat.runtime.share import Share, memory_for
+from aiplat.runtime.share_file import TermsFile
 from aiplat.runtime.upstreams import make_upstream, offer_what_is_here
 from aiplat.telemetry.metrics import Metrics
 
@@ -132,6 +135,7 @@ class _House:
         self._upstream: Upstream | None = None
         self._engines: list[Engine] = []
         self._garage: Garage | None = None
+        self._share: Share | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
 
@@ -153,20 +157,34 @@ class _House:
         return self._node.membership.record is not None
 
     def _make_processor(self) -> Processor:
-        if self._options.backend == "upstream":
-            settings = self._loaded[UpstreamSettings]
-            self._upstream = make_upstream(self._options, settings, os.environ, self._metrics)
-            return Processor(self._node.peer_id, self._upstream.engines, self._gateway)
-        return self._make_local_processor()
-
-    def _make_local_processor(self) -> Processor:
         settings = self._loaded[EngineSettings]
+        kept = TermsFile(self._places.share)
+        terms = kept.read()
+        if self._options.backend == "upstream":
+            self._upstream = make_upstream(
+                self._options, self._loaded[UpstreamSettings], os.environ, self._metrics
+            )
+            processor = Processor(self._node.peer_id, self._upstream.engines, self._gateway)
+        else:
+            within = engines_within(terms, settings, memory_for(terms))
+            self._engines = self._make_engines(within)
+            processor = Processor(self._node.peer_id, self._engines, self._gateway)
+        self._share = Share(
+            processor, self._loaded[ShareSettings], settings, kept, terms, self._reconfigure
+        )
+        return processor
+
+    def _reconfigure(self, settings: EngineSettings) -> None:
+        if self._garage is not None:  # what runs elsewhere keeps to no bound of this machine
+            self._garage.reconfigure(settings)
+
+    def _make_engines(self, settings: EngineSettings) -> list[Engine]:
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
         places = self._places
         names = served_by(self._options, settings, places.cache)
         self._garage = garage = Garage(settings)
-        self._engines = engines = [
+        engines = [
             make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
             for name in dict.fromkeys(names)
         ]
@@ -176,7 +194,7 @@ class _House:
                 f"Two models would be offered under one name ({', '.join(offered)}): rename a "
                 "folder, or serve them from two nodes."
             )
-        return Processor(self._node.peer_id, engines, self._gateway)
+        return engines
 
     def _make_operations(self) -> Operations:
         return Operations(
@@ -193,6 +211,7 @@ class _House:
             ),
             hearsay=self._make_hearsay(),
             own_models=OwnModels(self._processor, self._engines, self._places.cache),
+            shared=self._share,
         )  # fmt: skip
 
     def _make_hearsay(self) -> Hearsay | None:
@@ -242,6 +261,8 @@ class _House:
             await root.start(role.run)
         if self._upstream is not None and self._processor is not None:
             await root.start(self._upstream.run, self._processor.add)
+        if self._share is not None:
+            await root.start(self._share.run)
         dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, self._on_channel(dispatch), dispatch.admit))
         for address in self._options.peers:

@@ -20,7 +20,7 @@ from aiplat.engine.backends.upstream.settings import UpstreamSettings
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
-from aiplat.roles.settings import ClientSettings, GatewaySettings
+from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
 from aiplat.runtime.places import Places
 
 
@@ -75,6 +75,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     ClientSettings,
     EngineSettings,
     UpstreamSettings,
+    ShareSettings,
     HttpSettings,
 )
 """Every section, in the order of the docs."""

@@ -47,7 +47,8 @@ class Steps:
         text = few(ready or others)
         self.note("model", bool(ready), f"{'ready: ' if ready else ''}{text or 'none is ready'}",
                   "Wait until it is loaded, and look again." if "loading" in states else
-                  '"aiplat drain --off", where it was drained, lets it have requests again.'
+                  '"aiplat drain --off", where it was drained, lets it have requests again; '
+                  '"aiplat share" tells its owner when others may ask.'
                   if "drained" in states else
                   "The log of the node that runs it says more." if found else
                   'Start a processor: "aiplat serve --role processor", on a machine that '
