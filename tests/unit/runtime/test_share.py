@@ -196,8 +196,10 @@ async def test_a_machine_that_cannot_be_read_is_not_idle(
         assert not desk.file.path.exists()
         desk.machine.fault = None
         desk.share.change(ShareWish(idle_only=True))
+        await trio.sleep(70)
+        assert desk.standing == ("open", "")
         desk.machine.fault = OSError("gone")
-        await trio.sleep(200)
+        await trio.sleep(6)
         assert desk.standing == ("waiting", WATCHED)
 
 
