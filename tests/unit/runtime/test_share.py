@@ -182,6 +182,10 @@ async def test_who_goes_again_within_the_grace_ends_nothing(
         await trio.sleep(60)
         assert desk.standing == ("open", "")
         assert not kept.events
+        desk.machine.typed = 1.0
+        await trio.sleep(20)
+        assert desk.standing == ("waiting", IN_USE)
+        assert not kept.events, "the grace begins anew"
 
 
 @pytest.mark.trio
