@@ -32,6 +32,7 @@ WATCHED = "it waits until its machine is idle"
 _LOOK_SECONDS = 5.0
 _READINGS = 12
 """Readings in the window of `share.idle_seconds`, at most one in `_LOOK_SECONDS`."""
+_SOONEST = 0.1
 _NEVER = float("inf")
 
 
@@ -124,7 +125,7 @@ class Share:
             pause = min(_LOOK_SECONDS, self._settings.idle_seconds / _READINGS)
         if self._in_use_since is not None and len(self._processor.sharing):
             left = self._in_use_since + self._settings.grace_seconds - self._clock.now()
-            pause = min(pause, max(0.0, left))
+            pause = min(pause, max(_SOONEST, left))
         return pause
 
     async def _read(self) -> None:

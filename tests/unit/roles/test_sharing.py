@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.answers import Failed, Finished, Queued
@@ -117,6 +117,22 @@ async def test_a_client_of_ones_own_gateway_is_another_and_waits_with_the_reason
 
 
 @pytest.mark.trio
+async def test_an_owner_who_waits_for_a_slot_is_not_behind_those_who_get_none(
+    mock_clock: MockClock,
+) -> None:
+    async with running() as here:
+        here.engine.now = offer(slots=1)
+        here.processor.share(WHY)
+        for asker in (None, None, CLIENT, None):  # one slot, and one to follow at once
+            here.gateway.submit(submission(to="gateway", model="tiny"), Kept(), asker)
+        await wait_all_tasks_blocked()
+        assert len(here.engine.work) == 2
+        here.engine.work[0].starts().finishes()
+        await wait_all_tasks_blocked()
+        assert len(here.engine.work) == 3
+
+
+@pytest.mark.trio
 async def test_who_has_to_wait_for_nothing_is_told_the_reason(autojump_clock: MockClock) -> None:
     async with running() as here:
         here.processor.share(WHY)
@@ -208,8 +224,9 @@ async def test_a_gateway_places_elsewhere_and_knows_why() -> None:
         house.announces(channel.peer, offer())
     announce = Announce(revision=9, models=(offer(),), draining=True, paused=WHY)
     house.gateway.announced(cast("Any", paused), announce)
-    house.gateway.submit(submission(to="gateway"), Kept())
-    assert (len(paused.behind.work), len(other.behind.work)) == (0, 1)
+    for _ in range(4):  # more than the other has room for; and all are of this node's own faces
+        house.gateway.submit(submission(to="gateway"), Kept())
+    assert (len(paused.behind.work), len(other.behind.work)) == (0, 3)
     assert house.gateway.processors.why_nobody("tiny").endswith(f"paused ({WHY})")
     processor = house.gateway.processors.get(PeerId("paused"))
     paused.opened = 0.0  # type: ignore[attr-defined]  # of a real channel

@@ -180,6 +180,10 @@ async def test_who_goes_again_within_the_grace_ends_nothing(
         await trio.sleep(60)
         assert desk.standing == ("open", "")
         assert not kept.events
+        desk.machine.typed = 1.0
+        await trio.sleep(20)
+        assert desk.standing == ("waiting", IN_USE)
+        assert not kept.events, "the grace begins anew"
 
 
 @pytest.mark.trio
@@ -194,8 +198,10 @@ async def test_a_machine_that_cannot_be_read_is_not_idle(
         assert not desk.file.path.exists()
         desk.machine.fault = None
         desk.share.change(ShareWish(idle_only=True))
+        await trio.sleep(70)
+        assert desk.standing == ("open", "")
         desk.machine.fault = OSError("gone")
-        await trio.sleep(200)
+        await trio.sleep(6)
         assert desk.standing == ("waiting", WATCHED)
 
 
