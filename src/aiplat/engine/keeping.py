@@ -124,7 +124,10 @@ class Keeper:
         if self._lives.now is None or self._plan == self._new_plan():
             return
         self._is_stale = self.is_held_back = True
-        self._renew_when_idle()
+        if self.is_ready:  # gateways place elsewhere meanwhile
+            note = f"{self.name} is started anew, with other settings"
+            self._stands.loading(note, begun=False)
+        self.changed()
 
     def _renew_when_idle(self) -> None:
         if self._is_stale and self.is_idle:
