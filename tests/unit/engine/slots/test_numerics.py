@@ -32,8 +32,9 @@ TEXT = Path(__file__).parents[3] / "data" / "alice.txt"
 TOKENS = 2000
 STEPS = 150
 CHUNK = 200
-TOLERANCE = 0.05
-"""Of the design: where one run says another token, its logit is so near to the best."""
+TOLERANCE = {"float16": 0.05, "4bit": 0.1}
+"""Where one run says another token, its logit is so near to the best. The first is the design's;
+the second is wider, for the packed kernel takes and gives bfloat16 (docs/decisions/0008)."""
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +85,15 @@ def test_four_bits_cost_less_than_two_hundredths_of_the_perplexity(
     model_cache: Path, ids: list[int]
 ) -> None:
     exact = perplexity(logits_of(runner_of(model_cache, "float32"), ids), ids)
-    for way in ("4bit", "float16"):
-        found = perplexity(logits_of(runner_of(model_cache, way), ids), ids)
-        assert exact * 0.98 < found < exact * 1.02, (way, found, exact)
+    found = perplexity(logits_of(runner_of(model_cache, "4bit"), ids), ids)
+    assert exact * 0.98 < found < exact * 1.02, (found, exact)
 
 
+@pytest.mark.parametrize("way", TOLERANCE)
 def test_alone_it_says_what_it_says_in_company_but_for_what_is_as_likely(
-    model_cache: Path, ids: list[int]
+    model_cache: Path, ids: list[int], way: str
 ) -> None:
-    runner, ids = runner_of(model_cache, "4bit"), ids[:STEPS]
+    runner, ids = runner_of(model_cache, way), ids[:STEPS]
     together = logits_of(runner, ids)
     runner.open(Opening(0, len(ids), 0, 0))
     row, alone = row_of(ids), []
@@ -101,5 +102,5 @@ def test_alone_it_says_what_it_says_in_company_but_for_what_is_as_likely(
             alone.append(runner.read([Piece(row, 0, at, [token], True)])[1][0])
     best, other = together.argmax(-1), torch.stack(alone).argmax(-1)
     gaps = together.gather(1, best[:, None]) - together.gather(1, other[:, None])
-    assert float(gaps.max()) < TOLERANCE
+    assert float(gaps.max()) < TOLERANCE[way]
     assert int((best != other).sum()) < STEPS / 20
