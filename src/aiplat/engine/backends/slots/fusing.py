@@ -116,7 +116,7 @@ def fuse(model: Any, weights: Weights, positions: int) -> Llama:
             _layer(layer, f"model.layers.{n}.", weights, config, size)
             for n, layer in enumerate(inner.layers)
         ),
-        norm=inner.norm.weight.data.float(),
+        norm=_own(inner.norm.weight.data),
         head=head,
         turns=_turns(inner.rotary_emb, config, size, positions),
         epsilon=config.rms_norm_eps,
@@ -147,8 +147,8 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
     )
     out_bias = attention.o_proj.bias
     made = Layer(
-        before=layer.input_layernorm.weight.data.float(),
-        between=layer.post_attention_layernorm.weight.data.float(),
+        before=_own(layer.input_layernorm.weight.data),
+        between=_own(layer.post_attention_layernorm.weight.data),
         qkv=weights.joined(names, [p.weight.data for p in projections], arrange),
         out=weights.joined([f"{name}self_attn.o_proj.weight"], [attention.o_proj.weight.data]),
         gate_up=weights.joined(
@@ -157,7 +157,7 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
         ),
         down=weights.fine(rest.down_proj.weight.data),
         qkv_bias=bias,
-        out_bias=None if out_bias is None else out_bias.data.float(),
+        out_bias=None if out_bias is None else _own(out_bias.data),
         query_norm=query_norm,
         key_norm=key_norm,
     )
@@ -168,6 +168,11 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
     for module in (*projections, attention.o_proj, rest.gate_proj, rest.up_proj, rest.down_proj):
         module.weight = None
     return made
+
+
+def _own(weights: Tensor) -> Tensor:
+    """A copy in float32: a view would keep the whole file of weights in memory."""
+    return weights.to(torch.float32, copy=True)
 
 
 def _interleaved(rows: Tensor, heads: int) -> Tensor:
