@@ -31,10 +31,8 @@ def load_model(folder: Path, choice: Choice) -> PreTrainedModel:
         LoadError: they cannot be.
     """
     options: dict[str, Any] = {"device_map": "auto"} if choice.spread else {}
-    if not choice.spread and choice.device.type != "cpu":
-        options = {"device_map": {"": choice.device}}
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=choice.dtype,
             local_files_only=True,
@@ -42,6 +40,7 @@ def load_model(folder: Path, choice: Choice) -> PreTrainedModel:
             use_safetensors=True,
             **options,
         ).eval()
+        return model if choice.spread else model.to(choice.device)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         if "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
             raise MemoryError(str(error)) from error
