@@ -167,3 +167,21 @@ def test_a_nan_reaches_nobody_else(tmp_path: Path) -> None:
     open_place(runner, 1)
     got = read(runner, piece_of(1, PROMPT, 0, 1), piece_of(0, [*OTHER, 5, 7], 7, 8))
     assert bool(got[1].isfinite().all())
+
+
+def test_what_a_model_s_authors_recommend_holds_where_a_request_says_nothing(
+    tmp_path: Path,
+) -> None:
+    from aiplat.domain.chat import Sampling
+    from aiplat.engine.backends.slots.backend import load
+    from tests.support.tiny_model import make_tiny_model
+
+    folder = make_tiny_model(tmp_path / "tiny")
+    assert load(plan_for(folder)).defaults == Sampling()
+    (folder / "generation_config.json").write_text(
+        '{"do_sample": true, "temperature": 0.7, "top_p": 0.8, "top_k": 20, '
+        '"repetition_penalty": 1.05, "eos_token_id": 2}'
+    )
+    assert load(plan_for(folder)).defaults == Sampling(
+        temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05
+    )

@@ -142,16 +142,14 @@ def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(end for end in [*listed, tokenizer.eos_token_id] if end is not None)
 
 
+_RECOMMENDED = ("top_p", "top_k", "min_p", "repetition_penalty")
+
+
 def _defaults(model: Any, stored: store.Stored) -> Sampling:
     """What the model's authors recommend: our catalogue, then its own generation config."""
     config = getattr(model, "generation_config", None)
-    temperature, top_p = stored.sampling.temperature, stored.sampling.top_p
-    if temperature is None:
-        sampled = getattr(config, "do_sample", None)
-        temperature = getattr(config, "temperature", None) if sampled else None
-    if top_p is None:
-        top_p = getattr(config, "top_p", None)
-    return Sampling(
-        temperature=1.0 if temperature is None else float(temperature),
-        top_p=1.0 if top_p is None else float(top_p),
-    )
+    sampled = getattr(config, "do_sample", None)
+    own = {"temperature": getattr(config, "temperature", None) if sampled else None}
+    own |= {name: getattr(config, name, None) for name in _RECOMMENDED}
+    ours = {name: getattr(stored.sampling, name) for name in own}
+    return Sampling(**{name: own[name] if ours[name] is None else ours[name] for name in own})
