@@ -13,6 +13,7 @@ from aiplat.engine.backend import LoadError  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.choosing import Served, serve  # noqa: E402
 from aiplat.engine.backends.slots.devices import Choice  # noqa: E402
 from aiplat.engine.backends.slots.kernels import has_half  # noqa: E402
+from aiplat.engine.backends.slots.loading import use_threads  # noqa: E402
 from aiplat.engine.rows import Opening  # noqa: E402
 from tests.unit.engine.slots.models import plan_for, save_model  # noqa: E402
 from tests.unit.engine.slots.reading import open_place, own, piece_of, read  # noqa: E402
@@ -37,6 +38,7 @@ LLAMA3 = {
 
 
 def served(folder: Path, way: str = "float32", **more: Any) -> Served:
+    use_threads(1)  # small products, which two threads only make slower beside other work
     return serve(plan_for(folder, dtype=way, **more), Choice(CPU, False, way), 256)[1]
 
 
@@ -133,8 +135,8 @@ def test_in_deterministic_mode_the_bits_are_the_same(
     found = served(folder, way, deterministic=True)
     assert found.how == how
     runner, bits = found.runner, []
-    for cuts in ((23,), (1, 2, 22, 23), (16, 23), (5, 18, 23)):
-        for company in (0, 1, 3):
+    for cuts in ((23,), (1, 2, 22, 23), (16, 23)):
+        for company in (0, 3):
             begin, last = 0, torch.empty(0)
             for place in range(company + 1):
                 open_place(runner, place)

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.choosing import serve  # noqa: E402
 from aiplat.engine.backends.slots.devices import Choice  # noqa: E402
 from aiplat.engine.backends.slots.kernels import has_half  # noqa: E402
+from aiplat.engine.backends.slots.loading import use_threads  # noqa: E402
 from aiplat.engine.catalogue import SMOLLM2  # noqa: E402
 from aiplat.engine.rows import Opening, Piece  # noqa: E402
 from tests.unit.engine.slots.models import plan_for  # noqa: E402
@@ -52,7 +53,8 @@ def folder_of(cache: Path) -> Path:
 
 
 def runner_of(cache: Path, way: str) -> Any:
-    plan = plan_for(folder_of(cache), dtype=way, threads=0, cache_mib=256)
+    use_threads(0)
+    plan = plan_for(folder_of(cache), dtype=way, cache_mib=256)
     _, served = serve(plan, Choice(torch.device("cpu"), False, way), 2048)
     assert (served.how, served.way) == ("fused", way)
     return served.runner
