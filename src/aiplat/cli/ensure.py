@@ -10,6 +10,7 @@ from aiplat.cli.face import Face
 from aiplat.cli.progress import pull_missing
 from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
+from aiplat.engine.backends.upstream.settings import UpstreamSettings
 from aiplat.engine.catalogue import DEFAULT_MODEL, ECHO, canonical
 from aiplat.runtime.lock import node_runs
 from aiplat.runtime.options import ServeOptions
@@ -24,6 +25,7 @@ from aiplat.runtime.roles import (
 )
 from aiplat.runtime.start import ensure_node
 from aiplat.runtime.takeover import end_stranded, is_stranded
+from aiplat.runtime.upstreams import has_upstream, with_upstream
 
 
 def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClient:
@@ -55,7 +57,13 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
     certified = certified_roles(places)
     if "processor" not in certified:
         options = replace(options, models=())  # the network has the models
-    options, note = with_roles(options, certified=certified)
+    settings = face.loaded[UpstreamSettings]
+    can_run = None
+    if not elsewhere and has_upstream(options, settings):
+        # Which of its models are offered, the settings say: a prompt names one of them.
+        options, can_run = replace(options, models=()), True
+    options, note = with_roles(options, can_run=can_run, certified=certified)
+    options = with_upstream(options, settings, face.environ)
     if not node_runs(places.node_lock):
         if note:
             output.say(note)

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _MARGIN = 15.0
 
 
+class BackendName(StrEnum):
+    """What runs the models, as Typer takes a choice."""
+
+    local = "local"
+    upstream = "upstream"
+
+
 class RoleName(StrEnum):
     """The roles, as Typer takes a choice."""
 
@@ -52,6 +59,22 @@ def serve(
         float | None,
         typer.Option(metavar="N", min=0, help="Tokens a second of the model `echo`; 0: no pause."),
     ] = None,
+    backend: Annotated[
+        BackendName | None,
+        typer.Option(help="What runs the models: aiplat itself, or an upstream. [local]"),
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A server that speaks the OpenAI API and runs the models; `auto`: an Ollama or a "
+            "llama.cpp server of this machine.",
+        ),
+    ] = None,
+    upstream_key_env: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The environment variable that holds its key."),
+    ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="A peer to connect to, kept for later; repeatable."),
@@ -75,18 +98,22 @@ def serve(
       aiplat serve
       aiplat --home g serve --role gateway --http 127.0.0.1:0
       aiplat --home p serve --role processor --model smollm2-135m --peer ADDRESS
+      aiplat serve --upstream auto
+      aiplat serve --upstream https://gpu.example/v1 --upstream-key-env GPU_KEY --model qwen3-32b
     """
     from aiplat.runtime.options import ServeOptions
 
     _check(role or [], model or [], echo_rate)
+    _check_upstream(role or [], backend, upstream, upstream_key_env)
     face = face_of(context)
     face.overrides.update(_overrides(settings or []))
     said = ServeOptions(
         roles=tuple(dict.fromkeys(chosen.value for chosen in role or ())),
         listen=tuple(listen or ()), http=http,
         control=None if control is None else control.absolute(), models=tuple(model or ()),
-        echo_rate=echo_rate, peers=tuple(peer or ()), background=background, json=json,
-        settings=dict(face.overrides),
+        echo_rate=echo_rate, backend=backend.value if backend else "", upstream=upstream or "",
+        upstream_key_env=upstream_key_env or "", peers=tuple(peer or ()), background=background,
+        json=json, settings=dict(face.overrides),
     )  # fmt: skip
     code = _run(face, said)
     if code:
@@ -95,6 +122,7 @@ def serve(
 
 def _run(face: Face, said: ServeOptions) -> int:
     from aiplat.cli.progress import pull_missing
+    from aiplat.engine.backends.upstream.settings import UpstreamSettings
     from aiplat.runtime import logs
     from aiplat.runtime.preflight import preflight
     from aiplat.runtime.roles import (
@@ -104,16 +132,23 @@ def _run(face: Face, said: ServeOptions) -> int:
         with_roles,
     )
     from aiplat.runtime.takeover import refuse_foreground_node, take_place
+    from aiplat.runtime.upstreams import has_upstream, with_found, with_upstream
 
     places, runtime = face.places, face.runtime
     places.prepare()
     refuse_without_certificate(said, places)
-    said, note = with_roles(said, certified=certified_roles(places))
-    refuse_models_without_processor(said)
+    settings = face.loaded[UpstreamSettings]
+    can_run = True if has_upstream(said, settings) else None
+    said, note = with_roles(said, can_run=can_run, certified=certified_roles(places))
+    refuse_models_without_processor(said, can_run=can_run)
+    said = with_upstream(said, settings, face.environ)
     refuse_foreground_node(places)
     if note:
         output.say(note)
     preflight(said, face.loaded, places)
+    said, found = with_found(said, settings)
+    if found:
+        output.say(found)
     pull_missing(face, said)
     if not said.background and take_place(places, runtime.grace_seconds + _MARGIN):
         output.say("Took the place of a background node of this home that had no work.")
@@ -142,6 +177,25 @@ def _check(roles: list[RoleName], models: list[str], echo_rate: float | None) ->
         raise typer.BadParameter(
             "it is for the model echo alone: add --model echo, or leave it out",
             param_hint="--echo-rate",
+        )
+
+
+def _check_upstream(
+    roles: list[RoleName], backend: BackendName | None, url: str | None, key_env: str | None
+) -> None:
+    """Refuse what would be ignored, and what names no server."""
+    if url is not None and not url.strip():
+        raise typer.BadParameter("it names no server", param_hint="--upstream")
+    said = [name for name, value in (("--upstream", url), ("--upstream-key-env", key_env)) if value]
+    if said and backend is BackendName.local:
+        raise typer.BadParameter(
+            "--backend local runs the models in aiplat itself: leave one of the two out",
+            param_hint=said[0],
+        )
+    if said and roles and RoleName.processor not in roles:
+        raise typer.BadParameter(
+            "only a processor has models run: add --role processor, or leave it out",
+            param_hint=said[0],
         )
 
 

@@ -133,6 +133,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `text` has at most `MAX_LOGPROB_CHARS` characters, and none for the token that ends an answer;
     `raw` are its bytes, only where they are not those of the text: a part of a character, say.
+    `id` is -1 where an upstream tells its text alone.
     """
 
     id: int

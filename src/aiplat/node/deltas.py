@@ -28,10 +28,11 @@ def split(delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
     if delta.cost <= credit:
         return delta, None
     count, left = 0, credit
-    while count < len(delta.ids) and (price := _price(delta, count)) <= left:
+    tokens = _tokens(delta)
+    while count < tokens and (price := _price(delta, count)) <= left:
         left -= price
         count += 1
-    chars = left // 4 if count == len(delta.ids) else 0
+    chars = left // 4 if count == tokens else 0
     if count == 0 and chars == 0:
         return None, delta
     head = Delta(delta.ids[:count], delta.text[:chars], _cut(delta.logprobs, 0, count))
@@ -39,9 +40,14 @@ def split(delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
     return head, tail
 
 
+def _tokens(delta: Delta) -> int:
+    """How many it has; an upstream may give log-probabilities of tokens without their ids."""
+    return max(len(delta.ids), 0 if delta.logprobs is None else len(delta.logprobs.tokens))
+
+
 def _price(delta: Delta, at: int) -> int:
-    """What the id at `at` costs, with its log-probabilities."""
-    return 4 + Delta(logprobs=_cut(delta.logprobs, at, at + 1)).cost
+    """What the token at `at` costs: its id and its log-probabilities."""
+    return 4 * (at < len(delta.ids)) + Delta(logprobs=_cut(delta.logprobs, at, at + 1)).cost
 
 
 def _cut(logprobs: Logprobs | None, start: int, end: int | None) -> Logprobs | None:

@@ -36,8 +36,8 @@ def observe(
         metrics.route_attempts.labels(outcome).inc()
     if stages.first_token_at is not None:
         metrics.time_to_first_token.labels(model).observe(first)
-        if len(forwarding.ids) > 1:
-            per_token = (total - first) / (len(forwarding.ids) - 1)
+        if forwarding.tokens > 1:
+            per_token = (total - first) / (forwarding.tokens - 1)
             metrics.time_per_output_token.labels(model).observe(per_token)
     if end.usage is not None and forwarding.started is not None:
         metrics.token_usage.labels(model, "input").observe(end.usage.prompt_tokens)
@@ -53,7 +53,8 @@ def _outcome(end: Finished | Failed) -> str:
 
 
 def _log(forwarding: Forwarding, end: Finished | Failed, outcome: str, total_ms: float) -> None:
-    request, count = forwarding.submission.id, len(forwarding.ids)
+    request = forwarding.submission.id
+    count = forwarding.tokens if end.usage is None else end.usage.completion_tokens
     extra = {
         "request": request, "processor": forwarding.processor or "", "model": forwarding.model,
         "completion_tokens": count, "total_ms": round(total_ms, 1), "outcome": outcome,

@@ -83,6 +83,7 @@ class Forwarding:
         self.processor: PeerId | None = None
         self.model = submission.model
         self.ids: list[int] = []
+        self._pieces = 0
         self.started: Started | None = None
         self.ended = False
         self.stages = Stages(submission, settings, now())
@@ -102,6 +103,11 @@ class Forwarding:
         self._now = now
         self._on_end = on_end
         self._told_at = now()
+
+    @property
+    def tokens(self) -> int:
+        """How many came; of an upstream without token ids the pieces, which are most often that."""
+        return len(self.ids) or self._pieces
 
     # -- placing ---------------------------------------------------------------------------
 
@@ -221,12 +227,12 @@ class Forwarding:
         elif type(event) is Failed:
             if event.code == DeadlineExceeded.code and self.milliseconds_left() <= SAME_MOMENT_MS:
                 # It has the same deadline, and was first.
-                event = Failed.of(self.stages.whole_is_over(self.processor, len(self.ids)))
+                event = Failed.of(self.stages.whole_is_over(self.processor, self.tokens))
             if self.retry(event):
                 return
             self._say_started()
             self._blame(event)
-            self._end(msgspec.structs.replace(event, usage=self._usage()))
+            self._end(msgspec.structs.replace(event, usage=self._usage(event.usage)))
         elif isinstance(event, Queued):
             self.waits(event)
 
@@ -247,10 +253,11 @@ class Forwarding:
             if self._turn is not None:
                 self._turn.succeeded()
         self.ids.extend(delta.ids)
+        self._pieces += 1
         self._sink.deliver(delta)
 
     def _finish(self, finished: Finished) -> None:
-        usage = self._usage() or finished.usage
+        usage = self._usage(finished.usage) or finished.usage
         if self.started is not None:
             exact = self.started.exact and finished.usage.exact
             count = len(self.ids) if exact else finished.usage.completion_tokens
@@ -266,9 +273,12 @@ class Forwarding:
             return 0.0
         return (len(self.ids) - 1) / max(1e-6, last - first)
 
-    def _usage(self) -> Usage | None:
+    def _usage(self, told: Usage | None = None) -> Usage | None:
         if self.started is None:
             return None
+        if not self.started.exact:
+            told = told or Usage(self.started.prompt_tokens, self._pieces)
+            return msgspec.structs.replace(told, exact=False)
         return Usage(self.started.prompt_tokens, len(self.ids), exact=self.started.exact)
 
     def _end(self, end: Finished | Failed) -> None:
@@ -322,4 +332,4 @@ class Forwarding:
 
     def overdue(self) -> Overdue | None:
         """The limit that has passed, if one has (`Stages.overdue`)."""
-        return self.stages.overdue(self.processor, len(self.ids), self._now())
+        return self.stages.overdue(self.processor, self.tokens, self._now())

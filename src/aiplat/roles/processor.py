@@ -51,6 +51,7 @@ class Processor(Role):
         self._peer = peer
         self._engines = {engine.name: Counted(engine) for engine in engines}
         self._running = list(engines)
+        self._nursery: trio.Nursery | None = None
         self._local = local
         self._gateways: list[Channel] = []
         self._revision = 0
@@ -59,7 +60,8 @@ class Processor(Role):
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the engines, and announce at each change."""
         async with trio.open_nursery() as nursery:
-            for engine in self._running:
+            self._nursery = nursery
+            for engine in list(self._running):
                 await nursery.start(engine.run, self._changed_now)
             if self._local is not None:
                 self._local.add_processor(self._peer, self)
@@ -70,6 +72,14 @@ class Processor(Role):
                 self._changed = trio.Event()
                 self._announce()
                 await trio.sleep(ANNOUNCE_SECONDS)
+
+    def add(self, engine: Engine) -> None:
+        """Offer one more model, which runs from now on: another server may get one at any time."""
+        self._engines[engine.name] = Counted(engine)
+        self._running.append(engine)
+        if self._nursery is not None:
+            self._nursery.start_soon(engine.run, self._changed_now)
+        self._changed_now()
 
     def _changed_now(self) -> None:
         self._changed.set()

@@ -13,6 +13,7 @@ import trio
 
 from aiplat.config.loader import Loaded
 from aiplat.domain.errors import AiplatError
+from aiplat.engine.backends.upstream.settings import UpstreamSettings
 from aiplat.node.identity import load_or_create
 from aiplat.node.membership.files import NetworkFiles
 from aiplat.node.membership.membership import CLOCK_TOLERANCE_SECONDS, Membership
@@ -23,6 +24,7 @@ from aiplat.runtime.places import Places
 from aiplat.runtime.reach import NodeClient
 from aiplat.runtime.steps import Step, Steps, Tell, note_revoked
 from aiplat.runtime.trial import Trial
+from aiplat.runtime.upstreams import found_here
 
 
 class Doctor:
@@ -41,6 +43,7 @@ class Doctor:
         self._steps = Steps(tell)
         self._places = places
         self._settings = loaded[NodeSettings]
+        self._upstream = loaded[UpstreamSettings]
         self._clock = clock
 
     @property
@@ -75,12 +78,20 @@ class Doctor:
             return
         self._network(membership)
         self._certificate(membership)
+        self._servers()
         if node is not None:
             Checkup(self._steps).look(node)
             return
         trial = Trial(self._steps, self._places, self._settings, identity, membership)
         with held(self._places):
             trio.run(trial.look)
+
+    def _servers(self) -> None:
+        """What runs on this machine already, and could be used; none is no fault."""
+        if self._upstream.url:
+            return
+        for found in found_here(self._upstream):
+            self._steps.note("upstream", True, f"found {found}: `aiplat serve --upstream auto`")
 
     # -- what the files say ----------------------------------------------------------------------
 

@@ -20,6 +20,9 @@ class ServeOptions:
         control: path of the control socket.
         models: names of the models to serve.
         echo_rate: tokens a second of the model ``echo``; 0 for no pause.
+        backend: what runs the models: ``local`` or ``upstream``; empty leaves it to the rest.
+        upstream: URL of the server that runs them, or ``auto``.
+        upstream_key_env: the environment variable that holds its key; never the key.
         peers: multiaddrs to connect to.
         background: whether a face started it: it leaves when it is idle.
         json: whether its one line on stdout is JSON.
@@ -32,6 +35,9 @@ class ServeOptions:
     control: Path | None = None
     models: tuple[str, ...] = ()
     echo_rate: float | None = None
+    backend: str = ""
+    upstream: str = ""
+    upstream_key_env: str = ""
     peers: tuple[str, ...] = ()
     background: bool = False
     json: bool = False
@@ -52,6 +58,9 @@ class ServeOptions:
             ("--http", self.http),
             ("--control", self.control),
             ("--echo-rate", self.echo_rate),
+            ("--backend", self.backend or None),
+            ("--upstream", self.upstream or None),
+            ("--upstream-key-env", self.upstream_key_env or None),
         ):
             words += [] if value is None else [option, str(value)]
         words += ["--background"] if self.background else []

@@ -16,8 +16,8 @@ from aiplat.runtime.options import ServeOptions
 
 
 def models_of(options: ServeOptions) -> tuple[str, ...]:
-    """Name the models that a node with these options runs; none without the role."""
-    if "processor" not in options.roles:
+    """Name the models that a node with these options runs itself; none without the role."""
+    if "processor" not in options.roles or options.backend == "upstream":
         return ()
     return options.models or (DEFAULT_MODEL,)
 

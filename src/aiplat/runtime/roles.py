@@ -90,7 +90,8 @@ def with_roles(
 
     Arguments:
         options: what was said.
-        can_run: whether this machine runs models; found out when not given.
+        can_run: whether this machine runs models, or a server does for it; found out when not
+            given.
         certified: the roles that its network lets it have.
 
     Returns:
@@ -118,13 +119,14 @@ def refuse_models_without_processor(options: ServeOptions, *, can_run: bool | No
     Raises:
         ConfigError: they would be.
     """
-    if not options.models or "processor" in options.roles:
+    if not (options.models or options.upstream) or "processor" in options.roles:
         return
     if not (can_run_models() if can_run is None else can_run):
         raise ConfigError(NO_PROCESSOR)
     raise ConfigError(
         f"This home's certificate says {' and '.join(options.roles)}, so this node runs no models: "
-        "leave --model out, or join with an invitation for a processor."
+        f"leave {'--upstream' if options.upstream else '--model'} out, or join with an invitation "
+        "for a processor."
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ import aiplat
 from aiplat.config.loader import Loaded
 from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
+from aiplat.engine.backends.upstream.settings import UpstreamSettings
 from aiplat.engine.catalogue import DEFAULT_MODEL
 from aiplat.engine.factory import make_engine
 from aiplat.engine.settings import EngineSettings
@@ -48,7 +50,11 @@ from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
 from aiplat.runtime.settings import RuntimeSettings
+from aiplat.runtime.upstreams import make_upstream, offer_what_is_here
 from aiplat.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from aiplat.engine.backends.upstream.upstream import Upstream
 
 log = logging.getLogger("aiplat.runtime")
 
@@ -120,6 +126,7 @@ class _House:
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
         self._client = client if "client" in options.roles else None
+        self._upstream: Upstream | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
 
@@ -141,6 +148,13 @@ class _House:
         return self._node.membership.record is not None
 
     def _make_processor(self) -> Processor:
+        if self._options.backend == "upstream":
+            settings = self._loaded[UpstreamSettings]
+            self._upstream = make_upstream(self._options, settings, os.environ, self._metrics)
+            return Processor(self._node.peer_id, self._upstream.engines, self._gateway)
+        return self._make_local_processor()
+
+    def _make_local_processor(self) -> Processor:
         settings = self._loaded[EngineSettings]
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
@@ -202,6 +216,7 @@ class _House:
             if self._options.background:
                 logs.leave_terminal()  # the face that started it reads no further
             self._leave_when_idle(root)
+            self._offer_upstream(root)
             # All that is imported stays: looking through it again at each full garbage collection
             # stopped a busy gateway for 40 to 80 ms.
             gc.collect()
@@ -217,6 +232,8 @@ class _House:
         roles = {name: role for name, role in found.items() if role is not None}
         for role in roles.values():
             await root.start(role.run)
+        if self._upstream is not None and self._processor is not None:
+            await root.start(self._upstream.run, self._processor.add)
         dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, self._on_channel(dispatch), dispatch.admit))
         for address in self._options.peers:
@@ -281,6 +298,12 @@ class _House:
         seconds, operations = self._runtime.idle_minutes * 60, self._operations
         if self._options.background and seconds > 0:
             root.start_soon(self._ending.when_idle, seconds, operations.is_busy, operations.taken)
+
+    def _offer_upstream(self, root: trio.Nursery) -> None:
+        """Once it is ready, so that nothing waits for it."""
+        options = self._options
+        if self._processor is not None and not (options.models or options.backend):
+            root.start_soon(offer_what_is_here, self._loaded[UpstreamSettings])
 
     async def _drain(self) -> None:
         operations = self._operations

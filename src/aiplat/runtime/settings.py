@@ -16,6 +16,7 @@ from aiplat.config.describe import document
 from aiplat.config.loader import Loaded, load
 from aiplat.config.sections import SectionClass
 from aiplat.domain.errors import ConfigError
+from aiplat.engine.backends.upstream.settings import UpstreamSettings
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
@@ -73,6 +74,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     GatewaySettings,
     ClientSettings,
     EngineSettings,
+    UpstreamSettings,
     HttpSettings,
 )
 """Every section, in the order of the docs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiplat.domain.answers import Delta, Logprobs, TokenLogprob
@@ -14,15 +14,22 @@ texts = st.text(max_size=20)
 @st.composite
 def deltas(draw: st.DrawFn) -> Delta:
     ids = tuple(draw(st.lists(st.integers(0, 999), max_size=8)))
-    logprobs = None
-    if len(ids) > 0 and draw(st.booleans()):
-        tokens = tuple(TokenLogprob(i, "x", -0.5) for i in ids)
-        tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in ids)
+    logprobs, scored = None, ids
+    if draw(st.booleans()):  # an upstream may tell of tokens without their ids
+        ids, scored = (), tuple(draw(st.lists(st.just(-1), max_size=8)))
+    if len(scored) > 0 and draw(st.booleans()):
+        tokens = tuple(TokenLogprob(i, "x", -0.5) for i in scored)
+        tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in scored)
         logprobs = Logprobs(tokens, tops)
     return Delta(ids, draw(texts), logprobs)
 
 
+UNNAMED = Logprobs((TokenLogprob(-1, "x", -0.5),) * 3)
+
+
 @given(deltas(), st.integers(0, 2000))
+@example(Delta((), "", UNNAMED), 100)
+@example(Delta((), "abc", UNNAMED), 140)
 def test_a_cut_costs_no_more_than_the_credit_and_loses_nothing(delta: Delta, credit: int) -> None:
     head, rest = split(delta, credit)
     if head is None:

@@ -260,3 +260,25 @@ async def test_a_gateway_that_has_just_gone_is_waited_for_too(autojump_clock: Mo
         client.ended(gone, "it fell silent")  # type: ignore[arg-type]  # a fake
         client.opened(again)  # type: ignore[arg-type]  # a fake
     assert trio.current_time() == pytest.approx(3)
+
+
+@pytest.mark.trio
+async def test_a_model_that_comes_later_is_announced_and_served(
+    autojump_clock: MockClock,
+) -> None:
+    processor = Processor(PeerId("p"), [], None)
+    channel = FakeChannel("g", "gateway")
+    processor.opened(channel)  # type: ignore[arg-type]  # a fake
+    engine = FakeEngine()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        processor.add(engine)
+        await trio.sleep(0.1)
+        engine.now = offer("tiny")
+        engine.on_change()  # it runs
+        await trio.sleep(0.1)
+        (announce,) = [m for m in channel.said[-1:] if isinstance(m, Announce)]
+        assert [(model.name, model.state) for model in announce.models] == [("tiny", "ready")]
+        processor.submit(submission(model="tiny"), Kept())
+        assert len(engine.work) == 1
+        nursery.cancel_scope.cancel()

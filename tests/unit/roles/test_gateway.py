@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from aiplat.domain.answers import AnswerEvent, Failed, Finished, Queued, Started
+from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started
 from aiplat.domain.chat import Generate, Message, Sampling
 from aiplat.domain.errors import (
     ContextLengthExceeded,
@@ -28,7 +28,7 @@ from aiplat.protocol.messages import Announce
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.settings import GatewaySettings
 from aiplat.telemetry.metrics import MAX_MODEL_LABELS, Metrics
-from tests.support.dialogue import submission
+from tests.support.dialogue import started, submission
 from tests.support.scripted import Kept, ScriptedProcessor, offer
 
 HERE = PeerId("gateway-here")
@@ -494,3 +494,25 @@ async def test_a_processor_that_drains_is_not_called_busy(autojump_clock: MockCl
         await trio.sleep(2)
     assert isinstance(sink.end, Failed)
     assert sink.end.code == "no_processor"
+
+
+async def test_without_token_ids_the_processors_own_count_is_taken_and_said_not_to_be_exact() -> (
+    None
+):
+    house = House()
+    processor = house.processor("p")
+    unfinished = {"reason": "length", "usage": Usage(9, 7, exact=False)}
+    whole, broken, late = (house.asks(id=f"req-{n:024x}") for n in range(3))
+    for work in processor.work:
+        work.sink.deliver(msgspec.structs.replace(started(0), exact=False))
+        work.sink.deliver(Delta((), "two words"))
+    processor.work[0].sink.deliver(Finished(**unfinished))  # type: ignore[arg-type]  # test data
+    failed = Failed("engine_failed", "It broke.", recoverable=True, usage=Usage(9, 4, exact=False))
+    processor.work[1].sink.deliver(failed)
+    house.gateway.fail_all(ShuttingDown("It ends."))
+    assert isinstance(whole.end, Finished)
+    assert whole.end.usage == Usage(9, 7, exact=False)
+    assert isinstance(broken.end, Failed)
+    assert broken.end.usage == Usage(9, 4, exact=False)
+    assert isinstance(late.end, Failed)
+    assert late.end.usage == Usage(0, 1, exact=False)  # of what it heard itself

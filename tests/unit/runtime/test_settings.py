@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pkgutil
 from importlib import import_module
 from pathlib import Path
 
@@ -52,13 +51,9 @@ def test_a_prompt_fits_the_body_that_carries_it(tmp_path: Path) -> None:
 
 def test_every_section_of_every_layer_is_listed() -> None:
     found = set()
-    for module in pkgutil.iter_modules(aiplat.__path__):
-        name = f"aiplat.{module.name}.settings"
-        if not module.ispkg or name not in {
-            f"aiplat.{module.name}.{part.name}"
-            for part in pkgutil.iter_modules([f"{aiplat.__path__[0]}/{module.name}"])
-        }:
-            continue
+    root = Path(aiplat.__path__[0])
+    for path in root.rglob("settings.py"):
+        name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
         found |= {value for value in vars(import_module(name)).values() if _is_section(value)}
     assert found == set(SECTIONS)
     assert len({section_name(section) for section in SECTIONS}) == len(SECTIONS)
@@ -74,12 +69,15 @@ def test_options_travel_as_arguments() -> None:
     options = ServeOptions(
         roles=("gateway",), listen=("/ip4/127.0.0.1/tcp/0",), http="127.0.0.1:0",
         control=Path("/c.sock"), models=("echo", "x"), echo_rate=0.0, peers=("/p",),
-        background=True, json=True, settings={"node.heartbeat_seconds": "2"},
+        background=True, json=True, settings={"node.heartbeat_seconds": "2"}, backend="upstream",
+        upstream="http://127.0.0.1:1/v1", upstream_key_env="KEY",
     )  # fmt: skip
     assert options.arguments() == [
         "--role", "gateway", "--listen", "/ip4/127.0.0.1/tcp/0", "--model", "echo", "--model", "x",
         "--peer", "/p", "--set", "node.heartbeat_seconds=2", "--http", "127.0.0.1:0",
-        "--control", "/c.sock", "--echo-rate", "0.0", "--background", "--json",
+        "--control", "/c.sock", "--echo-rate", "0.0", "--backend", "upstream",
+        "--upstream", "http://127.0.0.1:1/v1", "--upstream-key-env", "KEY",
+        "--background", "--json",
     ]  # fmt: skip
     assert ServeOptions().arguments() == []
 

@@ -1,0 +1,300 @@
+"""One request at an upstream, from the queue to its end: a task of its own.
+
+It reads no further than its reader has credit for, so that the upstream is held back too. Leaving
+it, however, closes the HTTP answer, which is how an upstream hears that nobody wants it any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol, cast
+
+import httpx
+import trio
+
+from aiplat.domain.answers import (
+    AnswerEvent,
+    AnswerSink,
+    Failed,
+    Finished,
+    Queued,
+    Started,
+    Submission,
+)
+from aiplat.domain.chat import Generate
+from aiplat.domain.errors import (
+    AiplatError,
+    DeadlineExceeded,
+    EngineFailed,
+    ModelNotFound,
+    ShuttingDown,
+)
+from aiplat.domain.models import Manifest
+from aiplat.domain.usage import Timings, Usage
+from aiplat.engine.backends.upstream import failures
+from aiplat.engine.backends.upstream.body import Dialect, request_body
+from aiplat.engine.backends.upstream.hearing import Hearing
+from aiplat.engine.backends.upstream.server import Answered, Server, Unanswered, failed, late
+from aiplat.engine.backends.upstream.settings import UpstreamSettings
+
+log = logging.getLogger("aiplat.engine.upstream")
+
+LAST_WORDS_SECONDS = 2.0
+"""For the usage, once an answer's last text came."""
+
+_TO_THE_END_SECONDS = 1.0
+"""For the end of a stream that said it was done: then its connection serves again."""
+
+_NEVER = float("inf")
+
+Pieces = AsyncGenerator[bytes, None]  # what httpx makes, and promises less of
+
+
+class Desk(Protocol):
+    """The engine, as its requests see it."""
+
+    server: Server
+    settings: UpstreamSettings
+    slots: trio.CapacityLimiter
+    name: str
+    """As the network calls the model."""
+    there: str
+    """As the upstream calls it."""
+    kind: str
+    manifest: Manifest
+
+    def expected_wait(self) -> tuple[int, float]:
+        """How many wait, and the seconds until one more gets a slot; 0 while unknown."""
+
+    def began(self, exchange: Exchange) -> None:
+        """It has a slot."""
+
+    def doubted(self, error: AiplatError) -> None:
+        """The upstream may be gone, or no longer have the model."""
+
+    def over(self, exchange: Exchange) -> None:
+        """It ended, and its slot is free."""
+
+
+class Exchange:
+    """A request under way (`Asking`).
+
+    Arguments:
+        submission: what is asked.
+        sink: where its events go.
+        work: of the submission, accepted.
+        desk: the engine.
+    """
+
+    def __init__(
+        self, submission: Submission, sink: AnswerSink, work: Generate, desk: Desk
+    ) -> None:
+        self.running = False
+        self.speed = 0.0
+        """Tokens a second after the first; 0 when there is too little to tell."""
+        self._sink, self._work, self._desk = sink, work, desk
+        self._hearing = Hearing(desk.name, submission, work, desk.server.key)
+        self._granted = trio.Event()
+        self._cancelled = self._ended = False
+        self._started: Started | None = None
+        self._asked_seconds = submission.deadline_ms / 1000
+        self._whole_seconds = min(self._asked_seconds, desk.settings.whole_seconds)
+        self._arrived = trio.current_time()
+        self._placed = self._first = self._last = 0.0
+        self._scope = trio.CancelScope(deadline=self._arrived + self._whole_seconds)
+        self._stage = trio.CancelScope()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has had a slot."""
+        return trio.current_time() - self._placed if self._placed else 0.0
+
+    # -- from who asked (`Asking`) -----------------------------------------------------------
+
+    def accept(self, tokens: int, credit: int) -> None:
+        """Take more credit."""
+        self._hearing.pending.grant(credit)
+        self._granted.set()
+
+    def cancel(self) -> None:
+        """End it now."""
+        self._cancelled = True
+        self._scope.cancel()
+
+    # -- its life ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live from the queue to the end; says exactly one end, also when it is cut off."""
+        desk = self._desk
+        try:
+            with self._scope:
+                try:
+                    await self._wait_and_talk()
+                except AiplatError as error:
+                    self._fail(error)
+                except Exception:
+                    log.exception("a request to an upstream failed", extra={"model": desk.name})
+                    self._fail(EngineFailed(f"A fault of aiplat ended a request to {desk.name}."))
+            if not self._ended:
+                self._cut()
+        finally:
+            if not self._ended:
+                self._fail(ShuttingDown(f"The node ends, and {self._desk.name} with it."))
+
+    async def _wait_and_talk(self) -> None:
+        desk = self._desk
+        if desk.slots.available_tokens < 1:
+            place, wait = desk.expected_wait()
+            why = f"all {desk.settings.slots} slots of the upstream are taken"
+            self._sink.deliver(Queued(place, round(wait * 1000), why))
+        await desk.slots.acquire_on_behalf_of(self)
+        self.running = True
+        self._placed = trio.current_time()
+        desk.began(self)
+        await self._talk()
+
+    async def _talk(self) -> None:
+        server = self._desk.server
+        try:
+            while not self._ended:
+                dialect = server.dialect
+                try:
+                    await self._ask(dialect)
+                except Answered as answer:
+                    other = dialect.after(answer.status, answer.body)
+                    if other is None:
+                        raise
+                    server.dialect = other
+        except Answered as answer:
+            raise self._refused(answer) from None
+        except Unanswered as why:
+            if self._hearing.finished:
+                self._finish()
+                return
+            error = failed(self._desk.name, str(why))
+            self._desk.doubted(error)
+            raise error from None
+
+    def _refused(self, answer: Answered) -> AiplatError:
+        name, key = self._desk.name, self._desk.server.key
+        if 200 <= answer.status < 300:
+            return failures.not_a_stream(name, answer.status, answer.headers, answer.body)
+        error = failures.refusal(name, answer.status, answer.headers, answer.body, key.name)
+        if answer.status in (401, 403, 502, 503) or isinstance(error, ModelNotFound):
+            self._desk.doubted(error)
+        return error
+
+    async def _ask(self, dialect: Dialect) -> None:
+        desk, settings = self._desk, self._desk.settings
+        body = request_body(desk.there, self._work, desk.kind, dialect)
+        deadline = trio.current_time() + settings.first_token_seconds
+        with trio.CancelScope(deadline=deadline) as self._stage:
+            async with desk.server.chat(body) as response:
+                self._deliver(Started(desk.manifest, 0, exact=False))
+                await self._listen(response)
+        if self._ended:
+            return
+        if self._stage.cancelled_caught and not self._hearing.finished:
+            if self._first:
+                limit = settings.next_token_seconds
+                raise late(desk.name, "more of its answer", limit, "next_token_seconds")
+            limit = settings.first_token_seconds
+            raise late(desk.name, "the first word", limit, "first_token_seconds")
+        self._finish()
+
+    async def _listen(self, response: httpx.Response) -> None:
+        hearing = self._hearing
+        async with aclosing(cast(Pieces, response.aiter_raw())) as pieces:
+            async for piece in pieces:
+                before = hearing.news
+                hearing.feed(piece)
+                if hearing.news != before:
+                    self._came()
+                await self._pass_on()
+                if hearing.done:
+                    break
+            if not hearing.done:
+                hearing.close()
+                await self._pass_on()
+            self._finish()
+            with trio.move_on_after(_TO_THE_END_SECONDS):
+                async for _ in pieces:
+                    pass
+
+    def _came(self) -> None:
+        now = trio.current_time()
+        self._first = self._first or now
+        self._last = now
+        self._stage.deadline = now + self._desk.settings.next_token_seconds
+
+    async def _pass_on(self) -> None:
+        """Deliver what credit allows, and wait for more while something is left."""
+        pending = self._hearing.pending
+        while not pending.empty:
+            if (delta := pending.take()) is not None:
+                self._deliver(delta)
+                continue
+            self._stage.deadline = _NEVER  # its reader is slow, not the upstream
+            self._granted = trio.Event()
+            await self._granted.wait()
+            self._stage.deadline = trio.current_time() + self._desk.settings.next_token_seconds
+        if self._hearing.finished:
+            self._stage.deadline = min(
+                self._stage.deadline, trio.current_time() + LAST_WORDS_SECONDS
+            )
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        usage = self._hearing.usage
+        if usage.completion_tokens > 1 and self._last > self._first:
+            self.speed = (usage.completion_tokens - 1) / (self._last - self._first)
+        self._end(Finished(self._hearing.reason, usage, self._timings()))
+
+    def _cut(self) -> None:
+        """It was cancelled, or its whole time is over."""
+        if self._cancelled:
+            usage = self._hearing.usage if self._started is not None else Usage(0, 0)
+            self._end(Finished("cancelled", usage, self._timings()))
+            return
+        if not self.running:
+            stage = "for a slot"
+        elif self._hearing.pending.pieces == 0:
+            stage = "and no word of the answer had come"
+        else:
+            stage = f"and {self._hearing.pending.pieces} pieces of the answer had come"
+        limit = "" if self._asked_seconds <= self._whole_seconds else " (upstream.whole_seconds)"
+        self._fail(
+            DeadlineExceeded(
+                f"The request to the upstream of {self._desk.name} waited {self._whole_seconds:g} "
+                f"s{limit} {stage}."
+            )
+        )
+
+    def _fail(self, error: AiplatError) -> None:
+        self._end(Failed.of(error, self._hearing.usage if self._started is not None else None))
+
+    def _end(self, end: Finished | Failed) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self.running:
+            self._desk.slots.release_on_behalf_of(self)
+        self._desk.over(self)
+        self._sink.deliver(end)
+
+    def _deliver(self, event: AnswerEvent) -> None:
+        if isinstance(event, Started):
+            self._started = event
+        self._sink.deliver(event)
+
+    def _timings(self) -> Timings:
+        now = trio.current_time()
+        placed, first = self._placed or now, self._first or now
+        return Timings(
+            queue_ms=(placed - self._arrived) * 1000,
+            first_token_ms=(first - self._arrived) * 1000,
+            total_ms=(now - self._arrived) * 1000,
+        )
