@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -63,9 +64,9 @@ def find_files(cache: Path) -> Files:
     Raises:
         RuntimeError: it could not be pulled; says why.
     """
-    done = aiplat(
-        cache / "bench-home", "models", "pull", SMOLLM2.name, AIPLAT_CACHE=str(cache), timeout=1800
-    )
+    with tempfile.TemporaryDirectory() as home:
+        words = ("models", "pull", SMOLLM2.name)
+        done = aiplat(Path(home), *words, AIPLAT_CACHE=str(cache), timeout=1800)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
     return Files(cache, cache / "models" / SMOLLM2.name, embedded_gguf(cache))

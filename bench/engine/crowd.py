@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Submission
@@ -55,12 +56,20 @@ class Sink:
 
 
 def crowd(
-    files: Files, folder: Path, prompts: Prompts, *, requests: int, tokens: int, waves: int
+    files: Files,
+    folder: Path,
+    prompts: Prompts,
+    settings: EngineSettings,
+    *,
+    requests: int,
+    tokens: int,
+    waves: int,
 ) -> dict[str, Any]:
     """Ask so many at once, a few times over; what came of it.
 
     Arguments:
         folder: for the engine's log.
+        settings: the engine's.
         requests: of a wave, all users together.
         tokens: of each answer at most.
         waves: in chance order; one more goes user after user.
@@ -69,13 +78,28 @@ def crowd(
         TimeoutError: the model was not ready, or a wave not over, in time.
         RuntimeError: the model failed.
     """
-    return trio.run(_crowd, files, folder, prompts, requests, tokens, waves)
+    return trio.run(_crowd, files, folder, prompts, settings, requests, tokens, waves)
+
+
+def engine_settings(settings: Sequence[str], requests: int) -> EngineSettings:
+    """Those of ``engine`` among ``SECTION.NAME=VALUE``, and room for so many requests to wait.
+
+    Raises:
+        msgspec.ValidationError: one is out of its bounds.
+    """
+    named = dict(s.removeprefix("engine.").split("=", 1) for s in settings if s[:7] == "engine.")
+    return msgspec.convert({"max_waiting": requests} | named, EngineSettings, strict=False)
 
 
 async def _crowd(
-    files: Files, folder: Path, prompts: Prompts, requests: int, tokens: int, waves: int
+    files: Files,
+    folder: Path,
+    prompts: Prompts,
+    settings: EngineSettings,
+    requests: int,
+    tokens: int,
+    waves: int,
 ) -> dict[str, Any]:
-    settings = EngineSettings(max_waiting=max(requests, 64))
     engine = EngineProcess(
         SMOLLM2.name, files.folder, files.cache, settings, folder / "engine.log", Metrics()
     )

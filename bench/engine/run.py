@@ -14,12 +14,12 @@ from typing import Any
 
 from bench.engine import limits
 from bench.engine.contenders import Contender, Files, find_files, make_contenders
-from bench.engine.crowd import crowd
+from bench.engine.crowd import crowd, engine_settings
 from bench.engine.machine import load, machine
 from bench.engine.memory import end_all
 from bench.engine.plots import charts
 from bench.engine.prompts import Prompts
-from bench.engine.scenes import QUICK, Measuring, Sizes
+from bench.engine.scenes import AT_ONCE, QUICK, Measuring, Sizes
 from bench.engine.tables import report
 
 NAMES = ("ours", "ours-f32", "transformers", "llama.cpp", "crowd", "limit")
@@ -32,18 +32,18 @@ Raw = dict[str, Any]
 def main(doc: str) -> int:
     """Run as the command line says; gives the exit status."""
     given = _parse(doc)
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGHUP, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
     try:
         raw = json.loads(given.from_file.read_text()) if given.from_file else _measure(given)
     except KeyboardInterrupt:
-        print("Interrupted; all that was started is ended.", file=sys.stderr)
+        kept = f" What was measured is in {given.json}." if given.json else ""
+        _say(f"Interrupted; all that was started is ended.{kept}")
         return 130
     finally:
         end_all()
     print(report(raw))
     if given.plots:
-        given.plots.mkdir(parents=True, exist_ok=True)
         for name, chart in charts(raw).items():
             (given.plots / f"{name}.svg").write_text(chart.svg())
     return 1 if _failures(raw) else 0
@@ -70,13 +70,14 @@ def _parse(doc: str) -> argparse.Namespace:
         parser.error(f"--rounds must be at least 1, but is {given.rounds}.")
     if given.from_file and not given.from_file.is_file():
         parser.error(f"--from: there is no file {given.from_file}.")
+    if given.plots:
+        given.plots.mkdir(parents=True, exist_ok=True)
     return given
 
 
 def _measure(given: argparse.Namespace) -> Raw:
     if load() > _BUSY:
-        print(f"The machine is busy (load {load()}): these figures will mean little.",
-              file=sys.stderr)  # fmt: skip
+        _say(f"The machine is busy (load {load()}): these figures will mean little.")
     default = Path(__file__).parents[2] / ".cache" / "aiplat"
     cache = given.cache or Path(os.environ.get("AIPLAT_CACHE") or default)
     files = find_files(cache.resolve())
@@ -84,6 +85,7 @@ def _measure(given: argparse.Namespace) -> Raw:
         "machine": machine(), "quick": given.quick, "settings": given.set, "runs": [],
         "bandwidth": [], "weights": limits.weights_read(files), "crowd": None, "failed": {},
     }  # fmt: skip
+    _keep(raw, given.json)  # a place where it cannot be written is found out now
     contenders = [one for one in make_contenders(given.set) if one.name in given.only]
     sizes = QUICK if given.quick else Sizes()
     try:
@@ -130,18 +132,21 @@ def _one(contender: Contender, number: int, files: Files, sizes: Sizes) -> Raw:
     except Exception as error:  # noqa: BLE001  # told in the table; the run goes on
         failed["start or end"] = _sentence(error)
         _say(f"    failed: {failed['start or end']}")
-    _say(f"    {time.perf_counter() - began:.0f} s")
+    speeds = " / ".join(f"{figures.get(f'speed_{n}', 0):.1f}" for n in AT_ONCE)
+    _say(f"    {time.perf_counter() - began:.0f} s; tokens a second at 1 / 8 / 32: {speeds}")
     return told | {"figures": figures, "failed": failed}
 
 
 def _crowd(raw: Raw, files: Files, *, quick: bool) -> None:
     _say("crowd …")
-    amount = {"requests": 20, "tokens": 8, "waves": 1} if quick else {
-        "requests": 100, "tokens": 64, "waves": 3
-    }  # fmt: skip
+    requests, tokens, waves = (20, 8, 1) if quick else (100, 64, 3)
+    prompts = Prompts(files.folder, seed=1000)
     try:
+        settings = engine_settings(raw["settings"], requests)
         with tempfile.TemporaryDirectory(prefix="aiplat-bench-") as made:
-            raw["crowd"] = crowd(files, Path(made), Prompts(files.folder, seed=1000), **amount)
+            raw["crowd"] = crowd(
+                files, Path(made), prompts, settings, requests=requests, tokens=tokens, waves=waves
+            )
     except Exception as error:  # noqa: BLE001  # told in the table; the run goes on
         raw["failed"]["crowd"] = _sentence(error)
         _say(f"    failed: {raw['failed']['crowd']}")

@@ -56,7 +56,7 @@ def report(raw: Raw) -> str:
         "(--quick: these figures show that the bench works, and nothing else.)" * raw["quick"],
         told(raw["machine"]),
         f"Ours with {', '.join(raw['settings'])}." if raw["settings"] else "",
-        _table(raw), _limits(raw), _crowd(raw), _aims(raw), _failed(raw),
+        _table(raw), _limits(raw), _crowd(raw), "" if raw["quick"] else _aims(raw), _failed(raw),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part)
 
@@ -134,6 +134,7 @@ def _crowd(raw: Raw) -> str:
         ("seconds", lambda w: short(w["seconds"])),
         ("Jain's index over users at a quarter of it", lambda w: f"{w['jain']['0.25']:.3f}"),
         ("at the half", lambda w: f"{w['jain']['0.5']:.3f}"),
+        ("at three quarters", lambda w: f"{w['jain']['0.75']:.3f}"),
         ("at the end", lambda w: f"{w['jain']['1']:.3f}"),
         ("memory at most (PSS, with the bench itself), MiB", lambda w: short(w["pss_peak_mib"])),
     ]
