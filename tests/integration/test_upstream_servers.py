@@ -40,8 +40,8 @@ def asked(node: RunningNode, model: str, text: str, **more: Any) -> tuple[int, A
 def test_llama_cpp(model_cache: Path, tmp_path: Path) -> None:
     gguf = embedded_gguf(model_cache)
     with (
-        llama_cpp(gguf, tmp_path / "llama.log") as url,
-        node_before(url, tmp_path / "h", "smollm2") as node,
+        llama_cpp(gguf, tmp_path / "llama.log") as server,
+        node_before(server.url, tmp_path / "h", "smollm2") as node,
     ):
         (model,) = node.now()["models"]
         assert model["context"] == 1024, "what one of its two slots holds"
@@ -63,7 +63,7 @@ def test_llama_cpp(model_cache: Path, tmp_path: Path) -> None:
         assert (status, told["error"]["code"]) == (400, "context_length_exceeded")
         assert "1024" in told["error"]["message"]
         leaving(node)
-        eventually(lambda: not any(slot["is_processing"] for slot in get(url, "/slots")[1]))  # type: ignore[attr-defined]  # JSON
+        eventually(lambda: not any(slot["is_processing"] for slot in get(server.url, "/slots")[1]))  # type: ignore[attr-defined]  # JSON
 
 
 def leaving(node: RunningNode) -> None:
@@ -76,9 +76,9 @@ def leaving(node: RunningNode) -> None:
 def test_transformers_serve(model_cache: Path, tmp_path: Path) -> None:
     name = "smollm2-135m"
     with (
-        transformers_serve(model_cache / "models" / name, tmp_path / "serve.log") as url,
+        transformers_serve(model_cache / "models" / name, tmp_path / "serve.log") as server,
         # Its list is of the hub's cache, which a machine without one lacks: the model is named.
-        node_before(url, tmp_path / "h", name, "--model", name) as node,
+        node_before(server.url, tmp_path / "h", name, "--model", name) as node,
     ):
         status, told = asked(node, name, QUESTION, max_tokens=12, temperature=0)
         assert status == 200, told

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from aiplat.engine.catalogue import SMOLLM2
 from tests.support.nodes import environment
@@ -26,7 +28,9 @@ import sys
 import xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.model_alias = sys.argv[1], ["smollm2"]
-params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 2048, 2, 1
+slots, context, threads = map(int, sys.argv[2:])
+params.n_ctx, params.n_parallel = slots * context, slots
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
 params.hostnames, params.port, params.endpoint_slots = ["127.0.0.1"], 0, True
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
@@ -53,26 +57,55 @@ def embedded_gguf(cache: Path) -> Path:
     return target
 
 
+class Server(NamedTuple):
+    """A server that runs: where it answers, and its process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
-def llama_cpp(gguf: Path, log: Path) -> Iterator[str]:
-    """llama.cpp's server with a model of that file, called `smollm2`; gives its URL."""
-    command = [sys.executable, "-c", _LLAMA, str(gguf)]
-    with log.open("wb") as errors, _running(command, errors.fileno(), log.parent) as process:
+def llama_cpp(
+    gguf: Path, log: Path, *, slots: int = 2, context: int = 1024, threads: int = 1
+) -> Iterator[Server]:
+    """llama.cpp's server with a model of that file, called `smollm2`.
+
+    Arguments:
+        slots: requests at once.
+        context: tokens that each of them may have.
+        threads: that compute.
+    """
+    command = [sys.executable, "-c", _LLAMA, str(gguf), *map(str, (slots, context, threads))]
+    with (
+        log.open("wb") as errors,
+        _running(command, errors.fileno(), log.parent, threads) as process,
+    ):
         assert process.stdout is not None
-        line = process.stdout.readline().decode().strip()
+        ready, _, _ = select.select([process.stdout], [], [], SECONDS)
+        line = process.stdout.readline().decode().strip() if ready else ""
         assert line.startswith("http://127.0.0.1:"), log.read_text(errors="replace")[-2000:]
-        yield line
+        yield Server(line, process)
 
 
 @contextmanager
-def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
-    """`transformers serve` with the model in `folder`, called by its name; gives its URL."""
+def transformers_serve(
+    folder: Path, log: Path, *options: str, threads: int = 1
+) -> Iterator[Server]:
+    """`transformers serve` with the model in `folder`, called by its name.
+
+    Arguments:
+        options: of the command, besides.
+        threads: that compute.
+    """
     port = free_port()
     command = [
         str(Path(sys.executable).with_name("transformers")), "serve", folder.name,
-        "--device", "cpu", "--host", "127.0.0.1", "--port", str(port),
+        "--device", "cpu", "--host", "127.0.0.1", "--port", str(port), *options,
     ]  # fmt: skip
-    with log.open("wb") as errors, _running(command, errors.fileno(), folder.parent) as process:
+    with (
+        log.open("wb") as errors,
+        _running(command, errors.fileno(), folder.parent, threads) as process,
+    ):
 
         def answers() -> bool:
             assert process.poll() is None, log.read_text(errors="replace")[-2000:]
@@ -82,14 +115,18 @@ def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
                 return False
 
         eventually(answers, SECONDS, "transformers serve")
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", process)
 
 
 @contextmanager
-def _running(command: list[str], errors: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: list[str], errors: int, folder: Path, threads: int
+) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=folder,
-        env=environment(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE"),
+        env=environment(
+            HF_HUB_OFFLINE="1", OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE"
+        ),
     ) as process:  # fmt: skip
         try:
             yield process
