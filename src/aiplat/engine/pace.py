@@ -9,10 +9,15 @@ from aiplat.engine.rows import Piece
 _LEAST = 16
 _FIRST_GUESS = 64
 _WEIGHT = 0.2
+_FADING = 0.95  # of what a step counts, with each later one
+_SPREAD = 0.01  # of the squared mean: with less no line can be drawn
 
 
 class Pace:
     """Running means over the last steps.
+
+    A step takes a fixed time and some for each token: a line through the steps seen lately, the
+    later the weightier, says how many tokens fit into one.
 
     Arguments:
         step_seconds: how long a step should take at most.
@@ -23,6 +28,7 @@ class Pace:
         self._step_seconds = step_seconds
         self._most = most
         self._budget = float(min(most, _FIRST_GUESS))
+        self._line = Line()
         self._request_seconds = 0.0
         self.tokens_per_second = 0.0
         """What one answering request got lately."""
@@ -40,9 +46,9 @@ class Pace:
         if any(piece.draws for piece in pieces):
             self.tokens_per_second = _mean(self.tokens_per_second, 1 / seconds)
         tokens = sum(len(piece.ids) for piece in pieces)
+        self._line.add(tokens, seconds)
         if tokens > len(pieces):  # a prompt was read: grow towards what fits, shrink at once
-            fits = tokens * self._step_seconds / seconds
-            grown = min(fits, self._budget * 1.5)
+            grown = min(self._line.fits(self._step_seconds), self._budget * 1.5)
             self._budget = min(float(self._most), max(float(_LEAST), grown))
 
     def ended(self, seconds: float) -> None:
@@ -56,3 +62,28 @@ class Pace:
 
 def _mean(old: float, new: float) -> float:
     return new if old == 0 else old + _WEIGHT * (new - old)
+
+
+class Line:
+    """Seconds of a step by its tokens: fixed + tokens · each, by least squares."""
+
+    def __init__(self) -> None:
+        self._weight = self._x = self._y = self._xx = self._xy = 0.0
+
+    def add(self, tokens: int, seconds: float) -> None:
+        """Learn from a step; earlier ones fade."""
+        sums = (self._weight, self._x, self._y, self._xx, self._xy)
+        new = (1.0, tokens, seconds, tokens * tokens, tokens * seconds)
+        faded = [_FADING * old + one for old, one in zip(sums, new, strict=True)]
+        self._weight, self._x, self._y, self._xx, self._xy = faded
+
+    def fits(self, seconds: float) -> float:
+        """How many tokens take so long; by their mean where all steps were alike."""
+        mean_x, mean_y = self._x / self._weight, self._y / self._weight
+        spread = self._xx / self._weight - mean_x * mean_x
+        together = self._xy / self._weight - mean_x * mean_y
+        if spread < _SPREAD * mean_x * mean_x or together <= 0:
+            return mean_x * seconds / mean_y
+        each = together / spread
+        fixed = min(max(0.0, mean_y - each * mean_x), mean_y)
+        return max(0.0, seconds - fixed) / each

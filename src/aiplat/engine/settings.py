@@ -15,7 +15,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     slots: Annotated[
         int, Meta(ge=1, le=256, description="Requests that one model works on at once.")
-    ] = 16
+    ] = 32
     max_waiting: Annotated[
         int, Meta(ge=0, le=10_000, description="Requests that may wait for a slot of one model.")
     ] = 64

@@ -149,7 +149,7 @@ def _defaults(model: Any, stored: store.Stored) -> Sampling:
     """What the model's authors recommend: our catalogue, then its own generation config."""
     config = getattr(model, "generation_config", None)
     sampled = getattr(config, "do_sample", None)
-    own = {"temperature": getattr(config, "temperature", None) if sampled else None}
-    own |= {name: getattr(config, name, None) for name in _RECOMMENDED}
+    own: dict[str, Any] = {name: getattr(config, name, None) for name in _RECOMMENDED}
+    own["temperature"] = getattr(config, "temperature", None) if sampled else None
     ours = {name: getattr(stored.sampling, name) for name in own}
     return Sampling(**{name: own[name] if ours[name] is None else ours[name] for name in own})
