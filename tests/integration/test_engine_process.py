@@ -103,7 +103,7 @@ async def test_answers(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     async with running(make(tiny, tmp_path)) as engine:
         environment = environment_of(engine_pid())
         assert b"secret" not in environment
-        assert b"OMP_WAIT_POLICY=PASSIVE" in environment
+        assert b"GOMP_SPINCOUNT=30000" in environment
 
         await _exact_usage(engine)
         await _company_changes_nothing(engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from aiplat.engine.backends.slots.groups import StoredGroups
 from aiplat.engine.backends.slots.loading import load_tokenizer, use_threads
 from aiplat.engine.backends.slots.sampling import choose
 from aiplat.engine.backends.slots.spelling import Spellings
+from aiplat.engine.backends.slots.threads import Threads
 from aiplat.engine.rows import Drawn, Fault, Opening, Piece
 from aiplat.engine.speech import Speech
 
@@ -59,6 +61,9 @@ class SlotsBackend:
         self._tokenizer = load_tokenizer(Path(plan.folder))
         model, served = serve(plan, choice, stored.context)
         self._runner = served.runner
+        # With others a product may add in another order.
+        most = 1 if plan.deterministic or choice.device.type != "cpu" else torch.get_num_threads()
+        self._threads = Threads(most, torch.set_num_threads, time.perf_counter)
         self._spellings: Spellings | None = None
         self._ends = _end_tokens(model, self._tokenizer)
         self.capacity = served.capacity
@@ -114,8 +119,9 @@ class SlotsBackend:
 
     def run(self, pieces: Sequence[Piece]) -> Mapping[int, Drawn | Fault]:
         """Read the pieces, and draw (`Backend`)."""
+        tokens = sum(len(piece.ids) for piece in pieces)
         with torch.inference_mode():
-            drawing, logits = self._runner.read(pieces)
+            drawing, logits = self._threads.run(tokens, lambda: self._runner.read(pieces))
             chosen = choose(logits, [piece.row for piece in drawing]) if drawing else []
         for piece, drawn in zip(drawing, chosen, strict=True):
             if isinstance(drawn, Fault):
