@@ -373,3 +373,15 @@ def test_a_fault_fails_one_alone() -> None:
     assert isinstance(world.end(second), Finished)
     assert usage is not None
     assert usage.cached_tokens == 0  # what the first has read may be as broken
+
+
+def test_what_a_cancelled_request_broke_is_nobody_s_prefix() -> None:
+    world = World(slots=2)
+    first = world.add(40, 5)
+    world.turn(fault=first, cancel=first)
+    assert isinstance(world.end(first), Finished)
+    second = world.add(40, 5)
+    world.finish()
+    usage = world.end(second).usage
+    assert usage is not None
+    assert usage.cached_tokens == 0

@@ -24,6 +24,7 @@ MAX_LOGPROB_CHARS = 64
 """Of a token's text beside its logprob; longer ones, runs of spaces, are cut."""
 _LOGPROB_COST = 64
 MAX_DEADLINE_MS = 24 * 3600 * 1000
+MAX_TAG_CHARS = 128
 
 Privacy = Literal["any", "network", "machine"]
 """Who may read a prompt: anyone, certified members of the network alone, this machine alone."""
@@ -81,6 +82,11 @@ def check_submission(submission: Submission) -> None:
             "answer could move."
         )
     _check_credit_for_logprobs(submission)
+    if len(submission.fairness) > MAX_TAG_CHARS:
+        raise InvalidRequest(
+            f"A fairness tag has at most {MAX_TAG_CHARS} characters, this one "
+            f"{len(submission.fairness)}."
+        )
     if len(submission.model) > 200:
         raise InvalidRequest(
             f"A model's name has at most 200 characters, this one {len(submission.model)}.",

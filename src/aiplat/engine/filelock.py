@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -50,11 +51,17 @@ def _acquire(file: int, deadline: float, waiting: Callable[[], None]) -> None:
 def shared(path: Path) -> Iterator[None]:
     """Share the lock on `path`, such as a use that others may have too.
 
+    Where nothing can be written, as in an image that holds its models, nothing is removed: there it
+    is held if it is there.
+
     Raises:
         TimeoutError: somebody holds it alone.
         OSError: it cannot be made.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = _open_shared(path)
+    if file is None:
+        yield
+        return
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -63,3 +70,15 @@ def shared(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def _open_shared(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None

@@ -21,6 +21,7 @@ LEAST_CACHE_MIB = 64
 SHARE = 0.75
 """Of the machine's memory that models get when no setting says how much."""
 
+_NVIDIA = Path("/proc/driver/nvidia/version")
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
 
 
@@ -54,8 +55,17 @@ def footprint(folder: Path, settings: EngineSettings) -> Footprint:
     stored = str(config.get("dtype", config.get("torch_dtype", "float32")))
     files = [path for path in folder.glob("*.safetensors") if path.is_file()]
     size = sum(path.stat().st_size for path in files if path.name != GROUPS)
+    if _on_gpu(settings):
+        return Footprint(weights=0, cache=0)
     factor = bytes_each(_way(settings, stored, folder)) / _BYTES.get(stored, 4)
     return Footprint(weights=round(size * factor / MIB), cache=_cache(config, settings))
+
+
+def _on_gpu(settings: EngineSettings) -> bool:
+    """Whether weights and cache lie in a GPU's own memory, as far as one can tell without torch."""
+    if settings.device == "auto":
+        return _NVIDIA.exists()
+    return settings.device.startswith("cuda")
 
 
 def _way(settings: EngineSettings, stored: str, folder: Path) -> str:

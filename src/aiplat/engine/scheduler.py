@@ -166,7 +166,7 @@ class Scheduler:
             row.read += len(piece.ids)
             answers = piece.draws and len(piece.ids) == 1
             self._fairness.charge(row.tag, WRITTEN if answers else READ * len(piece.ids))
-            if piece.draws and not row.cancelled:
+            if piece.draws:
                 self._take(row, drawn[row.number], now)
         for row in list(self._rows.values()):
             self._speak(row, now)
@@ -182,7 +182,10 @@ class Scheduler:
         if isinstance(drawn, Fault):
             error = EngineFailed(drawn.message, recoverable=False)
             self._release(row, keep=False)  # what it read may be as broken
-            self._end(row, Failed.of(error, row.usage))
+            if not row.cancelled:
+                self._end(row, Failed.of(error, row.usage))
+            return
+        if row.cancelled:
             return
         row.first = now if row.first is None else row.first
         row.ids.append(drawn.token)

@@ -175,12 +175,14 @@ def describe(name: str, folder: Path, cache: Path) -> Stored:
     """
     if folder.parent == models_folder(cache):
         try:
-            return _read(folder / MANIFEST)
+            stored = _read(folder / MANIFEST)
         except (OSError, msgspec.MsgspecError) as error:
             raise ConfigError(
                 f"{folder / MANIFEST} cannot be read ({error}): remove {folder} and run "
                 f"`aiplat models pull {name}`."
             ) from None
+        check_folder(folder)  # of sizes: a file may have been cut since
+        return stored
     found = describe_folder(folder, cache / "digests")
     return Stored(
         name=name,

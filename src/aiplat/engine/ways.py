@@ -13,6 +13,9 @@ from pathlib import Path
 GROUPS = "groups.safetensors"
 """The file beside a model's weights that holds the 4-bit groups that they were stored in."""
 
+FAMILY = ("llama", "mistral", "qwen2", "qwen3")
+"""Types of models that have a forward of ours on a CPU; it is compared with their own."""
+
 _FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 
 
@@ -37,8 +40,8 @@ def choose_way(stored: str, *, groups: bool, half: bool, flags: frozenset[str]) 
 
 
 def bytes_each(way: str) -> float:
-    """Bytes of memory for each weight, all ways together that it is kept in."""
-    return {"float32": 4.0, "4bit": 2.5}.get(way, 2.0)
+    """Bytes of memory for each weight on a CPU, at most: while it is made smaller, too."""
+    return {"bfloat16": 2.0, "4bit": 2.5}.get(way, 4.0)
 
 
 def cpu_flags() -> frozenset[str]:

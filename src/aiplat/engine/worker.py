@@ -178,9 +178,14 @@ def load(plan: Plan) -> Backend:
         raise LoadError(
             f"What runs models here is not installed ({error}): run `pip install 'aiplat[local]'`."
         ) from error
-    except (MemoryError, LoadError, RuntimeError, OSError) as error:
+    except Exception as error:
         if not _lacks_memory(error):
-            raise
+            if isinstance(error, LoadError):
+                raise
+            why = f"{type(error).__name__}: {error}".rstrip(".")[
+                :300
+            ]  # a library's; no use to retry
+            raise LoadError(f"The model {plan.name} cannot be loaded: {why}.") from error
         lacks = LoadError(f"There is not enough memory to load {plan.name}.")
         lacks.memory = True
         raise lacks from error

@@ -183,6 +183,8 @@ class Processor(Role):
             raise ModelNotFound.of(submission.model, self._engines, where="on this processor")
         if asker is None:
             return engine.submit(submission, sink)
+        if by == "gateway":  # its tags are its own: no other's users are the same
+            submission = replace(submission, fairness=f"{asker}/{submission.fairness}")
         use = self.sharing.use(submission, sink, asker, by)
         asking = engine.submit(submission, use)
         self.sharing.began(use, asking)

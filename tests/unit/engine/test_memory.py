@@ -70,3 +70,14 @@ def test_the_cache_shrinks_before_a_model_is_refused() -> None:
     assert model.cache_within(1000 + OVERHEAD_MIB + 1000) == 500
     assert model.cache_within(1000 + OVERHEAD_MIB + 64) == 64
     assert model.least == 1000 + OVERHEAD_MIB + 64
+
+
+def test_weights_on_a_gpu_take_none_of_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"dtype": "bfloat16"}')
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    assert footprint(tmp_path, EngineSettings(device="cuda:1")).least == OVERHEAD_MIB
+    assert footprint(tmp_path, EngineSettings(device="cpu", dtype="float32")).weights == 200
+    with (tmp_path / "groups.safetensors").open("wb") as file:
+        file.truncate(50 * 1024 * 1024)  # is read into something else, and counts there
+    assert footprint(tmp_path, EngineSettings(device="cpu", dtype="4bit")).weights == 125

@@ -187,3 +187,23 @@ def test_what_a_model_s_authors_recommend_holds_where_a_request_says_nothing(
     assert load(plan_for(folder)).defaults == Sampling(
         temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05
     )
+
+
+def test_another_model_s_weights_are_refused_and_not_filled_with_noise(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "llama", "llama")
+    other = save_model(tmp_path / "olmo", "olmo2")
+    (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    with pytest.raises(LoadError, match=r"of the weights that its config.json asks for are not in"):
+        served(folder)
+    wide = save_model(tmp_path / "wide", "llama", vocab_size=128)
+    (folder / "model.safetensors").write_bytes((wide / "model.safetensors").read_bytes())
+    with pytest.raises(LoadError, match="cannot be loaded"):
+        served(folder)
+
+
+def test_rotations_that_depend_on_the_longest_are_not_shared(tmp_path: Path) -> None:
+    dynamic = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 2.0}
+    folder = save_model(tmp_path / "dynamic", "llama", rope_parameters=dynamic)
+    found = served(folder)
+    assert found.how == "plain"
+    assert "rotary embedding is dynamic" in found.note

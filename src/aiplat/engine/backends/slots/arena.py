@@ -93,7 +93,7 @@ class Arena:
         """
         with torch.inference_mode():
             self._filled[place] = kept if source == place else 0
-            if place in self._spoilt:
+            if place in self._spoilt and not self._filled[place]:
                 self.close(place)
             if busy:
                 self._settle(place, busy)

@@ -61,7 +61,6 @@ class SlotsBackend:
         self._tokenizer = load_tokenizer(Path(plan.folder))
         model, served = serve(plan, choice, stored.context)
         self._runner = served.runner
-        # With others a product may add in another order.
         most = 1 if plan.deterministic or choice.device.type != "cpu" else torch.get_num_threads()
         self._threads = Threads(most, torch.set_num_threads, time.perf_counter)
         self._spellings: Spellings | None = None
@@ -71,6 +70,8 @@ class SlotsBackend:
         self.keeps = served.runner.keeps
         self.note = served.note
         self.defaults = _defaults(model, stored)
+        # With other threads a product may add in another order: then it is another class.
+        threads = f"-{torch.get_num_threads()}-threads" if plan.deterministic else ""
         self.manifest = Manifest(
             name=stored.name,
             weights=stored.weights,
@@ -82,7 +83,7 @@ class SlotsBackend:
             context=min(stored.context, served.length),
             vocabulary=stored.vocabulary,
             backend=f"transformers-{transformers.__version__}-{served.how}-2",
-            kernels=f"torch-{torch.__version__}-{_kernels(choice.device)}",
+            kernels=f"torch-{torch.__version__}-{_kernels(choice.device)}{threads}",
         )
 
     def encode(self, work: Generate) -> list[int]:

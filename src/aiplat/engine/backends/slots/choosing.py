@@ -8,6 +8,7 @@ by itself.
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,17 +23,18 @@ from aiplat.engine.backends.slots.batch import Batch
 from aiplat.engine.backends.slots.checking import differs, is_steady, own_logits
 from aiplat.engine.backends.slots.devices import Choice
 from aiplat.engine.backends.slots.fixed import attend_fixed
-from aiplat.engine.backends.slots.fusing import NotFused, Weights, fuse
+from aiplat.engine.backends.slots.fusing import Weights, fuse, why_not_fused
 from aiplat.engine.backends.slots.generic import Generic
 from aiplat.engine.backends.slots.groups import StoredGroups
 from aiplat.engine.backends.slots.loading import load_model
 from aiplat.engine.backends.slots.memory import Mapped, OnDevices
 from aiplat.engine.backends.slots.runners import Plain, Runner, Slots
-from aiplat.engine.backends.slots.shapes import shape_of, vocabulary_of
+from aiplat.engine.backends.slots.shapes import shape_of, turns_by_length, vocabulary_of
 
 log = logging.getLogger("aiplat.engine.slots")
 
 _MIB = 1024 * 1024
+_SHARE = 0.8  # of a GPU's free memory
 _SLOWER = "served one request after another, because {}"
 
 
@@ -72,10 +74,16 @@ def serve(plan: Plan, choice: Choice, context: int) -> tuple[Any, Served]:
     room = _Room.of(model, plan, choice, context)
     expected = own_logits(model)
     if choice.device.type == "cpu" and choice.way != "bfloat16":
-        served = _fused(model, plan, choice, room, expected)
-        if served is not None:
-            return model, served
-        model = load_model(folder, choice)  # of the other some matrices are gone
+        why_not = why_not_fused(model)
+        if not why_not:
+            served = _fused(model, plan, choice, room, expected)
+            if served is not None:
+                return model, served
+            del model  # some of its matrices are gone; and no two are in memory at once
+            gc.collect()
+            model = load_model(folder, choice)
+        else:
+            log.info("%s is not fused: %s", plan.name, why_not)
     return model, _unfused(model, plan, choice, room, expected)
 
 
@@ -91,7 +99,7 @@ class _Room(NamedTuple):
     @classmethod
     def of(cls, model: Any, plan: Plan, choice: Choice, context: int) -> _Room:
         shape = shape_of(model)
-        capacity = plan.cache_mib * _MIB // shape.token_bytes(choice.dtype)
+        capacity = _cache_bytes(plan, choice) // shape.token_bytes(choice.dtype)
         if choice.device.type == "cpu":  # memory is taken as it is used, wherever it lies
             places, length = plan.places, min(context, capacity)
         else:  # memory is taken at once: a place's share of it is all that a request gets
@@ -118,6 +126,15 @@ class _Room(NamedTuple):
         return Served(runner, way, how, self.length, self.capacity, self.places, note)
 
 
+def _cache_bytes(plan: Plan, choice: Choice) -> int:
+    """The setting; on CUDA devices what the weights left free, less a fifth."""
+    if choice.device.type != "cuda":
+        return plan.cache_mib * _MIB
+    devices = range(torch.cuda.device_count()) if choice.spread else (choice.device,)
+    free = min(torch.cuda.mem_get_info(device)[0] for device in devices)
+    return round(_SHARE * free * (len(devices) if choice.spread else 1))
+
+
 def _device_of(found: dict[str, Any] | None, layer: int, first: torch.device) -> torch.device:
     """Where `device_map` put a layer: it names modules by their paths."""
     for name, device in (found or {}).items():
@@ -129,11 +146,7 @@ def _device_of(found: dict[str, Any] | None, layer: int, first: torch.device) ->
 def _fused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tensor) -> Served | None:
     weights = Weights(choice.way, StoredGroups(Path(plan.folder)), fixed=plan.deterministic)
     how = attend_fixed if plan.deterministic else attend
-    try:
-        llama = fuse(model, weights, room.length + 256)
-    except NotFused as error:
-        log.info("%s is not fused: %s", plan.name, error)
-        return None
+    llama = fuse(model, weights, room.length + 256)
 
     def forward(batch: Batch) -> Tensor:
         return llama(batch, how)
@@ -160,7 +173,7 @@ def _unfused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tens
         generic, room.arena(choice.dtype), choice.device,
         alone=plan.deterministic, blocks=plan.deterministic,
     )  # fmt: skip
-    error = differs(runner, expected, way)
+    error = turns_by_length(model) or differs(runner, expected, way)
     if not error:
         return room.served(runner, way, "blocks" if plan.deterministic else "slots")
     generic.released()

@@ -18,14 +18,9 @@ from aiplat.engine.backends.slots.kernels import (
     most_rows,
 )
 from aiplat.engine.backends.slots.llama import Layer, Llama
+from aiplat.engine.ways import FAMILY
 
-FAMILY = ("llama", "mistral", "qwen2", "qwen3")
-"""Model types that are tried; what comes out is compared with the model's own forward."""
 _ROPES = ("default", "linear", "llama3", "yarn")  # those whose angles do not depend on the length
-
-
-class NotFused(Exception):
-    """The model is not of the shape that the fused forward has."""
 
 
 class Weights:
@@ -86,25 +81,40 @@ class Weights:
             self.most_four = max(self.most_four, most)
 
 
+def why_not_fused(model: Any) -> str:
+    """Why a model is not of the shape that the fused forward has; empty if it is."""
+    config = model.config
+    inner = getattr(model, "model", None)
+    if config.model_type not in FAMILY or inner is None:
+        return f"it is a {config.model_type}"
+    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+        return "it has a sliding window"
+    if config.hidden_act != "silu":
+        return f"its activation is {config.hidden_act}"
+    kind = getattr(inner.rotary_emb, "rope_type", "default")
+    if kind not in _ROPES:
+        return f"its rotary embedding is {kind}"
+    if 2 * len(inner.rotary_emb.inv_freq) != _head_size(config):
+        return "only a part of each head is turned"
+    if getattr(config, "mlp_bias", False):
+        return "its feed-forward layers have biases"
+    return ""
+
+
+def _head_size(config: Any) -> int:
+    own = getattr(config, "head_dim", None)
+    return int(own or config.hidden_size // config.num_attention_heads)
+
+
 def fuse(model: Any, weights: Weights, positions: int) -> Llama:
     """Make the fused forward; the model's own matrices are let go one after the other.
 
     Arguments:
         model: a causal language model of transformers.
         positions: most tokens of a request.
-
-    Raises:
-        NotFused: it is not of this shape.
     """
-    config = model.config
-    inner = getattr(model, "model", None)
-    if config.model_type not in FAMILY or inner is None:
-        raise NotFused(f"it is a {config.model_type}")
-    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
-        raise NotFused("it has a sliding window")
-    if config.hidden_act != "silu":
-        raise NotFused(f"its activation is {config.hidden_act}")
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    config, inner = model.config, model.model
+    size = _head_size(config)
     words = inner.embed_tokens.weight.data
     head = weights.fine(model.lm_head.weight.data)
     made = Llama(
@@ -118,7 +128,7 @@ def fuse(model: Any, weights: Weights, positions: int) -> Llama:
         ),
         norm=_own(inner.norm.weight.data),
         head=head,
-        turns=_turns(inner.rotary_emb, config, size, positions),
+        turns=_turns(inner.rotary_emb, positions),
         epsilon=config.rms_norm_eps,
     )
     weights.measure()
@@ -161,10 +171,6 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
         query_norm=query_norm,
         key_norm=key_norm,
     )
-    if any(
-        getattr(rest, which).bias is not None for which in ("gate_proj", "up_proj", "down_proj")
-    ):
-        raise NotFused("its feed-forward layers have biases")
     for module in (*projections, attention.o_proj, rest.gate_proj, rest.up_proj, rest.down_proj):
         module.weight = None
     return made
@@ -181,13 +187,8 @@ def _interleaved(rows: Tensor, heads: int) -> Tensor:
     return rows.view(heads, 2, half, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
 
 
-def _turns(rotary: Any, config: Any, size: int, positions: int) -> Tensor:
-    kind = getattr(rotary, "rope_type", "default")
-    if kind not in _ROPES:
-        raise NotFused(f"its rotary embedding is {kind}")
+def _turns(rotary: Any, positions: int) -> Tensor:
     steps = rotary.inv_freq.float()
-    if len(steps) != size // 2:
-        raise NotFused("only a part of each head is turned")
     angles = torch.arange(positions).float()[:, None] * steps
     scale = float(getattr(rotary, "attention_scaling", 1.0))
     return torch.polar(torch.full_like(angles, scale), angles)[:, None]

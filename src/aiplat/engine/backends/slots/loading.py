@@ -32,19 +32,34 @@ def load_model(folder: Path, choice: Choice) -> PreTrainedModel:
     """
     options: dict[str, Any] = {"device_map": "auto"} if choice.spread else {}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, told = AutoModelForCausalLM.from_pretrained(
             folder,
+            output_loading_info=True,
             dtype=choice.dtype,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             **options,
-        ).eval()
+        )
+        _refuse_gaps(folder, told)
+        model.eval()
         return model if choice.spread else model.to(choice.device)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         if "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
             raise MemoryError(str(error)) from error
         raise LoadError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
+
+
+def _refuse_gaps(folder: Path, told: dict[str, Any]) -> None:
+    """Refuse weights that are not the configuration's: what lacks would be random numbers."""
+    lacking = sorted(told.get("missing_keys") or ())
+    other = sorted(str(key) for key in told.get("mismatched_keys") or ())
+    for names, what in ((lacking, "are not in its files"), (other, "have another shape there")):
+        if names:
+            raise LoadError(
+                f"The model in {folder} cannot be loaded: {len(names)} of the weights that its "
+                f"config.json asks for {what}, such as {names[0][:100]}: they are another model's."
+            )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -16,6 +16,16 @@ def shape_of(model: Any) -> Shape:
     return Shape(config.num_hidden_layers, groups, size)
 
 
+def turns_by_length(model: Any) -> str:
+    """Why requests cannot share a forward, or nothing: some rotate by the longest of a batch."""
+    config = model.config.get_text_config()
+    given = getattr(config, "rope_parameters", None) or {}
+    kinds = {str(given.get("rope_type", ""))} if isinstance(given, dict) else set()
+    kinds |= {str(part.get("rope_type")) for part in given.values() if isinstance(part, dict)}
+    found = kinds & {"dynamic", "longrope"}
+    return f"its rotary embedding is {found.pop()}, which depends on the length" if found else ""
+
+
 def vocabulary_of(model: Any) -> int:
     """How many tokens it knows."""
     return int(model.config.get_text_config().vocab_size)
