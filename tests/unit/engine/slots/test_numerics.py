@@ -55,7 +55,7 @@ def folder_of(cache: Path) -> Path:
 
 def runner_of(cache: Path, way: str, few: int = 0) -> Any:
     """What reads, with the packed kernel for at most `few` rows, whatever is quicker here."""
-    use_threads(0)
+    use_threads(1)  # beside other tests two wait for each other
     plan = plan_for(folder_of(cache), dtype=way, cache_mib=256)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fusing, "most_rows", lambda *_: few)

@@ -111,7 +111,7 @@ async def test_a_cancel_closes_the_connection_at_once(credit: int) -> None:
     [
         ((), {"first_token_seconds": 0.1}, "for the first word .*upstream.first_token_seconds"),
         ((chunk("a"),), {"next_token_seconds": 0.1}, "more of its answer.*next_token_seconds"),
-        ((chunk("a"),), {"whole_seconds": 0.1}, "upstream.whole_seconds. and 1 pieces"),
+        ((chunk("a"),), {"whole_seconds": 3.0}, "upstream.whole_seconds. and 1 pieces"),
     ],
 )
 async def test_a_stall_has_a_deadline_that_is_named(
@@ -216,6 +216,18 @@ async def test_a_servers_dialect_is_learnt_from_what_it_refuses() -> None:
         assert sent[:4] == [{"stream_options", "max_tokens"}, {"max_tokens"},
                             {"max_completion_tokens"}, {"max_completion_tokens"}]  # fmt: skip
         assert len(sent) == 5
+
+
+async def test_a_prompt_that_is_quoted_in_a_refusal_teaches_nothing() -> None:
+    with ScriptedUpstream() as server:
+        quoted = answering(422, {"detail": [{"input": "stream_options, max_completion_tokens"}]})
+        server.chats(quoted, quoted, quoted, saying(chunk("a", "stop")))
+        async with running(server.url) as found:
+            engine = await found.ready()
+            refused = await answered(engine, asking("hi", max_tokens=5))
+            assert refused.failed.code == "invalid_request"
+            assert (await answered(engine, asking("hi", max_tokens=5))).text == "a"
+        assert {"stream_options", "max_tokens"} <= set(server.chatted[-1].body)
 
 
 async def test_connecting_and_listing_have_deadlines_that_are_named() -> None:

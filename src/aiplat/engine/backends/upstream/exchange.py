@@ -155,17 +155,16 @@ class Exchange:
         await self._talk()
 
     async def _talk(self) -> None:
-        server = self._desk.server
+        dialect = self._desk.server.dialect
         try:
             while not self._ended:
-                dialect = server.dialect
                 try:
                     await self._ask(dialect)
                 except Answered as answer:
                     other = dialect.after(answer.status, answer.body)
                     if other is None:
                         raise
-                    server.dialect = other
+                    dialect = other
         except Answered as answer:
             raise self._refused(answer) from None
         except Unanswered as why:
@@ -191,6 +190,9 @@ class Exchange:
         deadline = trio.current_time() + settings.first_token_seconds
         with trio.CancelScope(deadline=deadline) as self._stage:
             async with desk.server.chat(body) as response:
+                desk.server.dialect = (
+                    dialect  # it was understood; a refusal may only quote a prompt
+                )
                 self._deliver(Started(desk.manifest, 0, exact=False))
                 await self._listen(response)
         if self._ended:

@@ -90,7 +90,7 @@ def refusal(
         return Overloaded(f"{who} has too much to do: {said}", retry_after=_retry(headers))
     if status in (408, 502, 503, 504):
         return EngineFailed(f"{who} cannot answer now: {said}", retry_after=_retry(headers))
-    if not told.message or status >= 500:
+    if (not told.message and status != 422) or status >= 500:  # that one is FastAPI's own
         return EngineFailed(f"{who} failed: {said}")
     if any(kind in _TOO_LONG for kind in told.kinds) or _TOO_LONG_WORDS.search(told.message):
         return ContextLengthExceeded(f"{who} refuses the length: {said}", param=told.param)
