@@ -78,16 +78,22 @@ class ContextLengthExceeded(AiplatError):
 
     @classmethod
     def of_cache(cls, prompt: int, answer: int, capacity: int) -> ContextLengthExceeded:
-        """The same for the processor's memory; `answer` is the longest that was asked for."""
+        """The same for the processor's memory; `answer` is the longest that was asked for.
+
+        Another processor may have more of it.
+        """
         text = f"The prompt has {prompt} tokens"
         if prompt >= capacity:
             text = f"{text}, but the cache of this processor's model holds {capacity}."
-            return cls(f"{text} Send a shorter prompt.", param="messages")
+            return cls(f"{text} Send a shorter prompt.", param="messages", recoverable=True)
         text = (
             f"{text} and max_tokens asks for {answer}: together {prompt + answer}, but the cache "
             f"of this processor's model holds {capacity}."
         )
-        return cls(f"{text} Set max_tokens to at most {capacity - prompt}.", param="max_tokens")
+        return cls(
+            f"{text} Set max_tokens to at most {capacity - prompt}.", param="max_tokens",
+            recoverable=True,
+        )  # fmt: skip
 
 
 class ModelNotFound(AiplatError):

@@ -103,8 +103,8 @@ class Keeper:
 
     def hold_back(self, *, off: bool = False) -> None:
         """Hold new requests; or let them have it again."""
-        self.is_held_back = not off
-        if off:
+        self.is_held_back = not off or self._is_stale  # other settings wait for its last answer
+        if not self.is_held_back:
             self._resume()
 
     def waits_for_room(self, why: str) -> None:

@@ -39,7 +39,8 @@ class Numbers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `kv_used` is the share of the KV cache that is promised; `tokens_per_second` what one
     request got lately; `steps` counts since the start, and so do the tokens of prompts that were
-    looked for in kept prefixes, and those that were found there.
+    looked for in kept prefixes, and those that were found there. `expected_wait` is how many
+    seconds the next request would wait for a slot.
     """
 
     running: int = 0
@@ -49,6 +50,7 @@ class Numbers(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     steps: int = 0
     prefix_lookups: int = 0
     prefix_hits: int = 0
+    expected_wait: float = 0.0
 
 
 _OWN: dict[int, type[msgspec.Struct]] = {100: Ready, 101: LoadFailed, 102: Numbers}

@@ -177,7 +177,8 @@ class EngineProcess:
         if count >= bound and not (count < 2 * bound and self._may_displace(tag)):
             self._metrics.bound_hits.labels("engine_queue").inc()
             raise Overloaded(
-                f"{self.name} has {count} requests, as many as it takes.", retry_after=1.0
+                f"{self.name} has {count} requests, as many as it takes.",
+                retry_after=max(1.0, self._stands.expected_wait),
             )
 
     def _may_displace(self, tag: str) -> bool:

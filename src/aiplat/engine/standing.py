@@ -31,6 +31,8 @@ class Standing:
         self.on_change: Callable[[], None] = lambda: None
         self._loading_since = 0.0
         self._counted = Numbers()
+        self.expected_wait = 0.0
+        """Seconds that the next request would wait for a slot; 0 while unknown."""
         self._offer = ModelOffer(name=name, state="loading", note=f"{name} is being loaded")
         self._told = self._offer
 
@@ -96,6 +98,7 @@ class Standing:
         found = numbers.prefix_hits - before.prefix_hits
         metrics.engine_prefix_lookups.labels(name).inc(max(0, looked))
         metrics.engine_prefix_hits.labels(name).inc(max(0, found))
+        self.expected_wait = numbers.expected_wait
         self._offer = replace(self._offer, tokens_per_second=numbers.tokens_per_second)
 
     def _set(self, state: str, note: str, *, cold: bool = False) -> None:

@@ -155,6 +155,7 @@ class Turns:
             scheduler.pace.steps,
             scheduler.prefixes.lookups,
             scheduler.prefixes.hits,
+            round(scheduler.pace.expected_wait(scheduler.waiting, scheduler.slots), 2),
         )
         self._outgoing.write([*scheduler.take_events(), (0, numbers)])
 

@@ -37,6 +37,11 @@ SAME_MOMENT_MS = 200
 FEW_TOKENS = 8
 """With fewer the speed of an answer is chance."""
 
+_NO_FAULT = frozenset(
+    {"overloaded", "shutting_down", "context_length_exceeded", "unsupported_parameter"}
+)
+"""What a processor says that has no room for it, or whose engine is not made for it."""
+
 
 class Attempt:
     """The sink of one try on one processor (`AnswerSink`)."""
@@ -178,11 +183,11 @@ class Forwarding:
         return True
 
     def _blame(self, failed: Failed) -> None:
-        """The processor rests, unless it only had no room."""
+        """The processor rests, unless it only had no room, or is not made for this request."""
         turn, self._turn = self._turn, None
         if turn is None:
             return
-        if failed.recoverable and failed.code not in ("overloaded", "shutting_down"):
+        if failed.recoverable and failed.code not in _NO_FAULT:
             turn.failed(self._now())
         else:
             turn.gave_up(self._now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,7 +135,6 @@ class _House:
         self._client = client if "client" in options.roles else None
         self._upstream: Upstream | None = None
         self._engines: list[Engine] = []
-        self._garage: Garage | None = None
         self._share: Share | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
         self._operations = self._make_operations()
@@ -160,6 +160,7 @@ class _House:
         settings = self._loaded[EngineSettings]
         kept = TermsFile(self._places.share)
         terms = kept.read()
+        reconfigure: Callable[[EngineSettings], None] | None = None
         if self._options.backend == "upstream":
             self._upstream = make_upstream(
                 self._options, self._loaded[UpstreamSettings], os.environ, self._metrics
@@ -167,23 +168,20 @@ class _House:
             processor = Processor(self._node.peer_id, self._upstream.engines, self._gateway)
         else:
             within = engines_within(terms, settings, memory_for(terms))
-            self._engines = self._make_engines(within)
+            garage = Garage(within)
+            self._engines = self._make_engines(within, garage)
             processor = Processor(self._node.peer_id, self._engines, self._gateway)
+            reconfigure = garage.reconfigure
         self._share = Share(
-            processor, self._loaded[ShareSettings], settings, kept, terms, self._reconfigure
+            processor, self._loaded[ShareSettings], settings, kept, terms, reconfigure
         )
         return processor
 
-    def _reconfigure(self, settings: EngineSettings) -> None:
-        if self._garage is not None:  # what runs elsewhere keeps to no bound of this machine
-            self._garage.reconfigure(settings)
-
-    def _make_engines(self, settings: EngineSettings) -> list[Engine]:
+    def _make_engines(self, settings: EngineSettings, garage: Garage) -> list[Engine]:
         if self._options.echo_rate is not None:
             settings = replace(settings, echo_rate=self._options.echo_rate)
         places = self._places
         names = served_by(self._options, settings, places.cache)
-        self._garage = garage = Garage(settings)
         engines = [
             make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
             for name in dict.fromkeys(names)

@@ -73,7 +73,8 @@ class Share:
         engine: the engines' settings without the terms' bounds.
         file: keeps the terms.
         terms: what it holds.
-        reconfigure: lets the engines work with other settings, each as soon as it is idle.
+        reconfigure: lets the engines work with other settings, each as soon as it is idle; None
+            where they run elsewhere, and keep to no bound of this machine.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Share:
         engine: EngineSettings,
         file: TermsFile,
         terms: ShareTerms,
-        reconfigure: Callable[[EngineSettings], None],
+        reconfigure: Callable[[EngineSettings], None] | None,
         clock: Clock | None = None,
         machine: Readings | None = None,
     ) -> None:
@@ -186,6 +187,12 @@ class Share:
             raise InvalidRequest(
                 "Requests of others are ended at once by a pause alone: say pause too.", param="now"
             )
+        if self._reconfigure is None and (wish.threads or wish.max_memory is not None):
+            raise InvalidRequest(
+                "This node's models run in another server (--upstream), which keeps to no bound of "
+                "this one's: leave --threads and --max-memory out.",
+                param="threads" if wish.threads else "max_memory",
+            )
         if terms.idle_only and not self.terms.idle_only:
             self._machine.check()
         engine = engines_within(terms, self._engine, memory_for(terms))
@@ -195,7 +202,7 @@ class Share:
             self._idle.forget()
         self.terms, self._hours = terms, read_hours(terms.hours)
         self._change = (-_NEVER, None)
-        if engine != before:
+        if engine != before and self._reconfigure is not None:
             self._reconfigure(engine)
         self._judge()
         ended = self._end_others() if wish.now else 0

@@ -254,3 +254,16 @@ def test_a_damaged_file_is_no_reason_to_share_with_all(text: str, tmp_path: Path
     file.path.chmod(0o644)
     with pytest.raises(ConfigError, match="may be read by others"):
         file.read()
+
+
+@pytest.mark.trio
+async def test_bounds_of_this_machine_are_refused_where_models_run_elsewhere(
+    tmp_path: Path,
+) -> None:
+    async with at_work(tmp_path) as desk:
+        desk.share._reconfigure = None
+        for wish in (ShareWish(threads=2), ShareWish(max_memory="1GiB")):
+            with pytest.raises(InvalidRequest, match="run in another server"):
+                desk.share.change(wish)
+        assert desk.share.terms == ShareTerms()
+        desk.share.change(ShareWish(pause=True))
