@@ -84,6 +84,26 @@ async def test_what_is_the_requests_own_fault_is_tried_nowhere_else() -> None:
 
 
 @pytest.mark.trio
+async def test_what_one_machine_s_memory_lacks_another_may_have_and_nobody_rests(
+    autojump_clock: MockClock,
+) -> None:
+    house = House()
+    a, b = house.processor("a"), house.processor("b")
+    async with running(house):
+        sink = house.asks()
+        first, work = who_has_it(a, b)
+        work.sink.deliver(Failed.of(ContextLengthExceeded.of_cache(900, 20, 512)))
+        await wait_all_tasks_blocked()
+        [again] = (b if first is a else a).work
+        again.starts().says("Paris", 7).finishes()
+        assert sink.text == "Paris"
+        before = len(first.work)
+        for _ in range(2):
+            house.asks()
+        assert len(first.work) == before + 1, "it is chosen as before"
+
+
+@pytest.mark.trio
 async def test_two_tries_are_all(autojump_clock: MockClock) -> None:
     house = House()
     all_of_them = [house.processor(name) for name in "abc"]
