@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,4 +34,6 @@ async def test_cut_anywhere_and_in_any_company(dtype: str, tmp_path: Path) -> No
             rest = await answered(engine, "tell me", resume=Resume(said), **options)
             assert [*said, *rest.ids] == whole.ids, (cut, company)
             assert whole.text.endswith(rest.text)
-            await until(lambda sinks=others: all(sink.ended for sink in sinks))  # type: ignore[misc]
+            assert rest.text or cut > 30  # a character may take the last tokens
+            for sink in others:
+                await until(partial(getattr, sink, "ended"))

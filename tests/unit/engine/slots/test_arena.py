@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aiplat.engine.backends.slots.arena import Arena, Memory, Shape  # noqa: E402  # needs torch
-from aiplat.engine.backends.slots.memory import Mapped, OnDevices  # noqa: E402
+from aiplat.engine.backends.slots.memory import Mapped, OnDevices  # noqa: E402  # needs torch
 
 SHAPE = Shape(layers=3, heads=2, size=32)
 LENGTH, PLACES = 200, 6

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aiplat.engine.backend import LoadError  # noqa: E402  # needs torch
-from aiplat.engine.backends.slots import devices  # noqa: E402
+from aiplat.engine.backends.slots import devices  # noqa: E402  # needs torch
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ gguf = pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")
 
 from gguf import GGMLQuantizationType as Kind  # noqa: E402  # needs gguf
-from gguf.quants import dequantize, quantize  # noqa: E402
-from safetensors.numpy import save_file  # noqa: E402
+from gguf.quants import dequantize, quantize  # noqa: E402  # needs torch
+from safetensors.numpy import save_file  # noqa: E402  # needs torch
 
-from aiplat.engine.backends.gguf_groups import groups_of  # noqa: E402
-from aiplat.engine.backends.slots.groups import StoredGroups  # noqa: E402
-from aiplat.engine.backends.slots.kernels import (  # noqa: E402
+from aiplat.engine.backends.gguf_groups import groups_of  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.groups import StoredGroups  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.kernels import (  # noqa: E402  # needs torch
     ByRows,
     Four,
     Full,

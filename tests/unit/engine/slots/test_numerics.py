@@ -14,15 +14,15 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.functional import cross_entropy  # noqa: E402  # needs torch
 
-from aiplat.engine.backends.slots import fusing  # noqa: E402
-from aiplat.engine.backends.slots.choosing import serve  # noqa: E402
-from aiplat.engine.backends.slots.devices import Choice  # noqa: E402
-from aiplat.engine.backends.slots.kernels import has_half  # noqa: E402
-from aiplat.engine.backends.slots.loading import use_threads  # noqa: E402
-from aiplat.engine.catalogue import SMOLLM2  # noqa: E402
-from aiplat.engine.rows import Opening, Piece  # noqa: E402
-from tests.unit.engine.slots.models import plan_for  # noqa: E402
-from tests.unit.engine.slots.reading import row_of  # noqa: E402
+from aiplat.engine.backends.slots import fusing  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.choosing import serve  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.devices import Choice  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.kernels import has_half  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.loading import use_threads  # noqa: E402  # needs torch
+from aiplat.engine.catalogue import SMOLLM2  # noqa: E402  # needs torch
+from aiplat.engine.rows import Opening, Piece  # noqa: E402  # needs torch
+from tests.unit.engine.slots.models import plan_for  # noqa: E402  # needs torch
+from tests.unit.engine.slots.reading import row_of  # noqa: E402  # needs torch
 
 pytestmark = [
     pytest.mark.model,
