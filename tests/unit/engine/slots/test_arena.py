@@ -7,6 +7,7 @@ import random
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor  # noqa: E402  # needs torch
 
 from aiplat.engine.backends.slots.arena import Arena, Memory, Shape  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.memory import Mapped, OnDevices  # noqa: E402  # needs torch
@@ -19,51 +20,61 @@ def memories() -> list[Memory]:
     cpu = torch.device("cpu")
     return [
         Mapped(SHAPE, PLACES, LENGTH, torch.float32),
-        OnDevices(SHAPE, PLACES, LENGTH, torch.float32, [cpu] * SHAPE.layers),
+        OnDevices.taken(SHAPE, PLACES, LENGTH, torch.float32, [cpu] * SHAPE.layers),
     ]
+
+
+def numbers_of(tokens: list[int], layer: int) -> Tensor:
+    """What a layer holds of them here, ``[tokens, keys and values of each head, size]``."""
+    numbers: Tensor = torch.tensor(tokens, dtype=torch.float32)[:, None, None]
+    heads: Tensor = torch.arange(4)[:, None] / 16
+    return (numbers + layer / 4 + heads).expand(-1, 4, 32)
 
 
 def write(arena: Arena, place: int, begin: int, tokens: list[int]) -> None:
     """Write each token's number into all that it holds."""
     memory, part = arena.memory, arena.part(place)
-    both = torch.tensor(tokens, dtype=torch.float32)[:, None, None].expand(-1, 4, 32)
-    addresses = torch.tensor(
-        [memory.address(part, begin + n) for n in range(len(tokens))], dtype=torch.long
-    )
+    first = [memory.address(part, begin + n) for n in range(len(tokens))]
+    addresses = memory.addresses(torch.tensor(first, dtype=torch.long))
     for layer in range(SHAPE.layers):
-        memory.store(layer, addresses, both + layer / 4)
+        memory.store(layer, addresses, numbers_of(tokens, layer))
     arena.wrote(place, begin + len(tokens))
 
 
-def holds(arena: Arena, place: int, tokens: list[int]) -> bool:
+def held(arena: Arena, place: int, length: int, layer: int) -> Tensor:
+    """What a layer holds of a place, as `numbers_of` has it."""
     part = arena.part(place)
-    wanted = torch.tensor(tokens, dtype=torch.float32)[:, None, None].expand(-1, 4, 32)
+    both: Tensor = torch.cat(arena.memory.held(part, part + 1, length)[layer])
+    return both.transpose(0, 1)
+
+
+def holds(arena: Arena, place: int, tokens: list[int]) -> bool:
     return all(
-        torch.equal(arena.memory.layer(n)[part, : len(tokens)], wanted + n / 4)
-        for n in range(SHAPE.layers)
+        torch.equal(held(arena, place, len(tokens), layer), numbers_of(tokens, layer))
+        for layer in range(SHAPE.layers)
     )
 
 
 @pytest.mark.parametrize("memory", memories(), ids=["mapped", "on devices"])
 def test_whatever_is_opened_copied_and_moved_places_hold_their_tokens(memory: Memory) -> None:
     rng, arena = random.Random(3), Arena(memory, PLACES)
-    held: dict[int, list[int]] = {place: [] for place in range(PLACES)}
+    ids: dict[int, list[int]] = {place: [] for place in range(PLACES)}
     for _ in range(80):
         busy = set(rng.sample(range(PLACES), rng.randint(0, 4)))
         place = rng.choice([n for n in range(PLACES) if n not in busy])
         source = rng.choice([place, rng.randrange(PLACES)])
-        kept = rng.randint(0, len(held[source]))
+        kept = rng.randint(0, len(ids[source]))
         arena.open(place, kept, source, busy)
-        held[place] = held[source][:kept]
+        ids[place] = ids[source][:kept]
         new = [rng.randrange(1, 1000) for _ in range(rng.randint(0, LENGTH - kept))]
         write(arena, place, kept, new)
-        held[place] += new
+        ids[place] += new
         if rng.random() < 0.2:
             gone = rng.randrange(PLACES)
             arena.close(gone)
-            held[gone] = []
+            ids[gone] = []
         assert sorted(arena.part(n) for n in range(PLACES)) == list(range(PLACES))
-        assert all(holds(arena, n, tokens) for n, tokens in held.items())
+        assert all(holds(arena, n, tokens) for n, tokens in ids.items())
 
 
 def test_who_runs_lies_side_by_side() -> None:
@@ -87,11 +98,10 @@ def test_what_is_closed_or_spoilt_is_zero(memory: Memory) -> None:
     arena.spoil(1)
     arena.open(1, 0, 1, set())
     arena.open(2, 90, 2, set())
-    layer = memory.layer(1)
-    assert not layer[arena.part(0)].any()
-    assert not layer[arena.part(1)].any()
-    assert layer[arena.part(2), :90].all()
-    assert not layer[arena.part(2), 90:].any()
+    assert not held(arena, 0, LENGTH, 1).any()
+    assert not held(arena, 1, LENGTH, 1).any()
+    assert held(arena, 2, LENGTH, 1)[:90].all()
+    assert not held(arena, 2, LENGTH, 1)[90:].any()
 
 
 def test_memory_that_is_forgotten_goes_back_to_the_system() -> None:
@@ -109,8 +119,9 @@ def test_memory_that_is_forgotten_goes_back_to_the_system() -> None:
         place = round_ % 16
         arena.open(place, 0, place, set())
         part = arena.part(place)
-        for layer in range(shape.layers):
-            arena.memory.layer(layer)[part].fill_(1.0)
+        for both in arena.memory.held(part, part + 1, 1024):
+            for numbers in both:
+                numbers.fill_(1.0)
         arena.wrote(place, 1024)
         arena.close(place)
     assert resident() - before < 64 * 2**20  # one place has 32 MiB

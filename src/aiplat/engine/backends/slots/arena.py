@@ -12,6 +12,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+Held = tuple[Tensor, Tensor]
+"""Keys and values of a layer, each ``[parts · key heads, positions, head size]``."""
+
 _SPARED = 64  # stale tokens that are not worth giving back
 
 
@@ -40,14 +43,17 @@ class Memory(Protocol):
     length: int
     dtype: torch.dtype
 
-    def layer(self, layer: int) -> Tensor:
-        """A layer's numbers, ``[parts, positions, 2 · key heads, head size]``, keys first."""
-
     def address(self, part: int, position: int) -> int:
-        """What `store` calls a token of a part."""
+        """Where a token of a part lies, by its first head."""
+
+    def addresses(self, first: Tensor) -> Tensor:
+        """What `store` takes for the tokens at addresses ``[tokens]``."""
 
     def store(self, layer: int, addresses: Tensor, both: Tensor) -> None:
-        """Put keys and values ``[tokens, 2 · key heads, head size]`` of a layer at addresses."""
+        """Put keys and values ``[tokens, 2 · key heads, head size]``, keys first, of a layer."""
+
+    def held(self, low: int, high: int, length: int) -> Sequence[Held]:
+        """Views of what the parts from `low` to `high` hold in each layer, up to a position."""
 
     def all(self, part: int, end: int) -> Sequence[Tensor]:
         """Views of all that a part holds up to position `end`."""

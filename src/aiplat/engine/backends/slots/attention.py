@@ -38,43 +38,38 @@ def attend(batch: Batch, layer: int, query: Tensor, both: Tensor, scale: float) 
     """
     batch.memory.store(layer, batch.addresses, both)
     if not batch.spans and len(batch.runs) == 1:  # nothing to put together
-        return _run(batch, batch.runs[0], layer, query, scale).flatten(1)
+        return _run(batch.runs[0], layer, query, scale).flatten(1)
     out = torch.empty_like(query)
     for run in batch.runs:
-        out[run.begin : run.end] = _run(batch, run, layer, query, scale)
+        out[run.begin : run.end] = _run(run, layer, query, scale)
     for span in batch.spans:
-        out[span.begin : span.end] = _span(batch, span, layer, query, scale)
+        out[span.begin : span.end] = _span(span, layer, query, scale)
     return out.flatten(1)
 
 
-def _run(batch: Batch, run: Run, layer: int, query: Tensor, scale: float) -> Tensor:
-    heads = batch.memory.shape.heads
-    parts = batch.memory.layer(layer)[run.low : run.high, : run.length]
-    keys, values = parts[:, :, :heads].transpose(1, 2), parts[:, :, heads:].transpose(1, 2)
+def _run(run: Run, layer: int, query: Tensor, scale: float) -> Tensor:
+    keys, values = run.held[layer]
     asked = query[run.begin : run.end]
     at, mask = _there(run.at, query), _there(run.mask, query)
     if at is not None:
         asked = query.new_zeros(run.high - run.low, *query.shape[1:]).index_copy_(0, at, asked)
     # The query heads that share a key head lie one after another: they become more queries.
-    asked = asked.view(len(asked), heads, -1, query.shape[-1])
-    if mask is None or query.device.type != "cpu":
-        got = scaled_dot_product_attention(asked, keys, values, attn_mask=mask, scale=scale)
-    else:  # twice as fast there as the call above
-        odds = torch.matmul(asked * scale, keys.transpose(2, 3)).add_(mask).softmax(-1)
-        got = torch.matmul(odds, values)
-    got = got.reshape(len(asked), *query.shape[1:])
+    asked = asked.reshape(len(keys), -1, query.shape[-1])
+    if mask is None:
+        odds = torch.bmm(asked, keys.transpose(1, 2)).mul_(scale)
+    else:
+        odds = torch.baddbmm(mask, asked, keys.transpose(1, 2), alpha=scale)
+    got = torch.bmm(odds.softmax(-1), values).view(-1, *query.shape[1:])
     return got if at is None else got[at]
 
 
-def _span(batch: Batch, span: Span, layer: int, query: Tensor, scale: float) -> Tensor:
-    heads = batch.memory.shape.heads
-    length = span.start + span.end - span.begin
-    part = batch.memory.layer(layer)[span.part, :length].transpose(0, 1)
+def _span(span: Span, layer: int, query: Tensor, scale: float) -> Tensor:
+    keys, values = span.held[layer]
     mask = _there(span.mask, query)
     got = scaled_dot_product_attention(
         query[span.begin : span.end].transpose(0, 1)[None],
-        part[None, :heads],
-        part[None, heads:],
+        keys[None],
+        values[None],
         attn_mask=mask,
         is_causal=mask is None,
         scale=scale,

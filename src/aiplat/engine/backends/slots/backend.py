@@ -27,6 +27,8 @@ from aiplat.engine.backends.slots.threads import Threads
 from aiplat.engine.rows import Drawn, Fault, Opening, Piece
 from aiplat.engine.speech import Speech
 
+_REVISION = 3  # of our own arithmetic: what another one began is not gone on with as the same
+
 
 def load(plan: Plan) -> SlotsBackend:
     """Load what `plan` names.
@@ -82,7 +84,7 @@ class SlotsBackend:
             quantisation=stored.quantisation,
             context=min(stored.context, served.length),
             vocabulary=stored.vocabulary,
-            backend=f"transformers-{transformers.__version__}-{served.how}-2",
+            backend=f"transformers-{transformers.__version__}-{served.how}-{_REVISION}",
             kernels=f"torch-{torch.__version__}-{_kernels(choice.device)}{threads}",
         )
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aiplat.engine.backends.slots.arena import Arena
+from aiplat.engine.backends.slots.arena import Arena, Held
 from aiplat.engine.rows import Piece
 
 _WORTH = 192  # positions read in vain that cost less than one more call
@@ -27,16 +27,16 @@ class Run(NamedTuple):
     Arguments:
         begin, end: their tokens in the row.
         low, high: their parts of the arena; those between may be of others.
-        length: positions that are read of each part.
+        held: what is read of each layer, all parts up to the same position.
         at: which of the parts each token is of, from 0; None where they are all.
-        mask: ``[parts, 1, 1, length]``, to be added; None where all positions are read.
+        mask: ``[parts · key heads, 1, positions]``, to be added; None where all are read.
     """
 
     begin: int
     end: int
     low: int
     high: int
-    length: int
+    held: Sequence[Held]
     at: Tensor | None
     mask: Tensor | None
 
@@ -46,16 +46,17 @@ class Span(NamedTuple):
 
     Arguments:
         begin, end: its tokens in the row.
-        part: of the arena.
         start: position of its first token.
+        held: what is read of each layer, up to its last token; all that there is of the part where
+            each is taken alone.
         mask: ``[tokens, positions]``, to be added; None where it begins at 0 (plainly causal), and
             where each is taken alone.
     """
 
     begin: int
     end: int
-    part: int
     start: int
+    held: Sequence[Held]
     mask: Tensor | None
 
 
@@ -65,7 +66,7 @@ class Batch:
     Attributes:
         order: the pieces in the order of the row.
         ids, positions: of the tokens, ``[tokens]``.
-        addresses: where each token's keys and values go (`Memory.address`).
+        addresses: where each token's keys and values go (`Memory.addresses`).
         last: the tokens that are answered, ``[drawn]``.
         spans: the prompts; where `alone`, everything.
         runs: those that answer.
@@ -105,7 +106,7 @@ class Batch:
             arena.wrote(piece.place, end)
         self.ids = self._whole(ids)
         self.positions = self._whole(positions)
-        self.addresses = self._whole(addresses)
+        self.addresses = self.memory.addresses(self._whole(addresses))
         self.last = self._whole(last)
         self.runs = [] if alone else self._runs(answering)
         self.spans = self._alone() if alone else self._spans(reading, len(answering))
@@ -134,7 +135,7 @@ class Batch:
         lengths = [piece.start + 1 for piece in pieces]
         low, high = parts[0], parts[-1] + 1
         if len(pieces) == 1:
-            return Run(begin, end, low, high, lengths[0], None, None)
+            return Run(begin, end, low, high, self.memory.held(low, high, lengths[0]), None, None)
         length = min(-(-max(lengths) // _ROUNDING) * _ROUNDING, self.memory.length)
         at = None if len(pieces) == high - low else self._whole([part - low for part in parts])
         ends = [1] * (high - low)  # a part of another's is read, and thrown away
@@ -143,14 +144,14 @@ class Batch:
         hidden = torch.arange(length, device=self._device) >= self._whole(ends)[:, None]
         mask = torch.zeros(high - low, length, dtype=self.memory.dtype, device=self._device)
         mask.masked_fill_(hidden, float("-inf"))
-        return Run(begin, end, low, high, length, at, mask[:, None, None])
+        mask = mask.repeat_interleave(self.memory.shape.heads, 0)[:, None]
+        return Run(begin, end, low, high, self.memory.held(low, high, length), at, mask)
 
     def _alone(self) -> list[Span]:
         spans: list[Span] = []
         for piece in self.order:
             begin = spans[-1].end if spans else 0
-            end = begin + len(piece.ids)
-            spans.append(Span(begin, end, self.arena.part(piece.place), piece.start, None))
+            spans.append(self._span(piece, begin, self.memory.length, None))
         return spans
 
     def _spans(self, reading: list[Piece], begin: int) -> list[Span]:
@@ -164,7 +165,11 @@ class Batch:
                     shape, float("-inf"), dtype=self.memory.dtype, device=self._device
                 )
                 mask.triu_(start + 1)
-            part = self.arena.part(piece.place)
-            spans.append(Span(begin, begin + tokens, part, start, mask))
+            spans.append(self._span(piece, begin, start + tokens, mask))
             begin += tokens
         return spans
+
+    def _span(self, piece: Piece, begin: int, length: int, mask: Tensor | None) -> Span:
+        part = self.arena.part(piece.place)
+        held = self.memory.held(part, part + 1, length)
+        return Span(begin, begin + len(piece.ids), piece.start, held, mask)

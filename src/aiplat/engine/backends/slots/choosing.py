@@ -119,7 +119,7 @@ class _Room(NamedTuple):
         if self.devices[0].type == "cpu":
             memory = Mapped(self.shape, self.places, self.length, dtype)
         else:
-            memory = OnDevices(self.shape, self.places, self.length, dtype, self.devices)
+            memory = OnDevices.taken(self.shape, self.places, self.length, dtype, self.devices)
         return Arena(memory, self.places)
 
     def served(self, runner: Runner, way: str, how: str, note: str = "") -> Served:

@@ -32,8 +32,7 @@ def attend_fixed(batch: Batch, layer: int, query: Tensor, both: Tensor, scale: f
 def _block(
     batch: Batch, span: Span, block: int, layer: int, query: Tensor, scale: float, out: Tensor
 ) -> None:
-    memory = batch.memory
-    heads, size = memory.shape.heads, memory.shape.size
+    heads, size = batch.memory.shape.heads, batch.memory.shape.size
     low = max(block * BLOCK, span.start)
     high = min((block + 1) * BLOCK, span.start + span.end - span.begin)
     rows = slice(span.begin + low - span.start, span.begin + high - span.start)
@@ -41,11 +40,11 @@ def _block(
     groups = query.shape[1] // heads
     asked = query.new_zeros(heads, groups, BLOCK, size)
     asked[:, :, within] = query[rows].view(high - low, heads, groups, size).permute(1, 2, 0, 3)
-    length = min(-(-(block + 1) * BLOCK // _KEYS) * _KEYS, memory.length)
-    part = memory.layer(layer)[span.part, :length].transpose(0, 1)
-    odds = torch.bmm(asked.view(heads, groups * BLOCK, size) * scale, part[:heads].transpose(1, 2))
+    length = min(-(-(block + 1) * BLOCK // _KEYS) * _KEYS, batch.memory.length)
+    keys, values = (numbers[:, :length] for numbers in span.held[layer])
+    odds = torch.bmm(asked.view(heads, groups * BLOCK, size) * scale, keys.transpose(1, 2))
     odds = odds.view(heads, groups, BLOCK, length) + _mask(block, length, query)
-    got = torch.bmm(odds.softmax(-1).view(heads, groups * BLOCK, length), part[heads:])
+    got = torch.bmm(odds.softmax(-1).view(heads, groups * BLOCK, length), values)
     got = got.view(heads, groups, BLOCK, size)[:, :, within]
     out[rows] = got.permute(2, 0, 1, 3).reshape(high - low, heads * groups, size)
 

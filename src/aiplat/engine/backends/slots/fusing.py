@@ -17,7 +17,7 @@ from aiplat.engine.backends.slots.kernels import (
     Product,
     most_rows,
 )
-from aiplat.engine.backends.slots.llama import Layer, Llama
+from aiplat.engine.backends.slots.llama import Layer, Llama, Norm
 from aiplat.engine.ways import FAMILY
 
 _ROPES = ("default", "linear", "llama3", "yarn")  # those whose angles do not depend on the length
@@ -126,10 +126,9 @@ def fuse(model: Any, weights: Weights, positions: int) -> Llama:
             _layer(layer, f"model.layers.{n}.", weights, config, size)
             for n, layer in enumerate(inner.layers)
         ),
-        norm=_own(inner.norm.weight.data),
+        norm=Norm.of(inner.norm.weight.data, config.rms_norm_eps),
         head=head,
         turns=_turns(inner.rotary_emb, positions),
-        epsilon=config.rms_norm_eps,
     )
     weights.measure()
     return made
@@ -138,6 +137,7 @@ def fuse(model: Any, weights: Weights, positions: int) -> Llama:
 def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> Layer:
     attention, rest = layer.self_attn, layer.mlp
     heads, key_heads = config.num_attention_heads, config.num_key_value_heads
+    epsilon = config.rms_norm_eps
 
     def interleaved(count: int) -> Callable[[Tensor], Tensor]:
         return lambda rows: _interleaved(rows, count)
@@ -153,12 +153,13 @@ def _layer(layer: Any, name: str, weights: Weights, config: Any, size: int) -> L
         bias = torch.cat([f(b.data.float()) for f, b in zip(arrange, biases, strict=True)])
     own_norms = [getattr(attention, which, None) for which in ("q_norm", "k_norm")]
     query_norm, key_norm = (
-        None if norm is None else _interleaved(norm.weight.data.float(), 1) for norm in own_norms
+        None if norm is None else Norm.of(_interleaved(norm.weight.data, 1), epsilon)
+        for norm in own_norms
     )
     out_bias = attention.o_proj.bias
     made = Layer(
-        before=_own(layer.input_layernorm.weight.data),
-        between=_own(layer.post_attention_layernorm.weight.data),
+        before=Norm.of(layer.input_layernorm.weight.data, epsilon),
+        between=Norm.of(layer.post_attention_layernorm.weight.data, epsilon),
         qkv=weights.joined(names, [p.weight.data for p in projections], arrange),
         out=weights.joined([f"{name}self_attn.o_proj.weight"], [attention.o_proj.weight.data]),
         gate_up=weights.joined(

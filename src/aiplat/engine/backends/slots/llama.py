@@ -12,6 +12,7 @@ Which models it fits is not believed but tried: `loading` compares it with the m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,27 +23,45 @@ from aiplat.engine.backends.slots.batch import Batch
 from aiplat.engine.backends.slots.kernels import Product
 
 
+class Norm(NamedTuple):
+    """A norm, in the form that takes the fewest calls: x · √n · w / √(|x|² + n · epsilon).
+
+    Arguments:
+        weights: √n · w, ``[n]``.
+        least: √(n · epsilon), ``[1]``.
+    """
+
+    weights: Tensor
+    least: Tensor
+
+    @classmethod
+    def of(cls, weights: Tensor, epsilon: float) -> Norm:
+        """From the weights w that a model has."""
+        size = len(weights)
+        return cls(weights.float() * size**0.5, torch.tensor([(size * epsilon) ** 0.5]))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One block.
 
     Arguments:
-        before, between: weights of the norms before attention and before the rest, ``[hidden]``.
+        before, between: the norms before attention and before the rest.
         qkv, out, gate_up, down: the products; q and k with the rows of each head interleaved.
         qkv_bias, out_bias: added after them, where the model has such.
-        query_norm, key_norm: weights of the norms of each head, interleaved alike.
+        query_norm, key_norm: the norms of each head, interleaved alike.
     """
 
-    before: Tensor
-    between: Tensor
+    before: Norm
+    between: Norm
     qkv: Product
     out: Product
     gate_up: Product
     down: Product
     qkv_bias: Tensor | None = None
     out_bias: Tensor | None = None
-    query_norm: Tensor | None = None
-    key_norm: Tensor | None = None
+    query_norm: Norm | None = None
+    key_norm: Norm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +73,10 @@ class Llama:
         size: of a head, in numbers.
         words: the embedding, ``[vocabulary, hidden]``.
         layers: in order.
-        norm: the last norm's weights, ``[hidden]``.
+        norm: the last one.
         head: from hidden to vocabulary.
         turns: of each position, ``[positions, 1, head size / 2]``, complex: cosine and sine of its
             angles, times the model's own scale of attention.
-        epsilon: of the norms.
     """
 
     heads: int
@@ -66,10 +84,9 @@ class Llama:
     size: int
     words: Tensor
     layers: tuple[Layer, ...]
-    norm: Tensor
+    norm: Norm
     head: Product
     turns: Tensor
-    epsilon: float
 
     def __call__(self, batch: Batch, attend: Attention) -> Tensor:
         """Logits of the tokens of the batch that are answered, ``[drawn, vocabulary]``."""
@@ -77,12 +94,12 @@ class Llama:
         turns = self.turns[batch.positions]
         for number, layer in enumerate(self.layers):
             self._attention(batch, attend, number, layer, hidden, turns)
-            inner = layer.gate_up(_normed(hidden, layer.between, self.epsilon))
+            inner = layer.gate_up(_normed(hidden, layer.between))
             gate, up = inner.chunk(2, -1)
             hidden.add_(layer.down(silu(gate).mul_(up)))
         if not len(batch.last):
             return hidden.new_empty(0, len(self.words))
-        return self.head(_normed(hidden[batch.last], self.norm, self.epsilon))
+        return self.head(_normed(hidden[batch.last], self.norm))
 
     def _attention(
         self,
@@ -93,15 +110,15 @@ class Llama:
         hidden: Tensor,
         turns: Tensor,
     ) -> None:
-        got = layer.qkv(_normed(hidden, layer.before, self.epsilon))
+        got = layer.qkv(_normed(hidden, layer.before))
         if layer.qkv_bias is not None:
             got = got.add_(layer.qkv_bias)
         heads = got.view(len(hidden), -1, self.size)
         keys_end = self.heads + self.key_heads
         if layer.query_norm is not None and layer.key_norm is not None:
             query, key = heads[:, : self.heads], heads[:, self.heads : keys_end]
-            query.copy_(_normed(query, layer.query_norm, self.epsilon))
-            key.copy_(_normed(key, layer.key_norm, self.epsilon))
+            query.copy_(_normed(query, layer.query_norm))
+            key.copy_(_normed(key, layer.key_norm))
         turned = heads[:, :keys_end].view(len(heads), keys_end, self.size // 2, 2)
         torch.view_as_complex(turned).mul_(turns)
         attended = attend(
@@ -113,8 +130,7 @@ class Llama:
         hidden.add_(got)
 
 
-def _normed(rows: Tensor, weights: Tensor, epsilon: float) -> Tensor:
+def _normed(rows: Tensor, norm: Norm) -> Tensor:
     """Each row over its root mean square (Zhang and Sennrich, 2019), times the weights."""
     length: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    scale = length.square_().mul_(1 / rows.shape[-1]).add_(epsilon).rsqrt_()
-    return (rows * scale).mul_(weights)
+    return rows.div(torch.hypot(length, norm.least)).mul_(norm.weights)
