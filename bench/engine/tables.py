@@ -160,6 +160,7 @@ def _aims(raw: Raw) -> str:
         found = spread(wave["jain"]["0.5"] for wave in waves if wave["order"] == order)
         return found.low if found else None
 
+    memory = crowd["pss_mib"] if crowd else []
     whole = all(w["ended"] == crowd["requests"] for w in crowd["waves"]) if crowd else None
     aims: list[tuple[str, float | None, float, bool]] = [
         ("`transformers serve` at 8 at once, times", ratio("transformers", 8), 2.5, True),
@@ -170,6 +171,8 @@ def _aims(raw: Raw) -> str:
         ("TTFT of the second turn over 500 tokens, s", ours("again_ttft"), 0.15, False),
         ("Jain's index at the half, chance order", fair("chance order"), 0.95, True),
         ("the same, user after user", fair("user after user"), 0.95, True),
+        ("memory after the last wave over that after the first",
+         memory[-1] / memory[1] if len(memory) > 2 else None, 1.05, False),
         ("of 100 requests at once all end", None if whole is None else float(whole), 1, True),
     ]  # fmt: skip
     rows = [["aim (ours, 4-bit)", "to reach", "reached", ""]]

@@ -89,9 +89,11 @@ def test_an_interrupted_one_is_gone_on_with(
     part = partial / "model.safetensors.part"
     hub.stalls.add("model.safetensors")
     with subprocess.Popen([sys.executable, "-c", PULLS, str(tmp_path)]) as child:
-        until(part.is_file)
-        fetching = [int(pid) for pid in children(child.pid)]
-        child.send_signal(signal.SIGKILL)
+        try:
+            until(part.is_file)
+            fetching = [int(pid) for pid in children(child.pid)]
+        finally:
+            child.send_signal(signal.SIGKILL)
     until(lambda: not any(alive(pid) for pid in fetching))  # it ends with who wanted the files
     assert fetching
     assert store.pulled(tmp_path) == []
@@ -146,13 +148,16 @@ def test_what_is_refused_and_in_which_words(
     other = make_tiny_model(tmp_path / "bert")
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
-    hub.repos |= {"org/pickled": pickled, "org/bert": other}
+    odd = make_tiny_model(tmp_path / "odd")
+    (odd / "config.json").write_text(json.dumps({**config, "vocab_size": "many"}))
+    hub.repos |= {"org/pickled": pickled, "org/bert": other, "org/odd": odd}
     hub.statuses["org/gated"] = (403, {"X-Error-Code": "GatedRepo"})
     hub.statuses["org/many"] = (429, {"Retry-After": "77"})
 
     cases: list[tuple[str, type[AiplatError], str]] = [
         ("org/pickled", ConfigError, r"only as pytorch_model\.bin, which can run code"),
         ("org/bert", ConfigError, "is a BertModel, and no model that writes text"),
+        ("org/odd", ConfigError, "org/odd/config.json has vocab_size many, where a number"),
         ("org/gated", PermissionDenied, "is gated, and the token in use has no access"),
         ("org/tinny", ModelNotFound, r"no model org/tinny on http.*Did you mean .*org/tiny"),
         ("org/tiny@v9", ModelNotFound, "has no revision 'v9'"),

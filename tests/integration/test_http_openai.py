@@ -33,7 +33,7 @@ async def use(door: Door, work: Callable[[openai.OpenAI], Result], *, key: str =
 
     def run() -> Result:
         with openai.OpenAI(
-            base_url=f"{door.url}/v1", api_key=key, max_retries=0, timeout=10
+            base_url=f"{door.url}/v1", api_key=key, max_retries=0, timeout=60
         ) as client:
             return work(client)
 

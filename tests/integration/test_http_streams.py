@@ -184,9 +184,10 @@ async def until_still(door: Door) -> int:
     """Wait until the node says nothing more to its one reader; gives what it said, in tokens."""
     asking = await door.node.answers.next_asking()
     said = -1
-    while asking.said != said or said == 0:
-        said = asking.said
-        await trio.sleep(0.05)  # two looks at the kernel's buffers, apart
+    with trio.fail_after(60):
+        while asking.said != said or said == 0:
+            said = asking.said
+            await trio.sleep(0.05)  # two looks at the kernel's buffers, apart
     return said
 
 

@@ -32,7 +32,7 @@ def a_later_hour() -> str:
 def test_a_paused_machine_is_passed_over_and_says_why_until_it_is_resumed(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
         gateway = fleet.found("g", "--role", "gateway")
-        serves = ("--model", "echo", "--echo-rate", "20")
+        serves = ("--model", "echo", "--echo-rate", "2")
         p = fleet.member("p", "processor", *serves)
         fleet.wait_until_sees("g", "p")
 

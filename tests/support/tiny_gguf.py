@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGUFWriter
+from gguf import GGMLQuantizationType, GGUFWriter
+from gguf.quants import quantize
 from safetensors.numpy import load_file
 
 _OUTER = {
@@ -28,12 +29,15 @@ _INNER = {
 }
 
 
-def write_gguf(model: Path, file: Path, *, kind: str = "llama", pre: str = "smollm") -> Path:
+def write_gguf(
+    model: Path, file: Path, *, kind: str = "llama", pre: str = "smollm", quantised: bool = False
+) -> Path:
     """Write the tiny model in the folder `model` to `file`.
 
     Arguments:
         kind: the architecture; ``qwen2`` gets the biases that it has.
         pre: the kind of its tokenizer.
+        quantised: matrices of blocks as Q4_0; those that feed on outliers stay as they are.
     """
     config = json.loads((model / "config.json").read_text())
     heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
@@ -53,7 +57,11 @@ def write_gguf(model: Path, file: Path, *, kind: str = "llama", pre: str = "smol
             weight = _permuted(weight, heads)
         if kind == "llama" and ".k_proj." in name:
             weight = _permuted(weight, groups)
-        writer.add_tensor(_name(name), weight)
+        if quantised and "_proj." in name and ".down_" not in name:
+            raw = quantize(weight, GGMLQuantizationType.Q4_0)
+            writer.add_tensor(_name(name), raw, raw_dtype=GGMLQuantizationType.Q4_0)
+        else:
+            writer.add_tensor(_name(name), weight)
         if kind == "qwen2" and any(f".{p}_proj." in name for p in "qkv"):
             bias = np.full(len(weight), 0.25, np.float32)
             writer.add_tensor(_name(name).replace(".weight", ".bias"), bias)

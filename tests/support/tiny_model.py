@@ -134,10 +134,15 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content), "utf-8")
 
 
+HANGS = "hangs"
+"""A file that `load_hanging` makes in its cache before it does."""
+
+
 def load_hanging(plan: Any) -> Any:
     """A backend for the engine's process whose step never ends once a prompt holds ``hang``.
 
-    And one that breaks the process when it holds ``crash``. Given to `EngineProcess` by name.
+    It breaks the process when one holds ``crash``, and finds no memory when one holds ``starve``.
+    Given to `EngineProcess` by name.
     """
     import threading
 
@@ -149,7 +154,10 @@ def load_hanging(plan: Any) -> Any:
     def hooked(pieces: Any) -> Any:
         text = backend._decode([token for piece in pieces for token in piece.row.ids])
         if "hang" in text:
+            (Path(plan.cache) / HANGS).touch()
             threading.Event().wait()
+        if "starve" in text:
+            load_in_vain(plan)
         if "crash" in text:
             raise RuntimeError("as was asked")
         return run(pieces)

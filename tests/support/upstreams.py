@@ -84,7 +84,7 @@ class Talk:
             return False
 
 
-Script = Callable[[Talk], None]
+Script = Callable[[Talk], object]
 
 
 def saying(*pieces: bytes) -> Script:

@@ -48,25 +48,25 @@ def reset(
 
     places = face_of(context).places
     data = data or not (models or everything or identity)
-    if places.state.is_dir():
-        if node_runs(places.node_lock):
-            raise ConfigError("A node of this home runs: end it with `aiplat stop` first.")
-        with NodeLock(places.node_lock, background=False):  # and none starts meanwhile
-            removals = removing.plan(
-                places, models=models, data=data, everything=everything, identity=identity
-            )
-            gone = _confirmed(removals, yes=yes)
-            if gone:
-                removing.remove(removals)
-            if gone and everything:
-                removing.leave(places)  # while it is held: a node may wait for this very file
-    else:
+
+    def removed() -> tuple[list[Removal], bool]:
         removals = removing.plan(
             places, models=models, data=data, everything=everything, identity=identity
         )
         gone = _confirmed(removals, yes=yes)
         if gone:
             removing.remove(removals)
+        return removals, gone
+
+    if places.state.is_dir():
+        if node_runs(places.node_lock):
+            raise ConfigError("A node of this home runs: end it with `aiplat stop` first.")
+        with NodeLock(places.node_lock, background=False):  # and none starts meanwhile
+            removals, gone = removed()
+            if gone and everything:
+                removing.leave(places)  # while it is held: a node may wait for this very file
+    else:
+        removals, gone = removed()
     _report(removals, gone=gone, json=json)
     if not gone and removals:
         raise typer.Exit(1)

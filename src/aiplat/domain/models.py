@@ -43,6 +43,9 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     model is not ready, in words for a person. `cold` goes with ``loading``: nothing loads it yet,
     and a request will; `load_ms` is about how long that takes, in milliseconds, 0 while unknown.
 
+    `reach` says how far a prompt goes from there: no farther, to another machine of the network's
+    people, or to anybody's.
+
     (A peer that knows no `cold` sees a model that loads, and leaves it to others.)
     """
 
@@ -56,6 +59,11 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     note: str = ""
     cold: bool = False
     load_ms: int = 0
+    reach: Literal["", "network", "any"] = ""
+
+    def keeps_to(self, privacy: str) -> bool:
+        """Whether a request of that class (`Privacy`) may go as far as this model would send it."""
+        return not self.reach or privacy == "any" or privacy == self.reach
 
     @property
     def takes_requests(self) -> bool:

@@ -45,8 +45,8 @@ def answer_limit(
     Arguments:
         prompt: tokens of the prompt.
         max_tokens: what the request asks for; None takes `default`, or what fits.
-        context: tokens that prompt and answer may have together.
-        capacity: tokens that the engine's cache holds; None for any number.
+        context: tokens that prompt and answer may have together in this model.
+        capacity: of those, what the engine's cache holds for one request; None for any number.
 
     Raises:
         ContextLengthExceeded: they do not fit, with the numbers.

@@ -28,6 +28,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_frame: int
     dtype: str
     device: str = "auto"
+    attention: str = "auto"
     backend: str
     """Module and function that make the `Backend`, with a colon between."""
     lifeline: int = -1
@@ -54,6 +55,7 @@ class Backend(Protocol):
 
     Attributes:
         manifest: what it is, exactly.
+        context: tokens that the model itself can take.
         capacity: tokens that its KV cache may hold, over all places.
         places: of the KV cache, at most as many as the plan has.
         keeps: whether a place can keep what was read for the next request.
@@ -62,6 +64,7 @@ class Backend(Protocol):
     """
 
     manifest: Manifest
+    context: int
     capacity: int
     places: int
     keeps: bool

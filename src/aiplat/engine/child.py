@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,9 @@ import trio
 
 from aiplat.engine.backend import Plan
 
+log = logging.getLogger("aiplat.engine.process")
+
+_KILL_SECONDS = 10.0
 _MAX_LOG = 4 * 1024 * 1024
 _KEPT = (
     "PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT",
@@ -114,7 +118,10 @@ class Child:
                 await self.process.wait()
             if self.process.returncode is None:
                 self.kill()
-                await self.process.wait()
+                with trio.move_on_after(_KILL_SECONDS) as scope:
+                    await self.process.wait()
+                if scope.cancelled_caught:  # it hangs in the kernel, with a driver or a disk
+                    log.error("the engine's process %d does not end", self.process.pid)
             if self.process.stdout is not None:
                 await trio.aclose_forcefully(self.process.stdout)
             if self._lifeline >= 0:

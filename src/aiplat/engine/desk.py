@@ -37,8 +37,8 @@ class Desk:
         if not prompt:
             raise InvalidRequest("The prompt has no tokens.", param="messages")
         limit = answer_limit(
-            len(prompt), work.sampling.max_tokens, manifest.context, self._default_max_tokens,
-            self._backend.capacity,
+            len(prompt), work.sampling.max_tokens, self._backend.context,
+            self._default_max_tokens, min(self._backend.capacity, manifest.context),
         )  # fmt: skip
         said = submission.resume.ids if submission.resume is not None else ()
         if len(said) > limit or not all(0 <= token < manifest.vocabulary for token in said):

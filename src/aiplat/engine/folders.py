@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from aiplat.domain.errors import ConfigError
+from aiplat.domain.errors import ConfigError, clip
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _CHUNK = 1 << 20
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+_VOCABULARY = ("vocab_size", "n_vocab")
+"""What `config.json` calls the most positions, and the tokens; it differs by architecture."""
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,15 +99,31 @@ def facts_of(folder: Path) -> Facts:
         ConfigError: they lack what is needed.
     """
     config = _json(folder / "config.json")
-    context, vocabulary = config.get("max_position_embeddings"), config.get("vocab_size")
-    if not isinstance(context, int) or not isinstance(vocabulary, int):
-        raise ConfigError(
-            f"{folder / 'config.json'} names no max_position_embeddings or no vocab_size: "
-            "such a model cannot be served yet."
-        )
+    inner = config.get("text_config")  # of a model that also sees or hears
+    parts = (config, inner if isinstance(inner, dict) else {})
+    context = _count(folder, parts, _CONTEXT)
+    vocabulary = _count(folder, parts, _VOCABULARY)
     template = hashlib.sha256(_template(folder)).hexdigest()
-    dtype = str(config.get("dtype", config.get("torch_dtype", "")))
+    dtypes = (part.get(name) for part in parts for name in ("dtype", "torch_dtype"))
+    dtype = next((found for found in dtypes if isinstance(found, str)), "")
     return Facts(template=template, context=context, vocabulary=vocabulary, dtype=dtype)
+
+
+def _count(folder: Path, parts: Iterable[dict[str, Any]], names: Sequence[str]) -> int:
+    for part in parts:
+        for name in names:
+            if name in part:
+                found = part[name]
+                if isinstance(found, int) and not isinstance(found, bool) and found > 0:
+                    return found
+                raise ConfigError(
+                    f"{folder / 'config.json'} has {name} {clip(str(found))}, where a number of "
+                    "tokens is needed: the file is broken."
+                )
+    raise ConfigError(
+        f"{folder / 'config.json'} says neither of {', '.join(names)}: such a model cannot be "
+        "served here."
+    )
 
 
 def _template(folder: Path) -> bytes:

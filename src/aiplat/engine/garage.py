@@ -98,12 +98,7 @@ class Garage:
 
     def check(self, tenant: Tenant) -> None:
         """Raise `ConfigError` for a model that does not fit alone; says both numbers."""
-        if self._budget is not None and tenant.footprint.least > self._budget:
-            raise ConfigError(
-                f"The model {tenant.name} takes {tenant.footprint.least} MiB of memory, but models "
-                f"may take {self._budget} MiB here (engine.memory_mib; 0 allows three quarters of "
-                "this machine's). Serve a smaller model, or allow more."
-            )
+        _check(tenant, self._budget)
 
     async def enter(self, tenant: Tenant) -> None:
         """Wait until there is room for it, and take that; `leave` gives it back.
@@ -119,7 +114,10 @@ class Garage:
                 if not tenant.is_wanted:
                     raise Unwanted
                 self.check(tenant)
-                if self._line[0] is tenant and self._has_room(tenant, turn):
+                if self._line[0] is not tenant:
+                    first = self._line[0].name
+                    tenant.waits_for_room(f"{tenant.name} waits for room, after {first}")
+                elif self._has_room(tenant, turn):
                     break
                 await self._wait_for_news(turn if self._line[0] is tenant else None)
             self._inside[tenant.name] = tenant.footprint.need_within(self._budget)
@@ -146,6 +144,11 @@ class Garage:
                 tenant.unload()
         self._news.set()
 
+    def check_within(self, settings: EngineSettings) -> None:
+        """Raise `ConfigError` where a model would no longer fit alone, as at the next start."""
+        for tenant in self._all:
+            _check(tenant, budget_mib(settings.memory_mib))
+
     def reconfigure(self, settings: EngineSettings) -> None:
         """Take up other settings, without a restart of the node.
 
@@ -162,32 +165,41 @@ class Garage:
     def trim(self) -> None:
         """See that what is loaded keeps to the budget: the least lately used leave first."""
         if self._budget is not None:
-            self._free(sum(self._inside.values()) - self._budget, hold_back=True)
+            inside = [t for t in self._all if t.name in self._inside]
+            self._free(sum(self._inside.values()) - self._budget, inside, hold_back=True)
 
     # -- inside --------------------------------------------------------------------------------
 
     def _has_room(self, tenant: Tenant, turn: float) -> bool:
-        if self._budget is None:
+        inside = [t for t in self._all if t.name in self._inside]
+        rivals = [t for t in inside if t.footprint.alone] if tenant.footprint.alone else []
+        if rivals:  # all have to leave
+            short = sum(self._inside[t.name] for t in rivals)
+            busy = self._free(short, rivals, hold_back=self._now() >= turn)
+            why = "the GPU has room for one model"
+        elif self._budget is None:
             return True
-        need = tenant.footprint.need_within(self._budget)
-        short = sum(self._inside.values()) + need - self._budget
-        if short <= 0:
-            return True
-        busy = self._free(short, hold_back=self._now() >= turn)
-        free = max(0, self._budget - sum(self._inside.values()))
-        why = f"it needs {need} MiB of memory, {free} of {self._budget} are free"
+        else:
+            need = tenant.footprint.need_within(self._budget)
+            short = sum(self._inside.values()) + need - self._budget
+            if short <= 0:
+                return True
+            busy = self._free(short, inside, hold_back=self._now() >= turn)
+            free = max(0, self._budget - sum(self._inside.values()))
+            why = f"it needs {need} MiB of memory, {free} of {self._budget} are free"
         what = f"{' and '.join(busy)} still at work" if busy else "another model is being unloaded"
         tenant.waits_for_room(f"{tenant.name} waits for room: {why}, {what}")
         return False
 
-    def _free(self, short: int, *, hold_back: bool) -> list[str]:
+    def _free(self, short: int, among: list[Tenant], *, hold_back: bool) -> list[str]:
         """Unload idle models for `short` MiB more, if that is enough; gives the busy in the way.
 
         Arguments:
+            among: those that may have to leave.
             hold_back: have busy ones take up nothing new, as far as the idle are not enough.
         """
-        short -= sum(self._inside[name] for name in self._leaving)
-        others = [t for t in self._all if t.name in self._inside and t.name not in self._leaving]
+        short -= sum(self._inside[t.name] for t in among if t.name in self._leaving)
+        others = [t for t in among if t.name not in self._leaving]
         idle = sorted((t for t in others if t.is_idle), key=lambda t: t.last_used)
         busy = sorted((t for t in others if not t.is_idle), key=lambda t: t.last_used)
         if hold_back or sum(self._inside[t.name] for t in idle) >= short:
@@ -223,3 +235,12 @@ class Garage:
         late = turn is None or self._now() >= turn
         with trio.move_on_after(float("inf") if late or turn is None else turn - self._now()):
             await self._news.wait()
+
+
+def _check(tenant: Tenant, budget: int | None) -> None:
+    if budget is not None and tenant.footprint.least > budget:
+        raise ConfigError(
+            f"The model {tenant.name} takes {tenant.footprint.least} MiB of memory, but models may "
+            f"take {budget} MiB here (engine.memory_mib, or `aiplat share --max-memory`; without "
+            "either, three quarters of this machine's). Serve a smaller model, or allow more."
+        )

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from aiplat.domain.errors import ConfigError
+from aiplat.engine.folders import facts_of
 from aiplat.engine.hub_choice import SMALL, Refused, RepoFile, check_config, choose
 from aiplat.engine.hub_names import HubName
 
@@ -130,6 +132,11 @@ def _check(repo: str, folder: Path) -> None:
             raise Refused(f"{name} of {repo} is no JSON: the repository is broken.") from None
         found.append(read)
     check_config(repo, *found)
+    if (folder / "config.json").is_file():  # a GGUF file has it inside
+        try:
+            facts_of(folder)
+        except ConfigError as error:
+            raise Refused(str(error).replace(str(folder), repo)) from None
 
 
 def _get(name: HubName, commit: str, file: RepoFile, folder: Path, told: _Told) -> None:

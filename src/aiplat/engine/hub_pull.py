@@ -70,6 +70,11 @@ def make(name: str, target: Path, progress: Progress) -> None:
         convert_gguf(name, work / ggufs[0], digests[ggufs[0]], source, target, progress)
         shutil.rmtree(work, ignore_errors=True)
         return
+    _finish(name, work, target, digests, source)
+
+
+def _finish(name: str, work: Path, target: Path, digests: Mapping[str, str], source: str) -> None:
+    """Make what was fetched the model of the store."""
     try:
         check_folder(work)
         facts = facts_of(work)

@@ -60,7 +60,7 @@ class Keeper:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.is_ready = self.is_held_back = False
+        self.is_ready = self.is_held_back = self.is_withdrawn = False
         self.load_failed: LoadFailed | None = None
         self.last_used = 0.0
         self._folder, self._cache = folder, cache
@@ -89,7 +89,7 @@ class Keeper:
     @property
     def is_wanted(self) -> bool:
         """Whether it shall be loaded."""
-        return self._eager or len(self._requests) > 0
+        return not self.is_withdrawn and (self._eager or len(self._requests) > 0)
 
     @property
     def is_idle(self) -> bool:
@@ -222,6 +222,7 @@ class Keeper:
                 return await self._lives.live(self._plan, self.settings)
         finally:
             self.is_ready = False
+            self._stands.gone()
             self._garage.leave(self)
             self._metrics.engine_loaded.set(len(self._garage.loaded))
 

@@ -5,6 +5,7 @@ It reads small files and imports no torch. Sizes are in MiB.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,15 @@ _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float64": 8}
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model takes: `weights` and `overhead` always, `cache` at most, all in MiB."""
+    """What one model takes: `weights` and `overhead` always, `cache` at most, all in MiB.
+
+    One that is `alone` is computed on a GPU, whose memory it takes but for a rest: with no other.
+    """
 
     weights: int
     cache: int
     overhead: int = OVERHEAD_MIB
+    alone: bool = False
 
     @property
     def least(self) -> int:
@@ -56,7 +61,7 @@ def footprint(folder: Path, settings: EngineSettings) -> Footprint:
     files = [path for path in folder.glob("*.safetensors") if path.is_file()]
     size = sum(path.stat().st_size for path in files if path.name != GROUPS)
     if _on_gpu(settings):
-        return Footprint(weights=0, cache=0)
+        return Footprint(weights=0, cache=0, alone=True)
     factor = bytes_each(_way(settings, stored, folder)) / _BYTES.get(stored, 4)
     return Footprint(weights=round(size * factor / MIB), cache=_cache(config, settings))
 
@@ -116,6 +121,12 @@ def machine_mib(root: Path = Path("/")) -> int | None:
     """The machine's memory, or what its control group (v2 or v1) leaves of it."""
     known = [*_meminfo(root, "MemTotal"), *_limits(root)]
     return min(known) // MIB if known else None
+
+
+def be_the_first_to_go() -> None:
+    """Should the machine run out of memory, the kernel shall take this process and not its node."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
 
 
 def free_mib(root: Path = Path("/")) -> int | None:

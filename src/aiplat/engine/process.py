@@ -119,6 +119,10 @@ class EngineProcess:
             self._tell_why(held)
         return held
 
+    def withdraw(self) -> None:
+        """Never load it again: its files are gone."""
+        self._keeper.is_withdrawn = True
+
     async def run(
         self,
         on_change: Callable[[], None],
@@ -165,6 +169,8 @@ class EngineProcess:
         elif isinstance(message, _ANSWERS) and held is not None:
             if not held.sent:
                 raise RemoteProtocolError("it answered a request that it was not sent")
+            if isinstance(message, Failed) and message.code == Overloaded.code:
+                self._metrics.bound_hits.labels("engine_queue").inc()
             self._requests.deliver(held, message)
         else:
             raise RemoteProtocolError(f"it sent a {type(message).__name__} that nobody waits for")
@@ -237,6 +243,7 @@ class EngineProcess:
             max_frame=settings.max_frame,
             dtype=settings.dtype,
             device=settings.device,
+            attention=settings.attention,
             backend=self._backend,
             prefix_places=settings.prefix_places,
             prefix_least=settings.prefix_least,

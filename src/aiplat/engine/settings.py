@@ -18,7 +18,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 32
     max_waiting: Annotated[
         int, Meta(ge=0, le=10_000, description="Requests that may wait for a slot of one model.")
-    ] = 64
+    ] = 128
     default_max_tokens: Annotated[
         int,
         Meta(
@@ -92,8 +92,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     serve_pulled: Annotated[
         bool,
         Meta(
-            description="Whether a processor also serves the pulled models that it was not told; "
-            "each is loaded when it is asked for."
+            description="Whether a processor also serves the pulled models that it was not told: "
+            "those that are there when it starts; each is loaded when it is asked for."
         ),
     ] = False
     threads: Annotated[
@@ -113,6 +113,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="What weights are kept in; auto takes what they were stored in where this "
             "machine is good at it. On a CPU float16 and 4bit are summed in float32, and 4bit is "
             "taken for models that were stored so.",
+        ),
+    ] = "auto"
+    attention: Annotated[
+        Literal["auto", "model"],
+        Meta(
+            description="Who computes attention: auto takes aiplat's own, which serves many "
+            "requests at once, where the model's numbers come out the same; model takes "
+            "transformers' own for the model, one request after another."
         ),
     ] = "auto"
     load_seconds: Annotated[

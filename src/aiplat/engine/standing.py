@@ -101,6 +101,10 @@ class Standing:
         self.expected_wait = numbers.expected_wait
         self._offer = replace(self._offer, tokens_per_second=numbers.tokens_per_second)
 
+    def gone(self) -> None:
+        """Its process is: nothing of its memory is in use."""
+        self._metrics.engine_kv_usage.labels(self._name).set(0)
+
     def _set(self, state: str, note: str, *, cold: bool = False) -> None:
         self._loading_since = 0.0
         load_ms = round(self.load_seconds * 1000) if state == "loading" else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -66,7 +67,7 @@ def run_counted(
             _finish(process)
     if watch.barked:
         return Ended(-1, f"it said nothing for {silence:g} s")
-    return Ended(process.returncode, _why(lines))
+    return Ended(process.returncode, _why(lines, process.returncode))
 
 
 def _finish(process: subprocess.Popen[str]) -> None:
@@ -77,8 +78,10 @@ def _finish(process: subprocess.Popen[str]) -> None:
         process.kill()
 
 
-def _why(lines: deque[str]) -> str:
+def _why(lines: deque[str], status: int) -> str:
     errors = [line for line in lines if line.startswith(("ERROR:", "OSError"))]
+    if status == -signal.SIGKILL and not errors:
+        return "it was killed, most often for want of memory"
     text = (errors or list(lines) or ["it gave no reason"])[-1]
     return text.removeprefix("ERROR:").strip().rstrip(".")[:_MAX_SENTENCE]
 

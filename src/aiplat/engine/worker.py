@@ -6,7 +6,6 @@ that a long forward is no silence; one makes tokens of prompts. The process ends
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import logging
 import os
@@ -16,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -25,6 +23,7 @@ from aiplat.domain.answers import Failed, Submission
 from aiplat.domain.errors import AiplatError, EngineFailed
 from aiplat.engine.backend import Backend, LoadError, Plan
 from aiplat.engine.desk import Desk
+from aiplat.engine.memory import be_the_first_to_go
 from aiplat.engine.messages import ENGINE_CODEC, LoadFailed, Numbers, Ready
 from aiplat.engine.pace import Pace
 from aiplat.engine.pipes import Outgoing, end_with, read_frames, take_standard_pipes
@@ -66,7 +65,7 @@ class Intake:
                 self.arrivals.put((number, desk.row(number, message, arrived)))
             except AiplatError as error:
                 self.arrivals.put((number, Failed.of(error)))
-            except Exception as error:  # noqa: BLE001  # one request must not end the others
+            except BaseException as error:  # noqa: BLE001  # nor end this thread: a panic of tokenizers
                 # Its kind alone: a message or a traceback could show the prompt.
                 log.error("a prompt could not be prepared: %s", type(error).__name__)
                 failed = EngineFailed(
@@ -162,6 +161,8 @@ class Turns:
     def _give_up(self, error: Exception) -> None:
         name = self._scheduler.manifest.name
         why = f"The engine of {name} broke down in a step ({type(error).__name__})."
+        if _lacks_memory(error):
+            why = f"The engine of {name} ran out of memory in a step."
         self._scheduler.fail(EngineFailed(why))
         self._tell()
 
@@ -203,19 +204,13 @@ def _lacks_memory(error: BaseException | None) -> bool:
     return False
 
 
-def _be_the_first_to_go() -> None:
-    """Should the machine run out of memory, the kernel shall take an engine and not its node."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
-
-
 def main() -> int:
     """Load the model of the plan in ``argv[1]`` (JSON), then serve until the node goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node, which drains
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
     incoming, out = take_standard_pipes()
     end_with(plan.lifeline)
-    _be_the_first_to_go()
+    be_the_first_to_go()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
     codec = ENGINE_CODEC.with_bound(plan.max_frame)
     outgoing = Outgoing(out, codec)
@@ -228,16 +223,7 @@ def main() -> int:
         log.exception("the model cannot be loaded")
         outgoing.write([(0, LoadFailed(str(error), error.memory))])
         return 1
-    pace = Pace(plan.step_seconds, plan.prefill_tokens)
-    scheduler = Scheduler(
-        backend.manifest,
-        slots=plan.slots,
-        max_waiting=plan.max_waiting,
-        capacity=backend.capacity,
-        pace=pace,
-        prefixes=_prefixes(plan, backend),
-        spell=backend.spell,
-    )
+    scheduler = _scheduler(plan, backend)
     desk = Desk(backend, plan.default_max_tokens)
     _thread("desk", lambda: intake.prepare(desk))
     ready = Ready(
@@ -254,9 +240,17 @@ def main() -> int:
     return 1
 
 
-def _prefixes(plan: Plan, backend: Backend) -> Prefixes:
+def _scheduler(plan: Plan, backend: Backend) -> Scheduler:
     least = plan.prefix_least if backend.keeps else backend.capacity + 1  # more than there can be
-    return Prefixes(backend.places, least, shared=plan.share_prefixes)
+    return Scheduler(
+        backend.manifest,
+        slots=plan.slots,
+        max_waiting=plan.max_waiting,
+        capacity=backend.capacity,
+        pace=Pace(plan.step_seconds, plan.prefill_tokens),
+        prefixes=Prefixes(backend.places, least, shared=plan.share_prefixes),
+        spell=backend.spell,
+    )
 
 
 def _thread(name: str, target: Callable[[], object]) -> None:

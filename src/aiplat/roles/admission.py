@@ -58,8 +58,7 @@ class Admission:
             return
         if asker is not None:
             raise self._too_private(submission, "came from another machine")
-        model, own = submission.model, self._processors.within("machine")
-        if not any(not model or model in processor.offers for processor in own):
+        if not self._processors.within("machine").offers(submission.model):
             raise self._too_private(submission, "has no processor here")
 
     def _too_private(self, submission: Submission, where: str) -> NoProcessor:

@@ -83,7 +83,7 @@ class Gateway(Role):
         self._placing = Placing(
             self.processors, settings, metrics, now, lambda asker: tags.of(asker or peer)
         )
-        self._line = Line(self._placing, self._safely)
+        self._line = Line(self._placing, self._safely, lambda: self.active)
         self._wake = trio.Event()
         self._ticks: Ticks | None = None
 
@@ -182,7 +182,11 @@ class Gateway(Role):
         if len(self._line) >= self._settings.max_waiting:
             if not self._placing.pool(forwarding).may_come(forwarding.submission.model):
                 raise self._admission.nobody(forwarding.submission)
-            raise self._admission.full("gateway_waiting", "waiting", self._settings.max_waiting)
+            full = self._admission.full("gateway_waiting", "waiting", self._settings.max_waiting)
+            victim = self._line.to_displace(forwarding.asker)
+            if victim is None:
+                raise full
+            victim.fail(full)
         self._line.join(forwarding)
         self._metrics.queue_depth.set(len(self._line))
         self._wake.set()

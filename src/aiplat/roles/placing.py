@@ -108,7 +108,7 @@ class Placing:
         self, forwarding: Forwarding, candidate: Candidate, processor: Processor, model: str
     ) -> str:
         privacy, now = forwarding.submission.privacy, self._now()
-        if not processor.may_read(privacy):
+        if not processor.may_read(privacy) or not candidate.offer.keeps_to(privacy):
             return f"the request may not leave its {privacy}"
         if candidate.peer in forwarding.tried:
             return "it was tried, and failed"

@@ -115,14 +115,21 @@ class Pool:
         processors: by peer; it may change meanwhile.
         now: the clock, in seconds.
         own: whether it is for a request of the gateway's own faces.
+        privacy: the class of that request: offers that would send it farther do not count.
     """
 
     def __init__(
-        self, processors: Mapping[PeerId, Processor], now: Callable[[], float], *, own: bool = False
+        self,
+        processors: Mapping[PeerId, Processor],
+        now: Callable[[], float],
+        *,
+        own: bool = False,
+        privacy: Privacy = "any",
     ) -> None:
         self._processors = processors
         self._now = now
         self._own = own
+        self._privacy = privacy
 
     def __len__(self) -> int:
         return len(self._processors)
@@ -139,17 +146,22 @@ class Pool:
         if privacy == "any":
             return Pool(self._processors, self._now, own=True) if own else self
         may_read = {p.peer: p for p in self if p.may_read(privacy)}
-        return Pool(may_read, self._now, own=own)
+        return Pool(may_read, self._now, own=own, privacy=privacy)
 
     # -- what they offer -----------------------------------------------------------------------
 
     def offers(self, model: str = "") -> list[ModelOffer]:
         """All offers of `model`."""
-        return [o for p in self for o in p.offers.values() if model in ("", o.name)]
+        return [o for p in self for o in self._of(p, model)]
 
     def taking(self, model: str = "") -> list[ModelOffer]:
         """The offers of `model` by those that do not drain."""
-        return [o for p in self._taking() for o in p.offers.values() if model in ("", o.name)]
+        return [o for p in self._taking() for o in self._of(p, model)]
+
+    def _of(self, processor: Processor, model: str) -> list[ModelOffer]:
+        """What it offers of `model` to requests of this class."""
+        offers = processor.offers.values()
+        return [o for o in offers if model in ("", o.name) and o.keeps_to(self._privacy)]
 
     def _taking(self) -> Iterator[Processor]:
         return (p for p in self if p.takes(own=self._own))
@@ -175,8 +187,7 @@ class Pool:
             offer.state != "failed"
             for processor in self._taking()
             if processor.peer not in tried
-            for offer in processor.offers.values()
-            if model in ("", offer.name)
+            for offer in self._of(processor, model)
         )
 
     # -- how they stand ------------------------------------------------------------------------
@@ -195,7 +206,7 @@ class Pool:
         """Who takes requests for `model` and has it ready or will load it for one, busy or not."""
         return [
             p for p in self._taking()
-            if model in p.offers and p.offers[model].takes_requests
+            if any(o.takes_requests for o in self._of(p, model) if o.name == model)
         ]  # fmt: skip
 
     def expected_wait(self, model: str) -> float:

@@ -95,6 +95,7 @@ class OwnModels:
                 )
         freed = await trio.to_thread.run_sync(remove, own, self._cache)
         if engine is not None and self._processor is not None:
+            engine.withdraw()
             self._processor.withdraw(own)
             del self._engines[own]
         return removed(own, freed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,7 +159,7 @@ class _House:
         settings = self._loaded[EngineSettings]
         kept = TermsFile(self._places.share)
         terms = kept.read()
-        reconfigure: Callable[[EngineSettings], None] | None = None
+        garage: Garage | None = None
         if self._options.backend == "upstream":
             self._upstream = make_upstream(
                 self._options, self._loaded[UpstreamSettings], os.environ, self._metrics
@@ -171,10 +170,7 @@ class _House:
             garage = Garage(within)
             self._engines = self._make_engines(within, garage)
             processor = Processor(self._node.peer_id, self._engines, self._gateway)
-            reconfigure = garage.reconfigure
-        self._share = Share(
-            processor, self._loaded[ShareSettings], settings, kept, terms, reconfigure
-        )
+        self._share = Share(processor, self._loaded[ShareSettings], settings, kept, terms, garage)
         return processor
 
     def _make_engines(self, settings: EngineSettings, garage: Garage) -> list[Engine]:

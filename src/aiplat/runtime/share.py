@@ -46,6 +46,16 @@ class Readings(Protocol):
         """Take one; raises `OSError`, `ValueError` or `IndexError`."""
 
 
+class Engines(Protocol):
+    """What models run here (`Garage`)."""
+
+    def check_within(self, settings: EngineSettings) -> None:
+        """See that they can work with other settings; raises `ConfigError`."""
+
+    def reconfigure(self, settings: EngineSettings) -> None:
+        """Take them up."""
+
+
 def _local(when: float) -> datetime:
     return datetime.fromtimestamp(when, UTC).astimezone()
 
@@ -73,8 +83,8 @@ class Share:
         engine: the engines' settings without the terms' bounds.
         file: keeps the terms.
         terms: what it holds.
-        reconfigure: lets the engines work with other settings, each as soon as it is idle; None
-            where they run elsewhere, and keep to no bound of this machine.
+        engines: work with other settings, each as soon as it is idle; None where they run
+            elsewhere, and keep to no bound of this machine.
     """
 
     def __init__(
@@ -84,7 +94,7 @@ class Share:
         engine: EngineSettings,
         file: TermsFile,
         terms: ShareTerms,
-        reconfigure: Callable[[EngineSettings], None] | None,
+        engines: Engines | None,
         clock: Clock | None = None,
         machine: Readings | None = None,
     ) -> None:
@@ -93,7 +103,7 @@ class Share:
         self._settings = settings
         self._engine = engine
         self._file = file
-        self._reconfigure = reconfigure
+        self._engines = engines
         self._clock = clock or Clock()
         self._machine = machine or Machine()
         self._hours = read_hours(terms.hours)
@@ -187,7 +197,7 @@ class Share:
             raise InvalidRequest(
                 "Requests of others are ended at once by a pause alone: say pause too.", param="now"
             )
-        if self._reconfigure is None and (wish.threads or wish.max_memory is not None):
+        if self._engines is None and (wish.threads or wish.max_memory is not None):
             raise InvalidRequest(
                 "This node's models run in another server (--upstream), which keeps to no bound of "
                 "this one's: leave --threads and --max-memory out.",
@@ -197,13 +207,15 @@ class Share:
             self._machine.check()
         engine = engines_within(terms, self._engine, memory_for(terms))
         before = engines_within(self.terms, self._engine, memory_for(self.terms))
+        if engine != before and self._engines is not None:
+            self._engines.check_within(engine)
         self._file.keep(terms)
         if terms.idle_only != self.terms.idle_only:
             self._idle.forget()
         self.terms, self._hours = terms, read_hours(terms.hours)
         self._change = (-_NEVER, None)
-        if engine != before and self._reconfigure is not None:
-            self._reconfigure(engine)
+        if engine != before and self._engines is not None:
+            self._engines.reconfigure(engine)
         self._judge()
         ended = self._end_others() if wish.now else 0
         self._wake.set()

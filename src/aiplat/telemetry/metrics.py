@@ -42,8 +42,11 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.model_label = Labels(MAX_MODEL_LABELS)
-        r = self.registry
+        self._make_for_requests(self.registry)
+        self._make_for_gateways(self.registry)
+        self._make_for_engines(self.registry)
 
+    def _make_for_requests(self, r: CollectorRegistry) -> None:
         self.request_duration = Histogram(
             "gen_ai_server_request_duration_seconds",
             "Time from a request's arrival to its end.",
@@ -65,6 +68,7 @@ class Metrics:
             ["gen_ai_request_model", "gen_ai_token_type"], buckets=_TOKENS, registry=r,
         )  # fmt: skip
 
+    def _make_for_gateways(self, r: CollectorRegistry) -> None:
         self.gateway_overhead = Histogram(
             "aiplat_gateway_overhead_seconds",
             "Time from a request's arrival at the gateway to its leaving for a processor, "
@@ -102,6 +106,7 @@ class Metrics:
             ["reason"], registry=r,
         )  # fmt: skip
 
+    def _make_for_engines(self, r: CollectorRegistry) -> None:
         self.engine_running = Gauge(
             "aiplat_engine_running", "Requests that an engine runs.", ["model"], registry=r
         )

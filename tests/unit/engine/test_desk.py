@@ -20,6 +20,7 @@ class FakeModel:
 
     def __init__(self, capacity: int = 10_000, **defaults: Any) -> None:
         self.manifest = MANIFEST
+        self.context = MANIFEST.context
         self.capacity = capacity
         self.defaults = Sampling(**defaults)
 

@@ -156,8 +156,8 @@ async def test_a_waiting_request_has_its_deadline(autojump_clock: MockClock) -> 
 
 
 @pytest.mark.trio
-@pytest.mark.parametrize("cut", [0, 1, 3, 11, 29])
-@pytest.mark.parametrize("stop", [(), ("five one",)])
+@pytest.mark.parametrize("cut", [0, 1, 3, 8])
+@pytest.mark.parametrize("stop", [(), ("fiveone",)])
 async def test_goes_on_after_resume(cut: int, stop: tuple[str, ...]) -> None:
     async with running() as engine:
         whole = await answered(engine, asking(TEXT, max_tokens=30, stop=stop))
@@ -165,7 +165,8 @@ async def test_goes_on_after_resume(cut: int, stop: tuple[str, ...]) -> None:
         rest = await answered(engine, asking(TEXT, max_tokens=30, stop=stop, resume=Resume(said)))
     assert [*said, *rest.ids] == whole.ids
     assert whole.text.endswith(rest.text)
-    assert rest.finished.reason == whole.finished.reason
+    assert rest.text
+    assert rest.finished.reason == whole.finished.reason == ("stop" if stop else "length")
 
 
 @pytest.mark.trio

@@ -152,10 +152,59 @@ async def test_who_is_wanted_no_more_does_not_enter(
     assert garage.loaded == ["busy"]
 
 
+async def test_a_gpu_has_one_model_at_a_time_whatever_the_budget() -> None:
+    garage = garage_of(100_000)
+    first, other, second = (Fake(garage, name) for name in ("first", "other", "second"))
+    for tenant in (first, second):
+        tenant.footprint = Footprint(weights=0, cache=0, alone=True)
+    await first.load()
+    await other.load()  # on the CPU
+    first.used(1.0, idle=False)
+    other.used(2.0, idle=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(second.load)
+        await trio.testing.wait_all_tasks_blocked()
+        assert second.heard == (
+            "second waits for room: the GPU has room for one model, first still at work"
+        )
+        first.used(3.0, idle=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (first.unloads, other.unloads) == (1, 0)
+        garage.leave(first)
+    assert garage.loaded == ["other", "second"]
+
+
+async def test_who_is_not_the_first_in_line_hears_after_whom_it_comes() -> None:
+    garage = garage_of(500)
+    busy, first, second = Fake(garage, "busy"), Fake(garage, "first"), Fake(garage, "second")
+    await busy.load()
+    busy.used(1.0, idle=False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.load)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(second.load)
+        await trio.testing.wait_all_tasks_blocked()
+        assert second.heard == "second waits for room, after first"
+        assert "busy still at work" in first.heard
+        nursery.cancel_scope.cancel()
+
+
 async def test_too_large_alone_is_refused_with_both_numbers() -> None:
     garage = garage_of(500)
     with pytest.raises(ConfigError, match=r"large takes 501 MiB .* may take 500 MiB"):
         Fake(garage, "large", 501)
+
+
+async def test_a_budget_in_which_one_does_not_fit_is_known_before_it_holds() -> None:
+    garage = garage_of(1000)
+    Fake(garage, "small", 100)
+    Fake(garage, "large", 600)
+    garage.check_within(EngineSettings(memory_mib=600))
+    with pytest.raises(
+        ConfigError, match=r"large takes 600 MiB .* may take 599 MiB .*aiplat share"
+    ):
+        garage.check_within(EngineSettings(memory_mib=599))
+    assert garage.budget == 1000
 
 
 async def test_a_smaller_budget_sends_the_oldest_away() -> None:

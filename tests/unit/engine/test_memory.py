@@ -57,10 +57,15 @@ def test_a_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(100 * 1024 * 1024)
-    found = footprint(tmp_path, EngineSettings(dtype="float32", slots=2))
+    found = footprint(tmp_path, EngineSettings(device="cpu", dtype="float32", slots=2))
     assert found == Footprint(weights=200, cache=32)  # 2 · 4 layers · 2 · 64 · 4 bytes · 4096 · 2
-    assert footprint(tmp_path, EngineSettings(dtype="bfloat16", cache_mib=16)).weights == 100
-    assert footprint(tmp_path, EngineSettings(dtype="float32", cache_mib=16)).cache == 16
+    assert (
+        footprint(tmp_path, EngineSettings(device="cpu", dtype="bfloat16", cache_mib=16)).weights
+        == 100
+    )
+    assert (
+        footprint(tmp_path, EngineSettings(device="cpu", dtype="float32", cache_mib=16)).cache == 16
+    )
 
 
 def test_the_cache_shrinks_before_a_model_is_refused() -> None:

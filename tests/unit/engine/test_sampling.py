@@ -55,7 +55,9 @@ def token(logits: Any, draw: Draw, prompt: Sequence[int] = (), said: Sequence[in
 def chosen(odds: list[float], draw: Draw, count: int = 2000) -> list[int]:
     logits = torch.tensor(odds).log().expand(count, -1)
     rows = [asker(draw._replace(seed=seed)) for seed in range(count)]
-    return [one.token for one in choose(logits, rows) if isinstance(one, Drawn)]
+    tokens = [one.token for one in choose(logits, rows) if isinstance(one, Drawn)]
+    assert len(tokens) == count
+    return tokens
 
 
 def test_temperature_zero_takes_the_likeliest() -> None:
@@ -148,6 +150,14 @@ def test_logprobs_are_of_the_raw_logits() -> None:
     assert drawn(logits, asker(wish._replace(logprobs=0))).top == ()
     assert drawn(logits, asker(wish._replace(logprobs=20))).top[3][0] == 3
     assert drawn(logits, asker(wish._replace(logprobs=None))).logprob is None
+
+
+def test_the_likeliest_of_a_wide_vocabulary_is_the_first_of_the_best() -> None:
+    logits = torch.randn(16, 49_152, generator=torch.Generator().manual_seed(2))
+    logits[3, [700, 40_000]] = 99.0
+    found = choose(logits, [asker(Draw(0.0, 1.0, 0)) for _ in range(16)])
+    assert found == [Drawn(int(token)) for token in logits.argmax(-1)]
+    assert found[3] == Drawn(700)
 
 
 def test_company_changes_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from aiplat.engine import store
 from aiplat.engine.backends.echo import EchoEngine
 from aiplat.engine.catalogue import DEFAULT_MODEL, EMBEDDED
 from aiplat.engine.factory import make_engine
-from aiplat.engine.folders import describe_folder
+from aiplat.engine.folders import describe_folder, facts_of
 from aiplat.engine.process import EngineProcess
 from aiplat.engine.settings import EngineSettings
 from aiplat.telemetry.metrics import Metrics
@@ -43,6 +44,40 @@ def test_an_engine_for_each_kind_of_name(tiny: Path, tmp_path: Path) -> None:
         made("SmolLM2", tmp_path)
     with pytest.raises(ConfigError, match="no folder"):
         made("./nothing-here", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"max_position_embeddings": 64, "vocab_size": 9, "dtype": "float16"}, (64, 9, "float16")),
+        ({"n_positions": 32, "vocab_size": 9, "torch_dtype": "bfloat16"}, (32, 9, "bfloat16")),
+        ({"text_config": {"max_position_embeddings": 16, "vocab_size": 8}}, (16, 8, "")),
+        ({"max_position_embeddings": 64, "text_config": {"vocab_size": 7}}, (64, 7, "")),
+    ],
+)
+def test_what_a_configuration_says_under_each_of_its_names(
+    config: dict[str, object], found: tuple[int, int, str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    facts = facts_of(tmp_path)
+    assert (facts.context, facts.vocabulary, facts.dtype) == found
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"vocab_size": 9}, "says neither of max_position_embeddings, n_positions"),
+        ({"max_position_embeddings": 8}, "says neither of vocab_size, n_vocab"),
+        ({"max_position_embeddings": True, "vocab_size": 9}, "max_position_embeddings True, where"),
+        ({"max_position_embeddings": 8, "vocab_size": -1}, "has vocab_size -1, where a number"),
+    ],
+)
+def test_a_configuration_that_says_too_little(
+    config: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=words):
+        facts_of(tmp_path)
 
 
 def test_a_local_folder_is_digested_once(tiny: Path, tmp_path: Path) -> None:

@@ -90,6 +90,41 @@ async def test_an_answer_is_carried_back_and_counted() -> None:
 
 
 @pytest.mark.trio
+async def test_who_asks_for_much_holds_nobody_back() -> None:
+    house = House()
+    processor = house.processor("p", offer(slots=1))  # takes two
+    alice, bob = PeerId("12D3KooWAlice"), PeerId("12D3KooWBob")
+    async with running(house):
+        for asker, number in [(alice, n) for n in range(6)] + [(bob, 8), (bob, 9)]:
+            asked = submission(id=f"req-{number:024}")
+            house.gateway.submit(asked, Kept(), asker)
+        for done in range(8):
+            await wait_all_tasks_blocked()
+            processor.work[done].starts().finishes()
+    order = [int(work.submission.id.removeprefix("req-")) for work in processor.work]
+    assert order == [0, 1, 8, 9, 2, 3, 4, 5]
+
+
+@pytest.mark.trio
+async def test_nobody_fills_the_line_alone() -> None:
+    house = House(max_waiting=4)
+    house.processor("p", offer(slots=1))
+    alice, bob = PeerId("12D3KooWAlice"), PeerId("12D3KooWBob")
+    sinks = [Kept() for _ in range(8)]
+    async with running(house):
+        for sink in sinks[:6]:  # two are placed, four wait
+            house.gateway.submit(submission(), sink, alice)
+        for sink in sinks[6:]:
+            house.gateway.submit(submission(), sink, bob)
+        for asker in (alice, bob):
+            with pytest.raises(Overloaded, match="has 4 requests waiting"):
+                house.gateway.submit(submission(), Kept(), asker)
+    failed = [n for n, sink in enumerate(sinks) if sink.events and isinstance(sink.end, Failed)]
+    assert failed == [4, 5], "the latest of who has most there, one for each"
+    assert all(sinks[n].end.code == "overloaded" for n in failed)  # type: ignore[union-attr]  # it is Failed
+
+
+@pytest.mark.trio
 async def test_a_processor_is_told_users_apart_but_not_who_they_are() -> None:
     house, other = House(), House()
     first, second = house.processor("p", offer(slots=9)), other.processor("p", offer(slots=9))

@@ -76,6 +76,28 @@ async def test_who_reads_what(privacy: Privacy, there: str, autojump_clock: Mock
 
 
 @pytest.mark.trio
+@pytest.mark.parametrize(
+    ("reach", "allowed"),
+    [("", {"machine", "network", "any"}), ("network", {"network", "any"}), ("any", {"any"})],
+)
+async def test_a_model_that_runs_on_another_server_is_sent_no_more_than_that_may_have(
+    reach: str, allowed: set[Privacy], autojump_clock: MockClock
+) -> None:
+    for privacy in MAY_READ:
+        house = Houses("here", no_processor_seconds=1.0)
+        house.announces(HERE, offer("tiny", slots=2, reach=reach))
+        async with running(house):
+            try:
+                sink = house.asks(privacy=privacy)
+                await trio.sleep(2)
+                refused = bool(sink.events) and isinstance(sink.end, Failed)
+            except NoProcessor:
+                refused = True
+        assert house.read_by() == ({"here"} if privacy in allowed else set())
+        assert refused == (privacy not in allowed)
+
+
+@pytest.mark.trio
 @pytest.mark.parametrize(("privacy", "wider"), [("machine", "member"), ("network", "stranger")])
 async def test_neither_time_nor_failure_widens_it(
     privacy: Privacy, wider: str, autojump_clock: MockClock

@@ -180,7 +180,8 @@ async def test_an_engine_that_gives_no_ids_is_counted_by_what_it_says() -> None:
 async def test_taken_back_at_once_ends_what_others_have_so_that_it_is_placed_elsewhere() -> None:
     async with running() as here:
         incoming, own = here.over_channel(), Kept()
-        here.gateway.submit(submission(to="gateway", model="tiny"), own)
+        owners = "req-" + "1" * 24
+        here.gateway.submit(submission(to="gateway", model="tiny", id=owners), own)
         theirs, mine = here.engine.work
         theirs.starts().says("a")
         assert here.sharing.end_all(WHY) == 1
@@ -191,7 +192,7 @@ async def test_taken_back_at_once_ends_what_others_have_so_that_it_is_placed_els
         assert (theirs.cancelled, mine.cancelled) == (True, False)
         theirs.finishes("cancelled")
         assert incoming.events[-1] is failed, "nothing after the end"
-        assert (here.processor.active, here.sharing.tokens) == ({submission().id}, 1)
+        assert (here.processor.active, here.sharing.tokens) == ({owners}, 1)
         assert not own.events
 
 

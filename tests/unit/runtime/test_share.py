@@ -38,6 +38,14 @@ class Engine(FakeEngine):
         super().__init__()
         self.now = offer()
         self.settings: list[EngineSettings] = []
+        self.least_mib = 0
+
+    def check_within(self, settings: EngineSettings) -> None:
+        if 0 < settings.memory_mib < self.least_mib:
+            raise ConfigError("The model does not fit.")
+
+    def reconfigure(self, settings: EngineSettings) -> None:
+        self.settings.append(settings)
 
 
 class Machine:
@@ -79,7 +87,7 @@ class Desk:
         self.share = Share(
             self.processor, ShareSettings(), EngineSettings(threads=8), self.file,
             ShareTerms(**terms),  # type: ignore[arg-type]  # test data
-            self.engine.settings.append, clock, self.machine,
+            self.engine, clock, self.machine,
         )  # fmt: skip
 
     @property
@@ -234,6 +242,18 @@ async def test_the_engines_hear_of_bounds_that_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.trio
+async def test_memory_in_which_a_model_does_not_fit_is_refused_at_once(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as desk:
+        desk.engine.least_mib = 900
+        with pytest.raises(ConfigError, match="does not fit"):
+            desk.share.change(ShareWish(max_memory="500MiB", threads=2))
+        assert desk.share.terms == desk.file.read() == ShareTerms()
+        assert not desk.engine.settings
+        desk.share.change(ShareWish(max_memory="900MiB"))
+        assert [s.memory_mib for s in desk.engine.settings] == [900]
+
+
+@pytest.mark.trio
 async def test_terms_that_cannot_be_kept_do_not_hold(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     async with at_work(tmp_path) as desk:
@@ -261,7 +281,7 @@ async def test_bounds_of_this_machine_are_refused_where_models_run_elsewhere(
     tmp_path: Path,
 ) -> None:
     async with at_work(tmp_path) as desk:
-        desk.share._reconfigure = None
+        desk.share._engines = None
         for wish in (ShareWish(threads=2), ShareWish(max_memory="1GiB")):
             with pytest.raises(InvalidRequest, match="run in another server"):
                 desk.share.change(wish)

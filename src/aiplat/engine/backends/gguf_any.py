@@ -2,8 +2,9 @@
 
 ``python -m aiplat.engine.backends.gguf_any FILE FOLDER`` prints ``Progress N of M``. A Llama with
 a tokenizer that our own recipe knows goes through that (`gguf_convert`); any other through
-transformers' conversion, where it has one for the architecture; what neither does right is refused
-by name: a model that is only nearly converted would talk nonsense.
+transformers' conversion, where it has one for the architecture, and keeps the 4-bit groups of what
+has a Llama's blocks; what neither does right is refused by name: a model that is only nearly
+converted would talk nonsense.
 """
 
 from __future__ import annotations
@@ -13,13 +14,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gguf import GGUFReader
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
 from aiplat.engine.backends import gguf_convert
+from aiplat.engine.backends.gguf_tensors import as_tensors, groups_in
+from aiplat.engine.memory import MIB, be_the_first_to_go, free_mib
+from aiplat.engine.ways import FAMILY, GROUPS
 
 _REFUSED = 13
 _FLOAT_BYTES = 4
 _SLACK = 64 * 1024 * 1024
+_STEPS = 4
 _OWN_TOKENIZERS = (("gpt2", "smollm"),)
 
 
@@ -59,8 +67,9 @@ def convert(source: Path, folder: Path) -> None:
         except (ValueError, KeyError) as error:
             raise Refused(f"{_words(error)}") from error
     _check_others(reader, fields)
-    del reader
-    _through_transformers(source, folder, str(fields["general.architecture"]))
+    model = _through_transformers(source, folder, str(fields["general.architecture"]))
+    _keep_groups(reader, fields, model, folder)
+    _tell(_STEPS, _STEPS)
 
 
 def _open(source: Path) -> GGUFReader:
@@ -96,6 +105,12 @@ def _check_room(reader: GGUFReader, folder: Path) -> None:
             f"its conversion needs {needed >> 20} MiB on the disk of {folder.parent}, but "
             f"{free >> 20} MiB are free"
         )
+    needed_mib, free_now = elements * _FLOAT_BYTES // MIB, free_mib()
+    if free_now is not None and free_now < needed_mib:
+        raise Refused(
+            f"its conversion needs {needed_mib} MiB of memory, but {free_now} MiB are free: end "
+            "what else runs"
+        )
 
 
 def _check_others(reader: GGUFReader, fields: dict[str, Any]) -> None:
@@ -117,18 +132,19 @@ def _check_others(reader: GGUFReader, fields: dict[str, Any]) -> None:
         raise Refused("it has no chat template: it is not made for chats")
 
 
-def _through_transformers(source: Path, folder: Path, kind: str) -> None:
+def _through_transformers(source: Path, folder: Path, kind: str) -> Any:
+    """Convert, and give the model of transformers."""
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     transformers.logging.set_verbosity_error()
     where = {"gguf_file": source.name, "local_files_only": True, "trust_remote_code": False}
-    _tell(0, 3)
+    _tell(0, _STEPS)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, **where)
-        _tell(1, 3)
+        _tell(1, _STEPS)
         model = AutoModelForCausalLM.from_pretrained(source.parent, **where)
-        _tell(2, 3)
+        _tell(2, _STEPS)
         # `save_pretrained` refuses a model that it takes for quantised; this one no longer is.
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):
@@ -139,7 +155,22 @@ def _through_transformers(source: Path, folder: Path, kind: str) -> None:
         raise Refused(
             f"its architecture {kind!r} or its tokenizer is not converted ({_words(error)})"
         ) from error
-    _tell(3, 3)
+    _tell(3, _STEPS)
+    return model
+
+
+def _keep_groups(reader: GGUFReader, fields: dict[str, Any], model: Any, folder: Path) -> None:
+    """Keep what was stored in 4-bit groups beside the weights, where they say the same."""
+    if model.config.model_type not in FAMILY:
+        return
+    weights, kept = model.state_dict(), {}
+    for name, groups in groups_in(reader, fields):
+        wanted = weights[name].float().numpy() if name in weights else None
+        if wanted is None or not np.allclose(groups.weights(), wanted, rtol=1e-5, atol=1e-6):
+            return  # an order of rows that is not known here
+        kept |= as_tensors(name, groups)
+    if kept:
+        save_file(kept, folder / GROUPS)
 
 
 def _tell(done: int, total: int) -> None:
@@ -153,6 +184,7 @@ def _words(error: BaseException) -> str:
 
 def main() -> int:
     """Convert, and say how far it is; with one line when it cannot be done."""
+    be_the_first_to_go()
     try:
         convert(Path(sys.argv[1]), Path(sys.argv[2]))
     except Refused as refused:
@@ -161,8 +193,9 @@ def main() -> int:
     except MemoryError:
         sys.stdout.write("ERROR: there is not enough memory to convert it\n")
         return 1
-    except OSError as error:
-        sys.stdout.write(f"ERROR: {error.strerror or error}\n")
+    except (OSError, SafetensorError) as error:  # the latter for a disk that is full
+        why = getattr(error, "strerror", None) or _words(error)
+        sys.stdout.write(f"ERROR: what comes of it cannot be written ({why})\n")
         return 1
     return 0
 

@@ -23,26 +23,17 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors.numpy import save_file
 
-from aiplat.engine.backends.gguf_groups import groups_of
+from aiplat.engine.backends.gguf_tensors import (
+    as_tensors,
+    groups_in,
+    heads_of,
+    name_of,
+    unpermuted,
+)
+from aiplat.engine.ways import GROUPS
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-_OUTER = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-_INNER = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 _CONTROL, _USER_DEFINED = 3, 4  # kinds of tokens in a GGUF file
 
 
@@ -58,8 +49,11 @@ def convert(source: Path, folder: Path, progress: Callable[[int, int], None]) ->
         raise ValueError(f"the architecture {fields.get('general.architecture')!r} is not known")
     weights = _weights(reader, fields, progress)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    if groups := _groups(reader, fields):
-        save_file(groups, folder / "groups.safetensors")
+    groups: dict[str, np.ndarray[Any, Any]] = {}
+    for name, found in groups_in(reader, fields):
+        groups |= as_tensors(name, found)
+    if groups:
+        save_file(groups, folder / GROUPS)
     _write(folder / "config.json", _config(fields, tied="lm_head.weight" not in weights))
     _write(folder / "generation_config.json", _special_ids(fields))
     _write(folder / "tokenizer.json", _tokenizer(fields))
@@ -71,51 +65,14 @@ def convert(source: Path, folder: Path, progress: Callable[[int, int], None]) ->
 def _weights(
     reader: GGUFReader, fields: dict[str, Any], progress: Callable[[int, int], None]
 ) -> dict[str, Array]:
-    heads = fields["llama.attention.head_count"]
-    groups = fields.get("llama.attention.head_count_kv", heads)
     weights: dict[str, Array] = {}
     for done, tensor in enumerate(reader.tensors, 1):
+        if not (name := name_of(tensor.name)):
+            raise ValueError(f"the tensor {tensor.name!r} is not known")
         values = dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False)
-        if ".attn_q." in tensor.name:
-            values = _unpermuted(values, heads)
-        elif ".attn_k." in tensor.name:
-            values = _unpermuted(values, groups)
-        weights[_name(tensor.name)] = np.ascontiguousarray(values)
+        weights[name] = np.ascontiguousarray(unpermuted(values, heads_of(tensor.name, fields)))
         progress(done, len(reader.tensors))
     return weights
-
-
-def _groups(reader: GGUFReader, fields: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """What was stored in 4-bit groups, as it was (`slots.groups` reads it)."""
-    heads = fields["llama.attention.head_count"]
-    turned = {"q": heads, "k": fields.get("llama.attention.head_count_kv", heads)}
-    found: dict[str, np.ndarray[Any, Any]] = {}
-    for tensor in reader.tensors:
-        groups = groups_of(tensor.data, tensor.tensor_type)
-        if groups is None or not tensor.name.startswith("blk."):
-            continue
-        for which, count in turned.items():
-            if f".attn_{which}." in tensor.name:
-                groups = groups.rearranged(_unpermuted(np.arange(len(groups.codes)), count))
-        name = _name(tensor.name)
-        found[f"{name}.codes"] = groups.packed()
-        found[f"{name}.scales"], found[f"{name}.least"] = groups.scales, groups.least
-    return found
-
-
-def _name(name: str) -> str:
-    if name in _OUTER:
-        return _OUTER[name]
-    parts = name.split(".")
-    if len(parts) == 4 and parts[0] == "blk" and parts[2] in _INNER:
-        return f"model.layers.{parts[1]}.{_INNER[parts[2]]}.{parts[3]}"
-    raise ValueError(f"the tensor {name!r} is not known")
-
-
-def _unpermuted(weight: Any, heads: int) -> Any:
-    """Undo llama.cpp's interleaving of the halves that rotary embedding turns together."""
-    half = weight.shape[0] // heads // 2
-    return weight.reshape(heads, half, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
 def _config(fields: dict[str, Any], *, tied: bool) -> dict[str, Any]:

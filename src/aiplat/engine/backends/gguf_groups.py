@@ -32,6 +32,12 @@ class Groups(NamedTuple):
         """With its rows in another order."""
         return Groups(self.codes[order], self.scales[order], self.least[order])
 
+    def weights(self) -> NDArray[np.float32]:
+        """The matrix, ``[outputs, inputs]``."""
+        codes = self.codes.reshape(*self.scales.shape, _GROUP)
+        both = codes * self.scales[..., None] + self.least[..., None]
+        return both.reshape(self.codes.shape)
+
     def packed(self) -> NDArray[np.uint8]:
         """Two codes a byte, the earlier in the low half: ``[outputs, inputs / 2]``."""
         return np.ascontiguousarray(self.codes[:, ::2] | (self.codes[:, 1::2] << 4))

@@ -92,8 +92,8 @@ def test_who_runs_lies_side_by_side() -> None:
 @pytest.mark.parametrize("memory", memories(), ids=["mapped", "on devices"])
 def test_what_is_closed_or_spoilt_is_zero(memory: Memory) -> None:
     arena = Arena(memory, PLACES)
-    for place in (0, 1, 2):
-        write(arena, place, 0, [7] * LENGTH)
+    for place, count in ((0, LENGTH), (1, 40), (2, LENGTH)):  # 40 would be spared
+        write(arena, place, 0, [7] * count)
     arena.close(0)
     arena.spoil(1)
     arena.open(1, 0, 1, set())
@@ -102,6 +102,18 @@ def test_what_is_closed_or_spoilt_is_zero(memory: Memory) -> None:
     assert not held(arena, 1, LENGTH, 1).any()
     assert held(arena, 2, LENGTH, 1)[:90].all()
     assert not held(arena, 2, LENGTH, 1)[90:].any()
+
+
+def test_a_place_that_moves_away_leaves_nothing_behind() -> None:
+    arena = Arena(memories()[0], PLACES)
+    write(arena, 4, 0, [7] * LENGTH)  # will lie in the way of nobody
+    write(arena, 0, 0, [3] * 20)
+    assert (arena.part(4), arena.part(0)) == (4, 0)
+    arena.open(4, 0, 4, {5})  # begins anew, at the lowest part; what lay there goes where it was
+    assert (arena.part(4), arena.part(0)) == (0, 4)
+    assert holds(arena, 0, [3] * 20)
+    assert not held(arena, 0, LENGTH, 1)[20:].any(), "of the long one that lay there"
+    assert not held(arena, 4, LENGTH, 1).any()
 
 
 def test_memory_that_is_forgotten_goes_back_to_the_system() -> None:

@@ -79,7 +79,7 @@ def test_what_is_not_there_is_said(machine: pytest.MonkeyPatch, tmp_path: Path) 
         devices.choose("cuda", "auto", folder, groups=False)
     with pytest.raises(LoadError, match=r"engine.device is mps, but torch sees no Apple GPU"):
         devices.choose("mps", "auto", folder, groups=False)
-    with pytest.raises(LoadError, match="not stored in 4-bit groups"):
+    with pytest.raises(LoadError, match="not there in 4-bit groups"):
         devices.choose("cpu", "4bit", folder, groups=False)
     machine.setattr(devices, "has_half", lambda: False)
     with pytest.raises(LoadError, match="needs an x86 CPU with AVX2"):

@@ -112,9 +112,7 @@ def test_another_attention_is_served_one_after_the_other_and_says_so(tmp_path: P
     found = served(folder)
     assert found.how == "plain"
     assert not found.runner.keeps
-    assert found.note == (
-        "served one request after another, because its attention is not the standard one"
-    )
+    assert found.note.startswith("served one request after another, because its ")
     says(found.runner, 1e-4, reference(folder))
     with pytest.raises(LoadError, match=r"engine.deterministic is true, but gemma cannot"):
         served(folder, deterministic=True)
@@ -149,7 +147,29 @@ def test_in_deterministic_mode_the_bits_are_the_same(
     assert float((bits[0] - own(reference(folder), PROMPT)[-1]).abs().max()) < 0.1
 
 
+@needs_half
+@pytest.mark.parametrize("places", [1, 3])
+def test_deterministic_with_few_places(places: int, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "few", "llama")
+    found = served(folder, "float16", deterministic=True, slots=places, prefix_places=0)
+    assert found.how == "fused-fixed"
+
+
+def test_the_model_s_own_attention_when_the_operator_says_so(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "own", "llama")
+    found = served(folder, attention="model")
+    assert found.how == "plain"
+    assert found.note == ("served one request after another, because engine.attention is model")
+    says(found.runner, 1e-4, reference(folder))
+    with pytest.raises(LoadError, match=r"cannot be served so: engine\.attention is model"):
+        served(folder, attention="model", deterministic=True)
+
+
 def test_a_nan_reaches_nobody_else(tmp_path: Path) -> None:
+    def same(got: Any, ids: list[int]) -> None:
+        expected = own(model, ids)[-1]
+        assert float((got - expected).abs().max()) < 1e-3 * float(expected.abs().max())
+
     folder = save_model(tmp_path / "nan", "llama")
     model = reference(folder)
     model.model.embed_tokens.weight.data[95] = float("nan")
@@ -161,14 +181,17 @@ def test_a_nan_reaches_nobody_else(tmp_path: Path) -> None:
         runner, piece_of(0, OTHER, 0, 6), piece_of(1, [95, 3], 0, 2), piece_of(2, PROMPT, 0, 20)
     )
     assert bool(got[1].isnan().all())
+    same(got[0], OTHER)
+    same(got[2], PROMPT[:20])
     got = read(runner, *(piece_of(p, [*OTHER, 5], 6, 7) if not p else piece_of(p, PROMPT, 20, 21)
                          for p in (0, 2)))  # fmt: skip
-    expected = own(model, PROMPT)[20]
-    assert float((got[2] - expected).abs().max()) < 1e-3 * float(expected.abs().max())
+    same(got[0], [*OTHER, 5])
+    same(got[2], PROMPT[:21])
     runner.spoil(1)
     open_place(runner, 1)
     got = read(runner, piece_of(1, PROMPT, 0, 1), piece_of(0, [*OTHER, 5, 7], 7, 8))
-    assert bool(got[1].isfinite().all())
+    same(got[1], PROMPT[:1])
+    same(got[0], [*OTHER, 5, 7])
 
 
 def test_what_a_model_s_authors_recommend_holds_where_a_request_says_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +103,17 @@ def test_one_way_for_few_rows_and_another_for_more() -> None:
 
 
 def test_the_faster_way_is_measured() -> None:
-    slow_beyond = 2
+    clock = 0.0
 
-    def few(rows: Any) -> Any:
-        if len(rows) > slow_beyond:
-            for _ in range(300):
-                rows = rows + 1
-        return rows
+    def way(seconds: Callable[[int], float]) -> Any:
+        def product(rows: Any) -> Any:
+            nonlocal clock
+            clock += seconds(len(rows))
+            return rows
 
-    def many(rows: Any) -> Any:
-        for _ in range(60):
-            rows = rows + 1
-        return rows
+        return product
 
-    assert most_rows([few], [many], 64) == 2
-    assert most_rows([many], [lambda rows: rows], 64) == 0
+    few, many = way(lambda count: 0.3 if count > 2 else 0.01), way(lambda count: 0.06)
+    assert most_rows([few], [many], 64, lambda: clock) == 2
+    assert most_rows([many], [way(lambda count: 0.01)], 64, lambda: clock) == 0
+    assert most_rows([way(lambda count: 0.059)], [many], 64, lambda: clock) == 0  # no gain

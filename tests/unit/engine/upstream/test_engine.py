@@ -17,7 +17,7 @@ import trio
 import trio.testing
 
 from aiplat.domain.answers import Queued
-from aiplat.domain.errors import AiplatError, Overloaded
+from aiplat.domain.errors import AiplatError, EngineFailed, Overloaded, PermissionDenied
 from aiplat.domain.usage import Usage
 from aiplat.engine.backends.upstream.key import Key
 from tests.support.upstreams import (
@@ -111,7 +111,7 @@ async def test_a_cancel_closes_the_connection_at_once(credit: int) -> None:
     [
         ((), {"first_token_seconds": 0.1}, "for the first word .*upstream.first_token_seconds"),
         ((chunk("a"),), {"next_token_seconds": 0.1}, "more of its answer.*next_token_seconds"),
-        ((chunk("a"),), {"whole_seconds": 3.0}, "upstream.whole_seconds. and 1 pieces"),
+        ((chunk("a"),), {"whole_seconds": 20.0}, "upstream.whole_seconds. and 1 pieces"),
     ],
 )
 async def test_a_stall_has_a_deadline_that_is_named(
@@ -141,7 +141,7 @@ async def test_usage_that_never_comes_holds_no_answer_back(
 
     with ScriptedUpstream() as server:
         server.chats(script)
-        async with running(server.url) as found:
+        async with running(server.url, next_token_seconds=3600) as found:
             heard = await answered(await found.ready(), asking("hi"))
     assert (heard.text, heard.finished.reason) == ("a", "stop")
 
@@ -243,14 +243,28 @@ async def test_connecting_and_listing_have_deadlines_that_are_named() -> None:
             await found.until(lambda: found.state() == "failed")
             assert "within 0.1 s (upstream.connect_seconds)" in found.note()
     with ScriptedUpstream() as server:
-        server.scripts["GET /v1/models"] = lambda talk: _ignore(talk.wait_until_left())
+        server.scripts["GET /v1/models"] = Talk.wait_until_left
         async with running(server.url, "m", list_seconds=0.1) as found:
             await found.until(lambda: found.state() == "failed")
             assert "within 0.1 s (upstream.list_seconds)" in found.note()
 
 
-def _ignore(_: object) -> None:
-    """Nothing comes of it."""
+async def test_what_may_not_leave_the_machine_or_the_network_does_not() -> None:
+    with ScriptedUpstream() as server:
+        async with running(server.url) as found:
+            engine = await found.ready()
+            assert engine.offer().reach == ""
+    for private, reach, may in ((False, "any", ()), (True, "network", ("network",))):
+        away = "http://gpu.invalid:9"
+        async with running(away, "m", private=private) as found:
+            engine = found.engines["m"]
+            assert engine.offer().reach == reach
+            for privacy in ("machine", "network"):
+                refusal = EngineFailed if privacy in may else PermissionDenied
+                with pytest.raises(refusal) as told:
+                    engine.submit(asking("hi", privacy=privacy), Waited())
+                if privacy not in may:
+                    assert "m runs on another server (gpu.invalid:9)" in str(told.value)
 
 
 async def test_slots_then_a_queue_then_a_refusal() -> None:

@@ -129,6 +129,7 @@ class Arena:
         self._owner[to], self._owner[at] = place, other
         for part, end in ((to, mine), (at, theirs)):
             self._touched[part] = max(self._touched[part], end)
+        self._forget(at, theirs, _SPARED)  # of a longer one that lay there; `open` looks at `to`
 
     def _copy(self, source: int, part: int, tokens: int) -> None:
         pairs = zip(self.memory.all(part, tokens), self.memory.all(source, tokens), strict=True)

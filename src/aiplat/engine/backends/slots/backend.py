@@ -67,6 +67,7 @@ class SlotsBackend:
         self._threads = Threads(most, torch.set_num_threads, time.perf_counter)
         self._spellings: Spellings | None = None
         self._ends = _end_tokens(model, self._tokenizer)
+        self.context = stored.context
         self.capacity = served.capacity
         self.places = served.places
         self.keeps = served.runner.keeps

@@ -72,6 +72,8 @@ def serve(plan: Plan, choice: Choice, context: int) -> tuple[Any, Served]:
     folder = Path(plan.folder)
     model = load_model(folder, choice)
     room = _Room.of(model, plan, choice, context)
+    if plan.attention == "model":
+        return model, _plain(model, plan, choice, room, "engine.attention is model")
     expected = own_logits(model)
     if choice.device.type == "cpu" and choice.way != "bfloat16":
         why_not = why_not_fused(model)
@@ -160,7 +162,7 @@ def _fused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tensor
         return None
     if not fixed:
         return room.served(runner, choice.way, "fused")
-    if not is_steady(runner, vocabulary_of(model)):
+    if not is_steady(runner, vocabulary_of(model), room.places):
         runner = Slots(forward, arena, choice.device, alone=True, blocks=True)
         return room.served(runner, choice.way, "fused-blocks")
     return room.served(runner, choice.way, "fused-fixed")
@@ -177,10 +179,16 @@ def _unfused(model: Any, plan: Plan, choice: Choice, room: _Room, expected: Tens
     if not error:
         return room.served(runner, way, "blocks" if plan.deterministic else "slots")
     generic.released()
+    return _plain(model, plan, choice, room, error)
+
+
+def _plain(model: Any, plan: Plan, choice: Choice, room: _Room, why: str) -> Served:
+    """In transformers' own way; `why` not in ours."""
     if plan.deterministic:
         raise LoadError(
-            f"engine.deterministic is true, but {plan.name} cannot be served so: {error}."
+            f"engine.deterministic is true, but {plan.name} cannot be served so: {why}."
         )
-    note = _SLOWER.format(error)
+    note = _SLOWER.format(why)
     log.warning("%s is %s", plan.name, note)
+    way = "float32" if choice.dtype == torch.float32 else choice.way
     return room.served(Plain(model, choice.device), way, "plain", note)

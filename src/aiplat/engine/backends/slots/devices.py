@@ -10,7 +10,7 @@ import torch
 from aiplat.engine.backend import LoadError
 from aiplat.engine.backends.slots.kernels import has_half
 from aiplat.engine.folders import facts_of
-from aiplat.engine.ways import choose_way, cpu_flags
+from aiplat.engine.ways import FAMILY, choose_way, cpu_flags
 
 WAYS = ("float32", "float16", "bfloat16", "4bit")
 
@@ -60,8 +60,9 @@ def choose(device: str, dtype: str, folder: Path, *, groups: bool) -> Choice:
         )
     if way == "4bit" and not groups:
         raise LoadError(
-            "engine.dtype is 4bit, but this model's weights are not stored in 4-bit groups (a GGUF "
-            "of type Q4_0, Q4_1 or Q4_K is): set it to auto."
+            "engine.dtype is 4bit, but this model's weights are not there in 4-bit groups (those "
+            f"of a GGUF file of type Q4_0, Q4_1 or Q4_K are, if it is a {', '.join(FAMILY)}): set "
+            "it to auto."
         )
     return Choice(where, device == "cuda:all", way)
 

@@ -2,7 +2,7 @@
 
 `groups.safetensors` holds of each matrix, by its name in the model: ``.codes``, two a byte, the
 earlier in the low half, ``[outputs, inputs / 2]``; ``.scales`` and ``.least``, ``[outputs,
-inputs / 32]`` in float32. A weight is code · scale + least. `gguf_convert` writes it.
+inputs / 32]`` in float32. A weight is code · scale + least. `gguf_convert` and `gguf_any` write it.
 """
 
 from __future__ import annotations

@@ -132,26 +132,32 @@ class ByRows:
         return self.few(rows) if len(rows) <= self.most else self.many(rows)
 
 
-def most_rows(few: Sequence[Product], many: Sequence[Product], inputs: int) -> int:
+def most_rows(
+    few: Sequence[Product],
+    many: Sequence[Product],
+    inputs: int,
+    now: Callable[[], float] = time.perf_counter,
+) -> int:
     """Measure up to how many rows the first way is the faster one; 0 where it never is.
 
     Arguments:
         few, many: the same matrices, enough of them that they do not stay in the CPU's cache.
         inputs: numbers in a row.
+        now: a clock that only goes forward, in seconds.
     """
     few, many = few[:_MATRICES], many[:_MATRICES]
     for count in range(1, _MOST_FOUR + 1):
         rows = torch.randn(count, inputs)
         best = [float("inf"), float("inf")]
         for _ in range(_TRIES):  # in turns, so that other work on the machine hits both
-            best = [min(b, _seconds(w, rows)) for b, w in zip(best, (few, many), strict=True)]
+            best = [min(b, _seconds(w, rows, now)) for b, w in zip(best, (few, many), strict=True)]
         if best[0] > _GAIN * best[1]:
             return count - 1
     return _MOST_FOUR
 
 
-def _seconds(products: Sequence[Product], rows: Tensor) -> float:
-    began = time.perf_counter()
+def _seconds(products: Sequence[Product], rows: Tensor, now: Callable[[], float]) -> float:
+    began = now()
     for product in products:
         product(rows)
-    return time.perf_counter() - began
+    return now() - began

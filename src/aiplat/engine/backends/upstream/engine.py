@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import trio
 
 from aiplat.domain.answers import AnswerSink, Asking, Submission
-from aiplat.domain.errors import AiplatError, EngineFailed, ModelNotFound, Overloaded
+from aiplat.domain.errors import (
+    AiplatError,
+    EngineFailed,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+)
 from aiplat.domain.models import Manifest, ModelOffer
 from aiplat.engine.backends.upstream.body import accepted
 from aiplat.engine.backends.upstream.exchange import Exchange
@@ -53,8 +59,11 @@ class UpstreamEngine:
         self._nursery: trio.Nursery | None = None
         self._held: set[Exchange] = set()
         self._seconds = self._speed = 0.0
-        self._told = self._asked = self._offer = ModelOffer(
-            name=name, state="loading", note="the upstream is being asked"
+        self._reach: Literal["", "network", "any"] = "network" if settings.private else "any"
+        if server.address.is_loopback:
+            self._reach = ""
+        self._told = self._asked = self._offer = self._offered(
+            "loading", note="the upstream is being asked"
         )
 
     # -- Engine --------------------------------------------------------------------------------
@@ -75,6 +84,11 @@ class UpstreamEngine:
         Raises:
             AiplatError: the upstream cannot do that, or is away, or all places are taken.
         """
+        if not self._offer.keeps_to(submission.privacy):
+            raise PermissionDenied(
+                f"{self.name} runs on another server ({self.server.address.host}), and the request "
+                f"may not leave its {submission.privacy}: ask without --privacy, or another model."
+            )
         work = accepted(submission, self.kind)
         if self._offer.state != "ready" or self._nursery is None:
             raise EngineFailed(
@@ -112,15 +126,16 @@ class UpstreamEngine:
         self.refused = ""
         self.there, self.kind = listed.name, listed.kind
         self.manifest = msgspec.structs.replace(listed.manifest(), name=self.name)
-        self._offer = ModelOffer(
-            name=self.name, state="ready", manifest=self.manifest, slots=self.settings.slots
-        )
+        self._offer = self._offered("ready", manifest=self.manifest, slots=self.settings.slots)
         self._changed()
 
     def is_away(self, note: str, state: Literal["loading", "failed"] = "failed") -> None:
         """The upstream has it not, or does not answer: `note` says why."""
-        self._offer = ModelOffer(name=self.name, state=state, note=note)
+        self._offer = self._offered(state, note=note)
         self._changed()
+
+    def _offered(self, state: Literal["loading", "ready", "failed"], **more: Any) -> ModelOffer:
+        return ModelOffer(name=self.name, state=state, reach=self._reach, **more)
 
     def _changed(self) -> None:
         """Tell when the offer differs; the speed alone is no news."""

@@ -42,6 +42,13 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_models: Annotated[
         int, Meta(ge=1, le=256, description="Models that are offered at most; the first listed.")
     ] = 64
+    private: Annotated[
+        bool,
+        Meta(
+            description="Whether the server is a machine of this network's people: then it is sent "
+            "what may not leave the network. One on this machine always is."
+        ),
+    ] = False
     connect_seconds: Annotated[
         Seconds, Meta(description="How long connecting to the server may take.")
     ] = 5.0

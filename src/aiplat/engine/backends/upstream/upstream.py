@@ -161,7 +161,7 @@ class Upstream:
             if engine is None:
                 if len(self._engines) >= self._settings.max_models:
                     self._metrics.bound_hits.labels("upstream_models").inc()
-                    break
+                    continue  # those that are known already may come after it
                 engine = self._add(one.name)
                 engine.is_there(one)
                 on_model(engine)
