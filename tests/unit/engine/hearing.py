@@ -60,7 +60,7 @@ class Heard:
         return end
 
 
-_TOP = ("credit", "fairness", "deadline_ms", "resume", "model")
+_TOP = ("privacy", "credit", "fairness", "deadline_ms", "resume", "model")
 
 
 def asking(text: str, **options: Any) -> Submission:

@@ -163,7 +163,8 @@ def _keep_groups(reader: GGUFReader, fields: dict[str, Any], model: Any, folder:
     """Keep what was stored in 4-bit groups beside the weights, where they say the same."""
     if model.config.model_type not in FAMILY:
         return
-    weights, kept = model.state_dict(), {}
+    weights = model.state_dict()
+    kept: dict[str, np.ndarray[Any, Any]] = {}
     for name, groups in groups_in(reader, fields):
         wanted = weights[name].float().numpy() if name in weights else None
         if wanted is None or not np.allclose(groups.weights(), wanted, rtol=1e-5, atol=1e-6):
