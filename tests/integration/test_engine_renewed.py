@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aiplat.domain.answers import Queued
-from aiplat.engine.settings import EngineSettings
 from tests.integration.test_engine_process import (
     engine_pid,
     environment_of,
@@ -25,14 +25,14 @@ pytest.importorskip("torch")
 @pytest.mark.trio
 async def test_other_threads_come_with_a_new_process_and_cost_no_request(tmp_path: Path) -> None:
     engine = make(make_tiny_model(tmp_path / "tiny"), tmp_path)
-    same = EngineSettings(dtype="float32", slots=12, threads=1, restart_first_seconds=0.05)
+    same = engine._keeper.settings
     async with running(engine):
-        engine._keeper.reconfigure(same)
+        engine._keeper.reconfigure(replace(same, restart_first_seconds=0.1))
         assert engine.offer().state == "ready", "nothing is otherwise"
         old, busy, later = engine_pid(), Heard(), Heard()
         request = engine.submit(asking("busy", max_tokens=60, credit=64), busy)
         await until(lambda: len(busy.ids) > 3)
-        engine._keeper.reconfigure(EngineSettings(dtype="float32", slots=12, threads=2))
+        engine._keeper.reconfigure(replace(same, threads=2))
         assert engine.offer().state == "loading", "gateways place elsewhere meanwhile"
         engine.submit(asking("later", max_tokens=3), later)
         await until(lambda: bool(later.events))

@@ -38,7 +38,8 @@ class StoredGroups(Mapping[str, Groups]):
             packed, scales, least = (
                 file.get_tensor(f"{name}.{part}") for part in ("codes", "scales", "least")
             )
-        codes = torch.stack([packed & 15, packed >> 4], -1).flatten(1)
+        codes = packed.new_empty(len(packed), 2 * packed.shape[1])
+        codes[:, ::2], codes[:, 1::2] = packed & 15, packed >> 4
         return Groups(codes, scales, least)
 
     def __iter__(self) -> Iterator[str]:
