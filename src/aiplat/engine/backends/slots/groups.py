@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 
 from aiplat.engine.backends.slots.kernels import Groups
