@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -130,14 +131,23 @@ async def test_memory_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monk
             raise AssertionError("it came up")
 
 
-async def test_killed_while_it_loads_was_for_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_the_kernel", [True, False])
+async def test_killed_while_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_the_kernel: bool
+) -> None:
+    kills = itertools.count() if by_the_kernel else itertools.repeat(7)
+    monkeypatch.setattr("aiplat.engine.lives.killed_for_memory", lambda: next(kills))
     async with processor(tmp_path, "one") as (_, metrics, (engine,)):
         heard = Heard()
         engine.submit(asking("anybody?"), heard)
         os.kill(await its_pid(), signal.SIGKILL)
         await until(lambda: heard.ended)
-        assert "not enough memory" in heard.failed.message
         assert heard.failed.recoverable
-        with pytest.raises(EngineFailed, match="next try in 30 s"):
-            engine.submit(asking("again?"), Heard())
         assert counted(metrics, "load_failures", "one") == 1
+        if by_the_kernel:
+            assert "not enough memory" in heard.failed.message
+            with pytest.raises(EngineFailed, match="next try in 30 s"):
+                engine.submit(asking("again?"), Heard())
+        else:
+            assert "was killed (SIGKILL)" in heard.failed.message
+            await until(lambda: engine.offer().state == "ready")  # at once, and not in 30 s

@@ -44,7 +44,13 @@ FrequencyPenalty = Annotated[
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", metavar="N", help="The most tokens of an answer.")
 ]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="The same seed draws the same answer.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Draws the same answer again; to the letter only with engine.deterministic.",
+    ),
+]
 Stops = Annotated[
     list[str] | None,
     typer.Option("--stop", metavar="TEXT", help="End the answer before this text; repeatable."),

@@ -94,6 +94,8 @@ def _kind(info: inspect.Type) -> str:
             return "a number" + _range(info)
         case inspect.StrType(min_length=int() as low) if low > 0:
             return "a text that is not empty"
+        case inspect.StrType(pattern=str() as pattern):
+            return f"a text of the form {pattern}"
         case inspect.StrType():
             return "a text"
         case inspect.LiteralType(values=values):

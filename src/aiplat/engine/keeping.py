@@ -256,8 +256,8 @@ class Keeper:
             failed: `cause` is a sentence about the load, and none about the process.
         """
         log.error(
-            "engine lost",
-            extra={"model": self.name, "cause": cause, "restart_seconds": pause,
+            "the engine of %s is lost: %s", self.name, cause,
+            extra={"model": self.name, "restart_seconds": pause,
                    "engine_log": str(self._lives.log_path)},
         )  # fmt: skip
         note = cause if failed else f"The engine of {self.name} {cause}"
@@ -277,7 +277,7 @@ class Keeper:
 
     async def _refuse(self, why: str) -> None:
         """It cannot be loaded, and trying again does not help; other settings may."""
-        log.error("model not loaded", extra={"model": self.name, "cause": why})
+        log.error("the model %s is not loaded: %s", self.name, why, extra={"model": self.name})
         self._metrics.engine_load_failures.labels(self.name).inc()
         self._stands.failed(why)
         self.changed()

@@ -12,6 +12,7 @@ import trio
 from aiplat.engine.backend import Plan
 from aiplat.engine.child import Child
 from aiplat.engine.life import Died, Life
+from aiplat.engine.memory import killed_for_memory
 from aiplat.engine.settings import EngineSettings
 from aiplat.protocol.framing import Codec
 
@@ -42,7 +43,7 @@ class Lives:
         self.was_ready = False
         """Whether the last got as far as to be ready."""
         self.was_killed = False
-        """Whether somebody else killed the last: the kernel does, when there is no memory left."""
+        """Whether the kernel killed the last for want of memory, as far as one can tell."""
 
     def end(self) -> None:
         """End the one that runs: not a death, but our will."""
@@ -55,6 +56,7 @@ class Lives:
             the cause of its death, in words that follow its name; empty when `end` was called.
         """
         self.was_ready = self.was_killed = False
+        kills = killed_for_memory()
         try:
             child = await Child.start(plan, self.log_path)
         except OSError as error:
@@ -65,7 +67,9 @@ class Lives:
                 await self.now.run()
             return ""
         except Died as died:
-            self.was_killed = child.process.returncode == -signal.SIGKILL
+            self.was_killed = child.process.returncode == -signal.SIGKILL and (
+                kills is None or killed_for_memory() != kills
+            )
             child.kill()
             return str(died)
         finally:

@@ -62,7 +62,9 @@ def footprint(folder: Path, settings: EngineSettings) -> Footprint:
     size = sum(path.stat().st_size for path in files if path.name != GROUPS)
     if _on_gpu(settings):
         return Footprint(weights=0, cache=0, alone=True)
-    factor = bytes_each(_way(settings, stored, folder)) / _BYTES.get(stored, 4)
+    hidden = config.get("hidden_size")
+    each = bytes_each(_way(settings, stored, folder), hidden if isinstance(hidden, int) else 0)
+    factor = each / _BYTES.get(stored, 4)
     return Footprint(weights=round(size * factor / MIB), cache=_cache(config, settings))
 
 
@@ -127,6 +129,15 @@ def be_the_first_to_go() -> None:
     """Should the machine run out of memory, the kernel shall take this process and not its node."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", "ascii")
+
+
+def killed_for_memory(root: Path = Path("/")) -> int | None:
+    """How often the kernel killed a process for want of memory (proc(5), vmstat); None: unknown."""
+    try:
+        lines = (root / "proc/vmstat").read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
 
 
 def free_mib(root: Path = Path("/")) -> int | None:

@@ -63,9 +63,16 @@ def is_path(name: str) -> bool:
     """
     if canonical(name) in known_names():
         return False
-    if name.startswith(("~", ".", os.sep)) or Path(name).exists():
+    if name.startswith(("~", ".", os.sep)) or _exists(name):
         return True
     return (os.sep in name or name.endswith(GGUF)) and hub_names.parse(name) is None
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(name.strip()) and Path(name).exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def locate(name: str, cache: Path) -> tuple[str, Path]:

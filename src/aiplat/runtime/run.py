@@ -254,7 +254,8 @@ class _House:
         for role in roles.values():
             await root.start(role.run)
         if self._upstream is not None and self._processor is not None:
-            await root.start(self._upstream.run, self._processor.add)
+            processor = self._processor
+            await root.start(self._upstream.run, processor.add, processor.withdraw)
         if self._share is not None:
             await root.start(self._share.run)
         dispatch = Dispatch(roles)

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.engine.memory import OVERHEAD_MIB, Footprint, budget_mib, footprint, machine_mib
+from aiplat.engine.memory import (
+    OVERHEAD_MIB,
+    Footprint,
+    budget_mib,
+    footprint,
+    killed_for_memory,
+    machine_mib,
+)
 from aiplat.engine.settings import EngineSettings
+from aiplat.engine.ways import bytes_each
 
 GIB = 1024**3
 
@@ -66,6 +74,18 @@ def test_a_model(tmp_path: Path) -> None:
     assert (
         footprint(tmp_path, EngineSettings(device="cpu", dtype="float32", cache_mib=16)).cache == 16
     )
+
+
+def test_small_matrices_take_more_when_they_are_packed() -> None:
+    assert bytes_each("4bit") == bytes_each("4bit", 4096) == 2.5
+    assert bytes_each("4bit", 576) == pytest.approx(0.5 + 2 * 1024 / 576)
+
+
+def test_how_often_the_kernel_killed_for_memory(tmp_path: Path) -> None:
+    assert killed_for_memory(tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 5\noom_kill 12\n")
+    assert killed_for_memory(tmp_path) == 12
 
 
 def test_the_cache_shrinks_before_a_model_is_refused() -> None:

@@ -80,6 +80,11 @@ def test_a_configuration_that_says_too_little(
         facts_of(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["", " ", "a" * 300, "a" * 300 + "/b", "a\0b"])
+def test_what_can_be_no_path_is_none(name: str) -> None:
+    assert store.is_path(name) is ("/" in name)
+
+
 def test_a_local_folder_is_digested_once(tiny: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = store.describe("tiny", tiny, cache)

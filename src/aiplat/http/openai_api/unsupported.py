@@ -26,6 +26,11 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "store": (False,),
     "web_search_options": (),
     "moderation": (),
+    # Of other servers, and of OpenAI's older API: they would change the answer.
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
+    "echo": (False,),
+    "suffix": ("",),
     # No parameter of OpenAI's, but who writes it here means the header, and must not be ignored.
     "privacy": ("any",),
 }

@@ -69,7 +69,7 @@ async def running(
         upstream = Upstream(server, names, chosen, found.metrics)
         for engine in upstream.engines:
             found.add(engine)
-        await nursery.start(upstream.run, found.add)
+        await nursery.start(upstream.run, found.add, found.engines.pop)
         yield found
         nursery.cancel_scope.cancel()
 

@@ -11,6 +11,7 @@ import trio
 from aiplat.domain.errors import AiplatError, ConfigError
 from aiplat.engine.backends.upstream.address import check_places
 from aiplat.engine.backends.upstream.finding import find
+from aiplat.engine.backends.upstream.upstream import NOBODY
 from tests.support.upstreams import (
     ScriptedUpstream,
     Talk,
@@ -36,6 +37,18 @@ async def test_away_at_the_start_there_later_and_gone_again() -> None:
             server.chats(saying(chunk("a", "stop")))
             assert (await answered(await found.ready(), asking("hi"))).text == "a"
         await found.until(lambda: found.state() == "failed")
+
+
+async def test_one_that_is_away_from_the_start_says_so_without_a_model() -> None:
+    port = free_port()
+    async with running(f"http://127.0.0.1:{port}") as found:
+        await found.until(lambda: found.state(NOBODY) == "failed")
+        assert found.note(NOBODY) == "the upstream does not answer (connection refused)"
+        with ScriptedUpstream(models(), port=port) as server:
+            await found.until(lambda: "lists no model" in found.note(NOBODY))
+            server.lists(models("m"))
+            await found.ready("m")
+            assert set(found.engines) == {"m"}
 
 
 async def test_one_that_dies_in_use_is_found_out_by_the_request_itself() -> None:

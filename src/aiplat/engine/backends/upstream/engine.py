@@ -129,6 +129,11 @@ class UpstreamEngine:
         self._offer = self._offered("ready", manifest=self.manifest, slots=self.settings.slots)
         self._changed()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the upstream has it."""
+        return self._offer.state == "ready"
+
     def is_away(self, note: str, state: Literal["loading", "failed"] = "failed") -> None:
         """The upstream has it not, or does not answer: `note` says why."""
         self._offer = self._offered(state, note=note)

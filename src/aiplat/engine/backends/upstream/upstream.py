@@ -27,6 +27,9 @@ _STARTING = (429, 502, 503, 504)
 
 OnModel = Callable[[UpstreamEngine], None]
 
+NOBODY = "upstream"
+"""What is offered, as failed and with the reason, while no model of the server's is known."""
+
 
 class Upstream:
     """The models of one server.
@@ -46,6 +49,8 @@ class Upstream:
         self._engines: dict[str, UpstreamEngine] = {}
         self._wake = trio.Event()
         self._said = ""
+        self._on_model: OnModel = lambda engine: None
+        self._off_model: Callable[[str], None] = lambda name: None
         for name in self._names:
             self._add(name)
 
@@ -57,10 +62,17 @@ class Upstream:
     async def run(
         self,
         on_model: OnModel,
+        off_model: Callable[[str], None],
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Look at the server until cancelled; `on_model` hears of each model that comes later."""
+        """Look at the server until cancelled.
+
+        Arguments:
+            on_model: hears of each model that comes later.
+            off_model: hears the name of one that shall be offered no more.
+        """
+        self._on_model, self._off_model = on_model, off_model
         settings, address = self._settings, self._server.address
         if address.is_open:
             log.warning(
@@ -73,7 +85,7 @@ class Upstream:
         try:
             while True:
                 self._wake = trio.Event()
-                is_well = await self._look(on_model)
+                is_well = await self._look()
                 if is_well:
                     pauses = self._pauses()
                 with trio.move_on_after(settings.refresh_seconds if is_well else pauses.after(0)):
@@ -90,7 +102,7 @@ class Upstream:
 
     # -- a look ----------------------------------------------------------------------------------
 
-    async def _look(self, on_model: OnModel) -> bool:
+    async def _look(self) -> bool:
         """Ask for the models; tells whether the server is as it should be."""
         try:
             listed = read_models(await self._server.list_models())
@@ -100,7 +112,7 @@ class Upstream:
             return self._without_list(answer)
         if listed is None:
             return self._unlisted("it is no JSON of OpenAI's form")
-        return self._offers(listed, on_model)
+        return self._offers(listed)
 
     def _without_list(self, answer: Answered) -> bool:
         """It is there, and refuses its list."""
@@ -123,6 +135,8 @@ class Upstream:
 
     def _away(self, note: str, *, is_starting: bool = False) -> bool:
         self._say(note.removeprefix("the upstream "), bad=True)
+        if not self._engines:  # else nobody would be told
+            self._on_model(self._add(NOBODY))
         for engine in self._engines.values():
             engine.is_away(note, "loading" if is_starting else "failed")
         return False
@@ -133,13 +147,15 @@ class Upstream:
                 engine.is_there(Listed(name=engine.name))
         return True
 
-    def _offers(self, listed: tuple[Listed, ...], on_model: OnModel) -> bool:
+    def _offers(self, listed: tuple[Listed, ...]) -> bool:
+        if not listed and not self._names and set(self._engines) <= {NOBODY}:
+            return self._away("the upstream answers, but lists no model with a name that may be")
         if self._names:
             for name in self._names:
                 self._one(self._engines[name], listed)
         else:
-            self._all(listed, on_model)
-        ready = [e.name for e in self._engines.values() if e.offer().state == "ready"]
+            self._all(listed)
+        ready = [e.name for e in self._engines.values() if e.is_ready]
         count = "1 model" if len(ready) == 1 else f"{len(ready)} models"
         self._say(f"answers, with {count}" if ready else "answers, but has no model")
         return True
@@ -155,7 +171,10 @@ class Upstream:
         elif not engine.refused:
             engine.is_there(Listed(name=engine.name))
 
-    def _all(self, listed: tuple[Listed, ...], on_model: OnModel) -> None:
+    def _all(self, listed: tuple[Listed, ...]) -> None:
+        if listed and NOBODY in self._engines:
+            del self._engines[NOBODY]
+            self._off_model(NOBODY)
         for one in listed:
             engine = self._engines.get(one.name)
             if engine is None:
@@ -164,7 +183,7 @@ class Upstream:
                     continue  # those that are known already may come after it
                 engine = self._add(one.name)
                 engine.is_there(one)
-                on_model(engine)
+                self._on_model(engine)
             else:
                 engine.is_there(one)
         names = {one.name for one in listed}
