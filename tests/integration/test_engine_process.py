@@ -228,8 +228,8 @@ async def _ten_at_once_interleave(engine: Engine) -> None:
 
 async def _cancel_ends_at_once(engine: Engine) -> None:
     heard, other = Heard(), Heard()
-    request = engine.submit(asking("cancel me", max_tokens=400, credit=1000), heard)
-    engine.submit(asking("not me", max_tokens=30), other)
+    request = engine.submit(asking("cancel me", seed=1, max_tokens=400, credit=1000), heard)
+    engine.submit(asking("not me", seed=2, max_tokens=30), other)
     await until(lambda: len(heard.ids) > 5)
     request.cancel()
     request.cancel()
@@ -242,8 +242,8 @@ async def _cancel_ends_at_once(engine: Engine) -> None:
 
 async def _one_slow_reader(engine: Engine) -> None:
     slow, other = Heard(), Heard()
-    request = engine.submit(asking("slow", max_tokens=40, credit=64), slow)
-    engine.submit(asking("quick", max_tokens=40), other)
+    request = engine.submit(asking("slow", seed=3, max_tokens=40, credit=64), slow)
+    engine.submit(asking("quick", seed=4, max_tokens=40), other)
     await until(lambda: other.ended)
     assert sum(delta.cost for delta in slow.deltas) <= 64
     assert not slow.ended
@@ -260,7 +260,7 @@ async def _refusals(engine: Engine) -> None:
     assert str(CONTEXT) in long.failed.message
     much = await answered(engine, "x", max_tokens=CONTEXT)
     assert much.failed.param == "max_tokens"
-    unlimited = await answered(engine, "x")
+    unlimited = await answered(engine, "x", logit_bias={"2": -100.0})  # no end by chance
     assert unlimited.finished.usage.total_tokens == CONTEXT  # what fits, when nothing is said
     with pytest.raises(UnsupportedParameter, match="n is 2"):
         engine.submit(asking("x", n=2), Heard())

@@ -30,7 +30,7 @@ async def test_other_threads_come_with_a_new_process_and_cost_no_request(tmp_pat
         engine._keeper.reconfigure(replace(same, restart_first_seconds=0.1))
         assert engine.offer().state == "ready", "nothing is otherwise"
         old, busy, later = engine_pid(), Heard(), Heard()
-        request = engine.submit(asking("busy", max_tokens=60, credit=64), busy)
+        request = engine.submit(asking("busy", seed=5, max_tokens=60, credit=64), busy)
         await until(lambda: len(busy.ids) > 3)
         engine._keeper.reconfigure(replace(same, threads=2))
         assert engine.offer().state == "loading", "gateways place elsewhere meanwhile"
