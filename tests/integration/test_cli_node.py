@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from aiplat.engine import store
+from aiplat.engine.filelock import locked
 from tests.support.nodes import COMMAND, RunningNode, aiplat, environment
 from tests.support.waiting import eventually
 
@@ -323,3 +325,28 @@ def test_reset_shows_asks_and_keeps_the_identity(
     aiplat(home, "stop")
     assert aiplat(home, "reset", "--all", "--yes").returncode == 0
     assert not home.exists()
+
+
+def test_while_a_model_is_fetched_for_a_node_nobody_starts_another(
+    home: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    lock = store.lock_of(store.place("org/slow", cache)[1])
+    lock.parent.mkdir(parents=True)
+    with (
+        locked(lock, 1.0, lambda: None),  # another command fetches it, and takes its time
+        subprocess.Popen(
+            [*COMMAND, "--home", str(home), "serve", "--model", "org/slow"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=environment(AIPLAT_CACHE=str(cache)), text=True,
+        ) as serve,
+    ):  # fmt: skip
+        try:
+            assert serve.stderr is not None
+            assert any("Waiting for another pull" in line for line in serve.stderr)
+            done = aiplat(home, "ask", "--model", "echo", "hi", AIPLAT_RUNTIME_START_SECONDS="1")
+            assert done.returncode == 5, done.stderr
+            assert "was not ready within 1 s" in done.stderr
+            assert not (home / "state" / "logs" / "node.jsonl").exists(), "no node was started"
+        finally:
+            serve.kill()

@@ -124,6 +124,7 @@ def _run(face: Face, said: ServeOptions) -> int:
     from aiplat.cli.progress import pull_missing
     from aiplat.engine.backends.upstream.settings import UpstreamSettings
     from aiplat.runtime import logs
+    from aiplat.runtime.lock import NodeLock
     from aiplat.runtime.preflight import preflight
     from aiplat.runtime.roles import (
         certified_roles,
@@ -149,19 +150,21 @@ def _run(face: Face, said: ServeOptions) -> int:
     said, found = with_found(said, settings)
     if found:
         output.say(found)
-    pull_missing(face, said)
     if not said.background and take_place(places, runtime.grace_seconds + _MARGIN):
         output.say("Took the place of a background node of this home that had no work.")
-    logs.configure(
-        places.log, face.environ, level=runtime.log_level, max_bytes=runtime.log_bytes,
-        files=runtime.log_files,
-    )  # fmt: skip
-    from aiplat.runtime.run import run_node
+    # Held while a model is fetched too: else an `ask` meanwhile would start another node.
+    with NodeLock(places.node_lock, background=said.background) as lock:
+        pull_missing(face, said)
+        logs.configure(
+            places.log, face.environ, level=runtime.log_level, max_bytes=runtime.log_bytes,
+            files=runtime.log_files,
+        )  # fmt: skip
+        from aiplat.runtime.run import run_node
 
-    try:
-        return run_node(said, face.loaded, places)
-    finally:
-        logs.close()
+        try:
+            return run_node(said, face.loaded, places, lock)
+        finally:
+            logs.close()
 
 
 def _check(roles: list[RoleName], models: list[str], echo_rate: float | None) -> None:

@@ -67,13 +67,14 @@ log = logging.getLogger("aiplat.runtime")
 LAST_WORDS_SECONDS = 1.0
 
 
-def run_node(options: ServeOptions, loaded: Loaded, places: Places) -> int:
+def run_node(options: ServeOptions, loaded: Loaded, places: Places, lock: NodeLock) -> int:
     """Run a node until it ends; blocks.
 
     Arguments:
         options: what the command line said.
         loaded: the settings.
         places: the node's folders, prepared.
+        lock: on its home, which is held.
 
     Returns:
         The exit code: 0 when it ended as it was asked to.
@@ -81,11 +82,10 @@ def run_node(options: ServeOptions, loaded: Loaded, places: Places) -> int:
     Raises:
         AiplatError: it could not start, or a part of it failed.
     """
-    with NodeLock(places.node_lock, background=options.background) as lock:
-        try:
-            trio.run(_live, options, loaded, places, lock)
-        except BaseExceptionGroup as group:
-            raise _cause(group) from None
+    try:
+        trio.run(_live, options, loaded, places, lock)
+    except BaseExceptionGroup as group:
+        raise _cause(group) from None
     return 0
 
 

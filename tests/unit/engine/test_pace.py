@@ -9,8 +9,8 @@ from aiplat.engine.rows import Piece
 
 
 def pieces(answering: int, reading: int) -> list[Piece]:
-    found = [Piece(None, n, 0, [1], True) for n in range(answering)]  # type: ignore[arg-type]
-    return [*found, Piece(None, 99, 0, [1] * reading, False)] if reading else found  # type: ignore[arg-type]
+    found = [Piece(None, n, 0, [1], True) for n in range(answering)]  # type: ignore[arg-type]  # a row is not looked at
+    return [*found, Piece(None, 99, 0, [1] * reading, False)] if reading else found  # type: ignore[arg-type]  # a row is not looked at
 
 
 @pytest.mark.parametrize(

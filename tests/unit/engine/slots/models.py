@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from aiplat.engine.backend import Plan
+from aiplat.engine.backends.slots.kernels import has_half
+
+needs_half = pytest.mark.skipif(not has_half(), reason="no FBGEMM in this torch, or no AVX2")
 
 _SMALL: dict[str, Any] = {
     "vocab_size": 96, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,

@@ -12,16 +12,14 @@ torch = pytest.importorskip("torch")
 from aiplat.engine.backend import LoadError  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.choosing import Served, serve  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.devices import Choice  # noqa: E402  # needs torch
-from aiplat.engine.backends.slots.kernels import has_half  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.loading import use_threads  # noqa: E402  # needs torch
 from aiplat.engine.rows import Opening  # noqa: E402  # needs torch
-from tests.unit.engine.slots.models import plan_for, save_model  # noqa: E402  # needs torch
+from tests.unit.engine.slots.models import needs_half, plan_for, save_model  # noqa: E402  # needs torch
 from tests.unit.engine.slots.reading import open_place, own, piece_of, read  # noqa: E402  # needs torch
 
 CPU = torch.device("cpu")
 PROMPT = [3, 17, 90, 4, 4, 61, 8, 33, 12, 75, 40, 2, 9, 9, 28, 51, 66, 7, 13, 80, 5, 44, 23]
 OTHER = [70, 1, 6, 88, 34, 2]
-needs_half = pytest.mark.skipif(not has_half(), reason="no FBGEMM in this torch, or no AVX2")
 
 FAMILY: dict[str, dict[str, Any]] = {
     "llama": {},

@@ -24,11 +24,9 @@ from aiplat.engine.backends.slots.kernels import (  # noqa: E402  # needs torch
     Full,
     Groups,
     Half,
-    has_half,
     most_rows,
 )
-
-needs_half = pytest.mark.skipif(not has_half(), reason="no FBGEMM in this torch, or no AVX2")
+from tests.unit.engine.slots.models import needs_half  # noqa: E402  # needs torch
 
 
 def some(outputs: int = 48, inputs: int = 512) -> Any:

@@ -17,17 +17,16 @@ from torch.nn.functional import cross_entropy  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots import fusing  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.choosing import serve  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.devices import Choice  # noqa: E402  # needs torch
-from aiplat.engine.backends.slots.kernels import has_half  # noqa: E402  # needs torch
 from aiplat.engine.backends.slots.loading import use_threads  # noqa: E402  # needs torch
 from aiplat.engine.catalogue import SMOLLM2  # noqa: E402  # needs torch
 from aiplat.engine.rows import Opening, Piece  # noqa: E402  # needs torch
-from tests.unit.engine.slots.models import plan_for  # noqa: E402  # needs torch
+from tests.unit.engine.slots.models import needs_half, plan_for  # noqa: E402  # needs torch
 from tests.unit.engine.slots.reading import row_of  # noqa: E402  # needs torch
 
 pytestmark = [
     pytest.mark.model,
     pytest.mark.slow,
-    pytest.mark.skipif(not has_half(), reason="no FBGEMM in this torch, or no AVX2"),
+    needs_half,
 ]
 
 TEXT = Path(__file__).parents[3] / "data" / "alice.txt"
