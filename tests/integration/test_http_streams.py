@@ -39,7 +39,7 @@ async def connection(door: Door) -> AsyncIterator[trio.SocketStream]:
             yield stream
 
 
-async def read_until(stream: trio.SocketStream, mark: bytes) -> bytes:
+async def read_until(stream: trio.abc.ReceiveStream, mark: bytes) -> bytes:
     data = b""
     while mark not in data:
         part = await stream.receive_some()
@@ -48,7 +48,7 @@ async def read_until(stream: trio.SocketStream, mark: bytes) -> bytes:
     return data
 
 
-async def read_all(stream: trio.SocketStream) -> bytes:
+async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     data = b""
     while part := await stream.receive_some():
         data += part

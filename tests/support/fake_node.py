@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
+from aiplat.control.accounts import AccountsCall, KeyringState, UserStatus, WhoAmI
 from aiplat.control.messages import (
     Access,
     Done,
@@ -34,6 +36,7 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import (
     AnswerEvent,
     AnswerSink,
@@ -47,10 +50,12 @@ from aiplat.domain.answers import (
     Submission,
 )
 from aiplat.domain.chat import Generate
-from aiplat.domain.errors import AiplatError
+from aiplat.domain.errors import AiplatError, InvalidApiKey, PermissionDenied
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
 from aiplat.http.app import make_control_app, make_public_app
+from aiplat.http.certificate import Certificate
+from aiplat.http.reached import Reached
 from aiplat.http.serving import serve_public
 from aiplat.http.settings import HttpSettings
 from aiplat.telemetry.metrics import Metrics
@@ -208,6 +213,8 @@ class FakeNode:
         self.peers_asked: list[str] = []
         self.not_there: AiplatError | None = None
         self.lacking: tuple[str, ...] = ()
+        self.keys: dict[str, tuple[Scope, ...]] = {}
+        self.rates: dict[str, RateState] = {}
         self.stops: list[Stop] = []
         self.orders: list[object] = []
         self.listed: tuple[PeerStatus, ...] = ()
@@ -240,6 +247,26 @@ class FakeNode:
         if self.not_there is not None:
             raise self.not_there
         return self.answers
+
+    async def accounts(self, call: AccountsCall, credential: str) -> msgspec.Struct:
+        """Remember what was asked, and say who asks."""
+        self.orders.append((call, credential))
+        if self.not_there is not None:
+            raise self.not_there
+        return WhoAmI(gateway=PEER, user=UserStatus(id="u1", name="ann"), by="session")
+
+    async def keyring(self) -> KeyringState:
+        return KeyringState(backend="fake", usable=True)
+
+    def check_key(self, credential: str, scope: Scope) -> None:
+        """Keys that a test wrote down hold."""
+        if credential not in self.keys:
+            raise InvalidApiKey("This gateway knows no such API key.")
+        if scope not in self.keys[credential]:
+            raise PermissionDenied(f"The key has not the scope {scope}.")
+
+    def rate(self, credential: str) -> RateState | None:
+        return self.rates.get(credential)
 
     async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         """The same."""
@@ -340,22 +367,26 @@ class Door:
 
 @asynccontextmanager
 async def open_door(
-    node: FakeNode | None = None, settings: HttpSettings | None = None
+    node: FakeNode | None = None,
+    settings: HttpSettings | None = None,
+    certificate: Certificate | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Door]:
     """Open the real front door before a fake node, on a free port; cut it at the end."""
     node = node or FakeNode()
-    settings = (settings or HttpSettings()).__replace__(bind="127.0.0.1:0")
+    settings = (settings or HttpSettings()).__replace__(bind=f"{host}:0")
     metrics = Metrics()
     closing = trio.Event()
-    app = make_public_app(node, settings, TOKEN, metrics)
+    app = make_public_app(node, settings, TOKEN, metrics, certificate)
 
-    async def serve(task_status: trio.TaskStatus[str]) -> None:
+    async def serve(task_status: trio.TaskStatus[Reached]) -> None:
         await serve_public(
-            app, settings, shutdown_trigger=closing.wait, metrics=metrics, task_status=task_status
-        )
+            app, settings, certificate=certificate, shutdown_trigger=closing.wait,
+            metrics=metrics, task_status=task_status,
+        )  # fmt: skip
 
     async with trio.open_nursery() as nursery:
-        node.http = await nursery.start(serve)
+        node.http = (await nursery.start(serve)).here
         yield Door(node.http, node, metrics, closing)
         nursery.cancel_scope.cancel()
 

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from aiplat.cli.accounts import login, logout, register, whoami
 from aiplat.cli.ask import ask
 from aiplat.cli.chat import chat
+from aiplat.cli.db import db
 from aiplat.cli.doctor import doctor
 from aiplat.cli.explain import explain
 from aiplat.cli.face import Face
 from aiplat.cli.invite import invite, join
+from aiplat.cli.keys import keys
 from aiplat.cli.models import models
 from aiplat.cli.network import network
 from aiplat.cli.peers import block, drain, peers, unblock
@@ -21,6 +24,8 @@ from aiplat.cli.share import share
 from aiplat.cli.shell import env
 from aiplat.cli.status import status
 from aiplat.cli.stop import stop
+from aiplat.cli.usage import usage
+from aiplat.cli.users import users
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -31,11 +36,14 @@ app = typer.Typer(
 )
 for command in (
     ask, chat, serve, status, peers, invite, join, drain, block, unblock, share, explain, doctor,
-    env, stop, reset,
+    env, register, login, logout, whoami, usage, stop, reset,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(network, name="network")
+app.add_typer(keys, name="keys")
+app.add_typer(users, name="users")
+app.add_typer(db, name="db")
 
 
 def _show_version(wanted: bool) -> None:

@@ -30,6 +30,7 @@ _CODES: dict[type[AiplatError], int] = {
     errors.InvalidApiKey: NOT_ALLOWED,
     errors.PermissionDenied: NOT_ALLOWED,
     errors.NotAMember: NOT_ALLOWED,
+    errors.UserDisabled: NOT_ALLOWED,
     errors.NoPeer: NO_PEER,
     errors.NoProcessor: NO_PEER,
     errors.DeadlineExceeded: DEADLINE,

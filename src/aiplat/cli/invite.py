@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiplat.cli import options, output
+from aiplat.cli import amounts, options, output
 from aiplat.cli.face import Face, face_of
 from aiplat.cli.homes import with_or_without_node
 from aiplat.cli.network import day, tell
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from aiplat.control.messages import Invitation
     from aiplat.domain.ids import Role
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_TOKEN = 16 * 1024
 _PIPE_SECONDS = 60.0
 _ENDING_SECONDS = 10.0
@@ -58,7 +56,7 @@ def invite(
     roles: tuple[Role, ...] = tuple(dict.fromkeys(chosen.value for chosen in wanted))
     wish = InviteRequest(
         roles=roles,
-        expires_seconds=span("24h" if expires is None else expires),
+        expires_seconds=amounts.span("24h" if expires is None else expires, "--expires"),
         uses=1 if uses is None else uses,
     )
     made = with_or_without_node(
@@ -77,21 +75,6 @@ def invite(
     if qr and sys.stdout.isatty() and sys.stderr.isatty():
         _draw(made.token)
     output.data(made.token + "\n")
-
-
-def span(text: str) -> int:
-    """Read a span of time, in seconds.
-
-    Raises:
-        BadParameter: it is none.
-    """
-    found = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
-    if found is None:
-        raise typer.BadParameter(
-            f"{text!r} is no span of time: give a number and s, m, h or d, such as 24h",
-            param_hint="--expires",
-        )
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def _explain(made: Invitation) -> None:

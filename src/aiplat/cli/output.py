@@ -17,8 +17,7 @@ from aiplat.runtime.advice import with_home
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
-
-
+_IN_ASCII = str.maketrans("─█▉▊▋▌▍▎▏", "-#####...")
 _LONGEST = 4000
 _NARROWEST = 20
 
@@ -68,6 +67,12 @@ def failed(text: str) -> None:
     """Write what went wrong to stderr, in one line: a part of it may be a peer's."""
     text = flat(text)
     say(text if _signs() else f"error: {text}", "failed")
+
+
+def drawable(text: str, stream: TextIO) -> str:
+    """Draw lines and bars with ASCII, where the encoding of `stream` has none."""
+    utf = (getattr(stream, "encoding", None) or "").lower().startswith("utf")
+    return text if utf else text.translate(_IN_ASCII)
 
 
 def width(stream: TextIO) -> int:

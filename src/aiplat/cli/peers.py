@@ -104,18 +104,13 @@ def unblock(context: typer.Context, peer: Peer, json: options.Json = False) -> N
 
 
 def _print(found: tuple[PeerStatus, ...]) -> None:
-    from aiplat.cli import peers_table
+    from aiplat.cli import peers_table, tables
 
     if not found:
         output.say("No peers. A node finds those of its network by itself, and those that "
                    "`aiplat serve --peer ADDRESS` names.")  # fmt: skip
         return
-    columns = output.width(sys.stdout)
-    output.data("\n".join(peers_table.lines(found, columns)) + "\n")
-    shown = peers_table.fitting(found, columns)
-    hidden = [column.name for column in peers_table.COLUMNS if column not in shown]
-    if hidden:
-        output.say(f"(A wider terminal shows {', '.join(hidden)} too; --json has all.)")
+    tables.show(peers_table.COLUMNS, found)
     for note in peers_table.notes(found):
         output.say(note)
 

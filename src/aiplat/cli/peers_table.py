@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aiplat.cli import output
+from aiplat.cli import output, tables
+from aiplat.cli.tables import Column
 from aiplat.domain.errors import clip
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.table import Table
 
     from aiplat.control.messages import PeerStatus
 
-_GAP = 2
 _LONGEST_WORD = 24
 _LONGEST_NAME = 60
 _MOST_MODELS = 8
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    Arguments:
-        name: its head.
-        rank: what is left out first where there is no room, highest first; 0 is always there.
-        cell: what stands in it; a peer may have written it.
-        breaks: whether a cell may be broken into lines, behind a comma.
-    """
-
-    name: str
-    rank: int
-    cell: Callable[[PeerStatus], str]
-    breaks: bool = False
-
-    def text(self, peer: PeerStatus) -> str:
-        """A cell as it is shown: one line, harmless."""
-        return output.flat(self.cell(peer))
-
-    def width(self, found: Sequence[PeerStatus], *, whole: bool = False) -> int:
-        """The columns of the terminal that it needs, or has `whole`, with no cell broken."""
-        from rich.cells import cell_len
-
-        cells = [self.text(peer) for peer in found]
-        if self.breaks and not whole:
-            cells = [f"{word}," for cell in cells for word in cell.split(", ")]
-        widest = max(map(cell_len, cells), default=0)
-        return max(len(self.name), min(widest, _LONGEST_WORD) if self.breaks else widest)
-
-
-COLUMNS = (
+COLUMNS: tuple[Column[PeerStatus], ...] = (
     Column("peer", 0, lambda p: f"…{p.peer_id[-8:]}"),
     Column("role", 0, lambda p: ", ".join(p.roles), breaks=True),
     Column("state", 0, lambda p: p.state),
@@ -97,42 +64,14 @@ def _ago(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
 
 
-def fitting(found: Sequence[PeerStatus], columns: int) -> tuple[Column, ...]:
+def fitting(found: Sequence[PeerStatus], columns: int) -> tuple[Column[PeerStatus], ...]:
     """Choose what a terminal of `columns` has room for; all of it when that is 0."""
-    shown = list(COLUMNS)
-    for column in sorted(COLUMNS, key=lambda column: -column.rank):
-        needed = sum(c.width(found) for c in shown) + _GAP * (len(shown) - 1)
-        if not columns or needed <= columns or not column.rank:
-            break
-        shown.remove(column)
-    return tuple(shown)
-
-
-def table(found: Sequence[PeerStatus], shown: Sequence[Column]) -> Table:
-    """Draw the peers; what they name themselves is text, never markup."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in shown:
-        drawn.add_column(column.name, overflow="fold", no_wrap=not column.breaks)
-    for peer in found:
-        drawn.add_row(*(Text(column.text(peer)) for column in shown))
-    return drawn
+    return tables.fitting(COLUMNS, found, columns)
 
 
 def lines(found: Sequence[PeerStatus], columns: int) -> list[str]:
     """Write the table down for a terminal of `columns`, or whole when that is 0."""
-    import io
-
-    from rich.console import Console
-
-    shown = fitting(found, columns)
-    whole = sum(c.width(found, whole=True) for c in shown) + _GAP * len(shown)
-    stream = io.StringIO()
-    Console(width=columns or whole, file=stream, color_system=None).print(table(found, shown))
-    return [line.rstrip() for line in stream.getvalue().splitlines()]
+    return tables.lines(COLUMNS, found, columns)
 
 
 def notes(found: Sequence[PeerStatus]) -> list[str]:

@@ -47,8 +47,26 @@ def serve(
     ] = None,
     http: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="The HTTP door; port 0 picks one. [127.0.0.1:8777]"),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The HTTP door; port 0 picks one. Beyond loopback with TLS only. [127.0.0.1:8777]",
+        ),
     ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The HTTP door's certificate, chain and all, in PEM."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its private key in PEM, mode 600.")
+    ] = None,
+    plain_http_beyond_loopback: Annotated[
+        bool,
+        typer.Option(
+            "--plain-http-beyond-loopback",
+            help="Let the HTTP door beyond loopback without TLS: every prompt and key in the "
+            "clear.",
+        ),
+    ] = False,
     control: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The control socket.")
     ] = None,
@@ -98,6 +116,7 @@ def serve(
       aiplat serve
       aiplat --home g serve --role gateway --http 127.0.0.1:0
       aiplat --home p serve --role processor --model smollm2-135m --peer ADDRESS
+      aiplat serve --http 0.0.0.0:8777 --tls-certificate cert.pem --tls-key key.pem
       aiplat serve --upstream auto
       aiplat serve --upstream https://gpu.example/v1 --upstream-key-env GPU_KEY --model qwen3-32b
     """
@@ -107,6 +126,7 @@ def serve(
     _check_upstream(role or [], backend, upstream, upstream_key_env)
     face = face_of(context)
     face.overrides.update(_overrides(settings or []))
+    face.overrides.update(_of_tls(tls_certificate, tls_key, plain_http_beyond_loopback))
     said = ServeOptions(
         roles=tuple(dict.fromkeys(chosen.value for chosen in role or ())),
         listen=tuple(listen or ()), http=http,
@@ -200,6 +220,18 @@ def _check_upstream(
             "only a processor has models run: add --role processor, or leave it out",
             param_hint=said[0],
         )
+
+
+def _of_tls(certificate: Path | None, key: Path | None, plain: bool) -> dict[str, str]:
+    """What these options say as settings, which the node's parts read."""
+    if plain and (certificate or key):
+        raise typer.BadParameter(
+            "it is for a door without TLS: leave it out, or the certificate and its key",
+            param_hint="--plain-http-beyond-loopback",
+        )
+    paths = {"http.tls_certificate": certificate, "http.tls_key": key}
+    said = {name: str(path.absolute()) for name, path in paths.items() if path is not None}
+    return said | ({"http.plain_beyond_loopback": "true"} if plain else {})
 
 
 def _overrides(given: list[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from aiplat.control.accounts import METHODS, AccountsCall, KeyringState
 from aiplat.control.messages import (
     Accepted,
     Access,
@@ -58,6 +59,9 @@ _SILENCE = 4.0
 """Seconds for what a node answers by itself, from memory: one that takes longer is frozen."""
 _ASKING_OTHERS = 15.0
 """Seconds for what it may ask another node for; it gives up before (`http.call_seconds`)."""
+_ACCOUNTS = 60.0
+"""Seconds for a question about accounts: a password's hash and its queue, a keyring that hangs (3 s
+and again), a gateway to be reached; a backup has to be done by then too."""
 _CHANGING = 150.0
 """Seconds for taking up a network: joining asks at up to eight addresses, one after the other
 (`node.connect_seconds` each), and then the node listens anew (`node.rejoin_seconds`)."""
@@ -84,6 +88,8 @@ class ControlClient:
         silence: seconds that it may say nothing at all while it gives an answer; it sends
             comments while it waits itself.
         log: where the node writes; a person is told when it is lost.
+        credential: an API key of the face's environment, which goes with each call; the node
+            neither keeps nor logs it.
     """
 
     def __init__(
@@ -93,8 +99,10 @@ class ControlClient:
         timeout: float = _SILENCE,
         silence: float = 30.0,
         log: Path | None = None,
+        credential: str = "",
     ) -> None:
         self.path = path
+        self._credential = credential
         self._log = f" Its log is {log}." if log is not None else ""
         self._timeout = timeout
         self._silence = silence
@@ -185,6 +193,35 @@ class ControlClient:
         body = msgspec.json.encode(RequestName(request=request))
         return self._call("POST", "/control/explain", Explanation, body, seconds=seconds)
 
+    def accounts(
+        self,
+        method: str,
+        wish: msgspec.Struct,
+        wanted: type[Reply],
+        *,
+        gateway: str = "",
+        insecure: bool = False,
+    ) -> Reply:
+        """Ask something of a gateway's accounts.
+
+        Arguments:
+            method: a name of `METHODS`; `wish` and `wanted` are its structs.
+            gateway: which (`AccountsCall`).
+            insecure: whether what is to be kept may be kept in the clear.
+        """
+        assert METHODS[method].reply is wanted
+        call = AccountsCall(
+            method=method, wish=msgspec.Raw(msgspec.json.encode(wish)), gateway=gateway,
+            insecure=insecure,
+        )  # fmt: skip
+        body = msgspec.json.encode(call)
+        return self._call("POST", "/control/accounts", wanted, body, seconds=_ACCOUNTS)
+
+    def keyring(self) -> KeyringState:
+        """Where the node keeps secrets, and whether it can."""
+        seconds = max(self._timeout, _ASKING_OTHERS)
+        return self._call("GET", "/control/keyring", KeyringState, seconds=seconds)
+
     def _tell(
         self, path: str, body: msgspec.Struct | None, *, seconds: float | None = None
     ) -> Done:
@@ -241,6 +278,8 @@ class ControlClient:
         import http.client  # as above
 
         headers = {"content-type": "application/json"} if body is not None else {}
+        if self._credential:
+            headers["authorization"] = f"Bearer {self._credential}"
         try:
             connection.request(method, path, body, headers)
             return connection.getresponse()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
+from aiplat.control.accounts import AccountsCall, KeyringState
 from aiplat.control.messages import (
     Access,
     Done,
@@ -25,6 +28,7 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import Inference
 
 
@@ -72,6 +76,31 @@ class NodeOperations(Protocol):
 
     def stop(self, stop: Stop) -> Stopping:
         """Begin to end the node, as asked."""
+
+    # -- accounts ------------------------------------------------------------------------------
+
+    async def accounts(self, call: AccountsCall, credential: str) -> msgspec.Struct:
+        """Ask a gateway's accounts: this node's own, or those of one that it reaches.
+
+        Arguments:
+            credential: what the face has in its environment; empty for what this node keeps.
+
+        Raises:
+            AiplatError: there is no such gateway, it refuses, or what is to be kept cannot be.
+        """
+
+    async def keyring(self) -> KeyringState:
+        """Where this node keeps secrets, and whether it can."""
+
+    def check_key(self, credential: str, scope: Scope) -> None:
+        """See that an API key holds at this node's gateway, and may do that.
+
+        Raises:
+            AiplatError: it does not; or this node is no gateway.
+        """
+
+    def rate(self, credential: str) -> RateState | None:
+        """How far the limits of that key, or without one of the owner, are used."""
 
     # -- the network. All raise AiplatError. -----------------------------------------------------
 

@@ -50,6 +50,8 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         resume: tokens already said, when an answer moves to another processor.
         privacy: who may read the prompt (`Privacy`).
         fairness: from a gateway to a processor: an HMAC of the user, in hexadecimal.
+        beside: another choice of the same request, of which the prompt is the same: a gateway that
+            knows that one counts the prompt once.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     resume: Resume | None = None
     privacy: Privacy = "any"
     fairness: str = ""
+    beside: str = ""
 
     def __repr__(self) -> str:
         """Name it without its prompt or its key: a repr ends up in logs."""
@@ -87,6 +90,8 @@ def check_submission(submission: Submission) -> None:
             f"A fairness tag has at most {MAX_TAG_CHARS} characters, this one "
             f"{len(submission.fairness)}."
         )
+    if submission.beside and not is_request_id(submission.beside):
+        raise InvalidRequest("beside must be a request's id: 'req-' and 24 hexadecimal digits.")
     if len(submission.model) > 200:
         raise InvalidRequest(
             f"A model's name has at most 200 characters, this one {len(submission.model)}.",

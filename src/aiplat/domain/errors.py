@@ -131,10 +131,22 @@ class NotAMember(AiplatError):
     code = "not_a_member"
 
 
+class UserDisabled(AiplatError):
+    """The account is disabled, or was while its request ran."""
+
+    code = "user_disabled"
+
+
 class RateLimited(AiplatError):
     """A limit was hit; `retry_after` says when to come back."""
 
     code = "rate_limit_exceeded"
+
+
+class QuotaExceeded(AiplatError):
+    """What an account may take in its month is used; `retry_after` says when the next begins."""
+
+    code = "insufficient_quota"
 
 
 class Overloaded(AiplatError):
@@ -207,7 +219,8 @@ LEAVES: dict[str, type[AiplatError]] = {
     leaf.code: leaf
     for leaf in (
         AiplatError, InvalidRequest, UnsupportedParameter, RequestTooLarge, ContextLengthExceeded,
-        ModelNotFound, InvalidApiKey, PermissionDenied, NotAMember, RateLimited, Overloaded,
+        ModelNotFound, InvalidApiKey, PermissionDenied, NotAMember, UserDisabled, RateLimited,
+        QuotaExceeded, Overloaded,
         NoProcessor, NoPeer, ProcessorLost, GatewayLost, EngineFailed, DeadlineExceeded,
         ShuttingDown, NotReady, ConfigError,
     )

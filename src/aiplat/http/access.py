@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 
+from aiplat.domain.accounts import Scope
 from aiplat.domain.errors import InvalidApiKey, PermissionDenied, clip
 from aiplat.http.asgi import Request
+from aiplat.http.sources import plain_ip
 from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.http.access")
+
+
+KEY_PREFIX = "sk-aip-"
+_LOCAL_PREFIX = "sk-aip-local-"
+
+CheckKey = Callable[[str, Scope], None]
 
 
 class Doorkeeper:
@@ -21,43 +31,64 @@ class Doorkeeper:
 
     Arguments:
         token: the local token of this installation.
-        allowed_hosts: names that `Host` may hold besides those of loopback.
+        allowed_hosts: names that `Host` may hold besides those that the door has by itself.
         metrics: where refusals are counted.
+        covers: whether the door's certificate was made for a name.
+        check_key: sees that an API key of an account holds, and may do something.
     """
 
-    def __init__(self, token: str, allowed_hosts: Iterable[str], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        token: str,
+        allowed_hosts: Iterable[str],
+        metrics: Metrics,
+        covers: Callable[[str], bool] = lambda name: False,
+        check_key: CheckKey | None = None,
+    ) -> None:
+        self._check_key = check_key
         self._digest = _digest(token.encode())
         self._hosts = frozenset(host.lower().strip("[]").rstrip(".") for host in allowed_hosts)
         self._failures = metrics.auth_failures
+        self._covers = covers
 
     def check_origin(self, request: Request) -> None:
         """Raise `PermissionDenied` for a foreign `Host` or `Origin`."""
         host = request.header(b"host")
-        if not self._is_ours(host):
+        if not self._is_ours(host, request.server):
             self._failures.labels("host").inc()
             raise PermissionDenied(
-                f"The Host {clip(host)!r} is not a name of this node. Use 127.0.0.1 or "
-                "localhost, or add the name to http.allowed_hosts."
+                f"The Host {clip(host)!r} is not a name of this node. Use "
+                f"{_names_at(request.server)}, or add the name to http.allowed_hosts."
             )
         origin = request.headers.get(b"origin")
-        if origin is not None and origin.lower() != b"http://" + host.lower().encode("latin-1"):
+        own = f"{request.scheme}://{host.lower()}".encode("latin-1")
+        if origin is not None and origin.lower() != own:
             self._failures.labels("origin").inc()
             raise PermissionDenied(
                 f"Pages of {clip(origin.decode('latin-1'))!r} may not use this node: only "
                 "programs and its own pages may."
             )
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_ours(self, host: str, server: str) -> bool:
+        """Whether `host` names this door, for who came in at the address `server`."""
         name = _name_of(host)
-        if name in self._hosts or name == "localhost":
+        if name in self._hosts or self._covers(name):
             return True
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+        here, ip = plain_ip(server), plain_ip(name)
+        if here is not None and here.is_loopback:
+            return name == "localhost" or (ip is not None and ip.is_loopback)
+        return ip is not None and ip == here
 
     def check_token(self, request: Request) -> None:
-        """Raise `InvalidApiKey` without the local token, in either header that clients use."""
+        """Let in who has the local token, or an API key that may ask, in either header."""
+        self._check(request, "inference")
+
+    def check_admin(self, request: Request) -> None:
+        """Let in who has the local token, or an API key for an operator's things."""
+        self._check(request, "admin")
+
+    def _check(self, request: Request, scope: Scope) -> None:
+        """Raise `InvalidApiKey` without a key; notes an account's in the request."""
         scheme, _, bearer = request.header(b"authorization").partition(" ")
         given = [request.header(b"x-api-key")]
         if scheme.lower() == "bearer":
@@ -66,16 +97,46 @@ class Doorkeeper:
         if not keys:
             self._failures.labels("missing").inc()
             raise InvalidApiKey(
-                "No API key was sent. Send this node's as `Authorization: Bearer KEY` or "
-                "`x-api-key: KEY`; `aiplat env` prints it."
+                "No API key was sent. Send one as `Authorization: Bearer KEY` or `x-api-key: KEY`: "
+                "`aiplat env` prints this node's own, `aiplat keys create` makes others."
             )
+        account_keys = [
+            key for key in keys if key.startswith(KEY_PREFIX) and not key.startswith(_LOCAL_PREFIX)
+        ]
+        if account_keys and self._check_key is not None:
+            if len(set(account_keys)) > 1:
+                raise InvalidApiKey("Two different API keys were sent: send one.")
+            self._check_key(account_keys[0], scope)
+            request.credential, request.is_known = account_keys[0], True
+            return
         # Every key is compared, and by digests: the time tells neither length nor content.
         good = [hmac.compare_digest(_digest(key.encode("latin-1")), self._digest) for key in keys]
         if not any(good):
             self._failures.labels("wrong").inc()
             raise InvalidApiKey(
-                "The API key is not this node's. `aiplat env` prints the one that is."
+                "The API key is none of this node's. `aiplat env` prints its own, `aiplat keys "
+                "create` makes others."
             )
+        self._refuse_from_elsewhere(request)
+        request.is_known = True
+
+    def _refuse_from_elsewhere(self, request: Request) -> None:
+        """The local token stays on its machine: who shows it elsewhere carried it there."""
+        if request.is_loopback:
+            return
+        self._failures.labels("elsewhere").inc()
+        log.warning("the local token came from another machine, and was refused: whoever is there "
+                    "has it", extra={"client": request.client})  # fmt: skip
+        raise PermissionDenied(
+            "This key is the one of the node's own account, and works on its own machine alone. "
+            "From elsewhere send a key of a user's account."
+        )
+
+
+def _names_at(server: str) -> str:
+    """What to call the door instead, for who came in at the address `server`."""
+    here = plain_ip(server)
+    return "127.0.0.1 or localhost" if here is None or here.is_loopback else str(here)
 
 
 def _digest(key: bytes) -> bytes:

@@ -6,13 +6,14 @@ Plain ASGI 3 over hypercorn. Knows no route and no JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import trio
 
 from aiplat.domain.errors import RequestTooLarge
 from aiplat.http.errors import SlowBody
+from aiplat.http.sources import never_left
 from aiplat.roles.requests import new_request_id
 
 Scope = MutableMapping[str, Any]
@@ -38,10 +39,17 @@ class Request:
 
     Attributes:
         id: its `RequestId`, also of the submission that it becomes.
+        scheme: ``http``, or ``https`` when it came through TLS.
+        client: the address of who sent it; empty on a Unix socket.
+        server: the address of this machine's that it came in on; empty on a Unix socket.
         arrived: when, on trio's clock, in seconds.
         status: of the answer, once it was begun; 0 before.
         finished: the answer is whole.
         cut: whoever writes shall stop, though it may not have heard of its cancellation yet.
+        is_known: whether its key was found good.
+        credential: the API key of an account that it came with; empty for the local token. Never
+            logged.
+        more_headers: gives what goes with its answer besides, at the moment that begins.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,13 +57,24 @@ class Request:
         self.arrived = trio.current_time()
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.scheme: str = scope.get("scheme", "http")
+        self.client = _address(scope.get("client"))
+        self.server = _address(scope.get("server"))
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status = 0
         self.finished = False
         self.cut = False
+        self.is_known = False
+        self.credential = ""
+        self.more_headers: Callable[[], Headers] = tuple
         self._receive = receive
         self._send = send
         self._body_left = b"content-length" in self.headers or b"transfer-encoding" in self.headers
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it came from this machine, through its loopback interface (`never_left`)."""
+        return never_left(self.client, self.server)
 
     def header(self, name: bytes) -> str:
         """The value of a header, in Latin-1 as HTTP has it; empty when it is not there."""
@@ -117,6 +136,7 @@ class Request:
             (b"x-request-id", self.id.encode()),
             (b"x-content-type-options", b"nosniff"),
             *headers,
+            *self.more_headers(),
         ]
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": head})
@@ -165,6 +185,11 @@ class Request:
             nursery.start_soon(self.gone)
             await self.write(b"", last=True)
             nursery.cancel_scope.deadline = trio.current_time() + 1.0
+
+
+def _address(pair: Sequence[Any] | None) -> str:
+    """The address of ASGI's pair of address and port, which a Unix socket has not."""
+    return str(pair[0]) if pair else ""
 
 
 async def race(

@@ -12,103 +12,55 @@ from typing import cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
 from aiplat.domain.errors import Overloaded
 from aiplat.http.asgi import App
+from aiplat.http.certificate import Certificate
 from aiplat.http.errors import problem_of
+from aiplat.http.http2 import DoorConfig, mend_http2
 from aiplat.http.settings import HttpSettings
+from aiplat.http.sources import Sources
+from aiplat.http.streams import GuardedStream, GuardedTls
 
 log = logging.getLogger("aiplat.http.connections")
 
-_AFTER_END = 1.0
-_FULL_BODY = problem_of(
-    Overloaded("This node has as many connections as it takes (http.max_connections).")
-).body()
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
-    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_FULL_BODY), _FULL_BODY)
+_REFUSING = 64
+"""Refusals that are said at once; past that a connection is closed without a word."""
+
+
+def _refusal(words: str) -> bytes:
+    body = problem_of(Overloaded(words)).body()
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+        f"connection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_FULL = _refusal("This node has as many connections as it takes (http.max_connections).")
+_FULL_SOURCE = _refusal(
+    "This node has as many connections from your address as it takes from one "
+    "(http.max_connections_per_source)."
 )
 
 
-def hypercorn_config(settings: HttpSettings) -> Config:
+def hypercorn_config(settings: HttpSettings, count: Callable[[str], None]) -> DoorConfig:
     """Configure hypercorn: its log goes to ours, and its surprises are turned off."""
-    config = Config()
+    mend_http2()
+    config = DoorConfig(settings.stalled_seconds, count)
     config.accesslog = None
     config.errorlog = logging.getLogger("aiplat.http.hypercorn")
     config.include_server_header = False
     config.h11_max_incomplete_size = settings.max_header_bytes
     config.h2_max_concurrent_streams = 100
+    config.h2_max_header_list_size = settings.max_header_bytes
     config.keep_alive_timeout = settings.keep_alive_seconds
     config.keep_alive_max_requests = 2**31  # 1000 by default, after which it hangs up
+    config.ssl_handshake_timeout = math.inf  # `GuardedTls` has its own
     return config
-
-
-class GuardedStream:
-    """A connection's bytes, as hypercorn's `TCPServer` uses them, with two guards.
-
-    hypercorn shields its sends from cancellation, so a reader that takes nothing would hold an
-    answer, and the end of the node, for ever; here a send has a deadline. And when the peer has
-    gone, or a send failed, the connection ends soon after, whatever hypercorn still waits for:
-    the room for a next request, or for its HTTP/2 buffers to drain.
-    """
-
-    def __init__(
-        self,
-        stream: trio.SocketStream,
-        stalled: float,
-        scope: trio.CancelScope,
-        on_stalled: Callable[[], None],
-    ) -> None:
-        self.socket = stream.socket
-        self._on_stalled = on_stalled
-        self._stream = stream
-        self._stalled = stalled
-        self._scope = scope
-
-    async def send_all(self, data: bytes) -> None:
-        """Send all of `data`, or fail as a broken connection."""
-        sent = False
-        try:
-            with trio.move_on_after(self._stalled):
-                await self._stream.send_all(data)
-                sent = True
-        finally:
-            if not sent:
-                self._end_soon()
-        if not sent:
-            self._on_stalled()
-            self.close()
-            raise trio.BrokenResourceError(f"The reader took nothing for {self._stalled:g} s.")
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive some bytes; none at the end."""
-        data: bytes | bytearray = b""
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        finally:
-            if not data:
-                self._end_soon()
-        return data
-
-    def _end_soon(self) -> None:
-        """Nobody reads any more: what hypercorn knows as a disconnect, even of one direction."""
-        self._scope.deadline = min(self._scope.deadline, trio.current_time() + _AFTER_END)
-
-    async def send_eof(self) -> None:
-        """Say that nothing more will be sent."""
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        """Close both ways."""
-        await self._stream.aclose()
-
-    def close(self) -> None:
-        """Close at once; wakes whoever sends or receives."""
-        self.socket.close()
 
 
 class Connections:
@@ -118,17 +70,25 @@ class Connections:
         app: what answers their requests.
         settings: their bounds.
         count: told the name of each bound that was hit.
+        certificate: what they show, if they speak TLS.
     """
 
     def __init__(
-        self, app: App, settings: HttpSettings, count: Callable[[str], None] = lambda bound: None
+        self,
+        app: App,
+        settings: HttpSettings,
+        count: Callable[[str], None] = lambda bound: None,
+        certificate: Certificate | None = None,
     ) -> None:
         self._app = ASGIWrapper(cast(ASGIFramework, app))
         self._settings = settings
-        self._config = hypercorn_config(settings)
+        self._config = hypercorn_config(settings, count)
         self._context = WorkerContext(None)
         self._open: set[GuardedStream] = set()
+        self._refusing = 0
+        self._sources = Sources(settings.max_connections_per_source)
         self._count = count
+        self._certificate = certificate
 
     def __len__(self) -> int:
         """How many are open."""
@@ -136,13 +96,20 @@ class Connections:
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end; raises nothing."""
-        if len(self._open) >= self._settings.max_connections:
-            await self._refuse(stream)
-            return
+        address = _peer_of(stream)
+        if address is None:  # it is gone already
+            stream.socket.close()
+        elif len(self._open) >= self._settings.max_connections:
+            await self._refuse(stream, "http_connections", _FULL)
+        elif self._sources.is_full(address):
+            await self._refuse(stream, "http_source_connections", _FULL_SOURCE)
+        else:
+            with self._sources.one_more(address):
+                await self._serve(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
         with trio.CancelScope() as scope:
-            guarded = GuardedStream(
-                stream, self._settings.stalled_seconds, scope, lambda: self._count("http_stalled")
-            )
+            guarded = self._guarded(stream, scope)
             self._open.add(guarded)
             try:
                 await TCPServer(
@@ -166,22 +133,40 @@ class Connections:
                 self._open.discard(guarded)
                 guarded.close()
 
-    async def _refuse(self, stream: trio.SocketStream) -> None:
-        self._count("http_connections")
+    def _guarded(self, stream: trio.SocketStream, scope: trio.CancelScope) -> GuardedStream:
+        settings = self._settings
+        if self._certificate is None:
+            return GuardedStream(stream, settings.stalled_seconds, scope, self._count)
+        return GuardedTls(
+            stream, self._certificate.pair.context, settings.tls_handshake_seconds,
+            settings.stalled_seconds, scope, self._count,
+        )  # fmt: skip
+
+    async def _refuse(self, stream: trio.SocketStream, bound: str, answer: bytes) -> None:
+        """Say so, if that costs little: through TLS it would cost a handshake."""
+        self._count(bound)
+        if self._certificate is not None or self._refusing >= _REFUSING:
+            stream.socket.close()
+            return
+        self._refusing += 1
         try:
             with trio.move_on_after(1.0):
-                await stream.send_all(_FULL)
+                await stream.send_all(answer)
                 await stream.send_eof()
                 while await stream.receive_some(65_536):
                     pass
         except trio.BrokenResourceError:
             pass
         finally:
+            self._refusing -= 1
             stream.socket.close()
 
     async def drain(self) -> None:
-        """Close what is idle, and let the rest close after its answer."""
+        """Close what is idle or shakes hands, and let the rest close after its answer."""
         await self._context.terminated.set()
+        for stream in list(self._open):
+            if not stream.is_begun:
+                stream.close()
 
     async def cut_when_cancelled(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -193,6 +178,15 @@ class Connections:
         finally:
             for stream in list(self._open):
                 stream.close()
+
+
+def _peer_of(stream: trio.SocketStream) -> str | None:
+    """The address at the other end, empty on a Unix socket; None when there is no other end."""
+    try:
+        peer = stream.socket.getpeername()
+    except OSError:
+        return None
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _names(error: BaseException) -> str:

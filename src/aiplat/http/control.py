@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from aiplat.control.accounts import AccountsCall
 from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelName, Stop
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
@@ -39,6 +40,8 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
         Route("/control/models/remove", {"POST": control.remove_model}),
         Route("/control/access", {"GET": control.access}),
         Route("/control/ask", {"POST": control.ask}),
+        Route("/control/accounts", {"POST": control.accounts}),
+        Route("/control/keyring", {"GET": control.keyring}),
         Route("/control/stop", {"POST": control.stop}),
         Route("/control/peers", {"GET": network.peers}),
         Route("/control/drain", {"POST": network.drain}),
@@ -101,6 +104,16 @@ class Control:
         stop = decode(await read_json(request, self._settings), Stop)
         await request.reply(200, msgspec.json.encode(self._operations.stop(stop)))
 
+    async def accounts(self, request: Request) -> None:
+        """Ask a gateway's accounts something. What is told may be a secret: it is never logged."""
+        call = decode(await read_json(request, self._settings), AccountsCall)
+        answer = await self._operations.accounts(call, credential_of(request))
+        await request.reply(200, msgspec.json.encode(answer))
+
+    async def keyring(self, request: Request) -> None:
+        """Where secrets are kept."""
+        await request.reply(200, msgspec.json.encode(await self._operations.keyring()))
+
     async def ask(self, request: Request) -> None:
         """Give an answer as events."""
         ask = decode(await read_json(request, self._settings), Ask)
@@ -111,6 +124,7 @@ class Control:
             model=ask.model,
             deadline_ms=ask.deadline_ms,
             privacy=ask.privacy,
+            credential=credential_of(request),
         )
 
         async def work(answer: Answer) -> None:
@@ -124,6 +138,12 @@ class Control:
                 await request.write(data, last=answer.ended)
 
         await self._answers.give(request, submission, work, peer=ask.peer)
+
+
+def credential_of(request: Request) -> str:
+    """The API key of the face's environment, which goes with its calls; empty without one."""
+    scheme, _, key = request.header(b"authorization").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def coalesced(events: Sequence[AnswerEvent]) -> Iterable[AnswerEvent]:

@@ -18,9 +18,11 @@ _KINDS: dict[str, Kind] = {
     "invalid_api_key": (401, "authentication_error", "invalid_api_key"),
     "permission_denied": (403, "permission_error", "permission_denied"),
     "not_a_member": (403, "permission_error", "not_a_member"),
+    "user_disabled": (403, "permission_error", "user_disabled"),
     "model_not_found": (404, "invalid_request_error", "model_not_found"),
     "request_too_large": (413, "invalid_request_error", "request_too_large"),
     "rate_limit_exceeded": (429, "rate_limit_error", "rate_limit_exceeded"),
+    "insufficient_quota": (429, "insufficient_quota", "insufficient_quota"),
     "config_error": (500, "api_error", "config_error"),
     "no_peer": (502, "api_error", "no_peer"),
     "processor_lost": (502, "api_error", "processor_lost"),
@@ -36,6 +38,7 @@ _INTERNAL: Kind = (500, "api_error", "internal")
 
 _RETRY_AFTER = {429: 1.0, 503: 2.0}
 """Seconds to say when the error itself names none."""
+_LONGEST_RETRY = 31 * 86_400  # until the next month
 
 
 class HttpError(AiplatError):
@@ -116,7 +119,7 @@ def _whole_seconds(seconds: float) -> int:
     """Round up: to come back early is to be refused again."""
     if not math.isfinite(seconds):
         return 3600
-    return max(1, min(86_400, math.ceil(seconds)))
+    return max(1, min(_LONGEST_RETRY, math.ceil(seconds)))
 
 
 def printable(text: str) -> str:

@@ -18,22 +18,60 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     bind: Annotated[
         str,
         Meta(
-            description="HOST:PORT of the front door; port 0 picks one. Loopback only, until "
-            "accounts exist.",
+            description="HOST:PORT of the front door; port 0 picks one, 0.0.0.0 and [::] stand for "
+            "every address of the machine. Beyond loopback only with TLS, or with "
+            "plain_beyond_loopback.",
             min_length=1,
             max_length=255,
         ),
     ] = "127.0.0.1:8777"
+    tls_certificate: Annotated[
+        str,
+        Meta(
+            description="A PEM file with the certificate that the front door shows, the chain "
+            "behind it; the door then speaks https alone. Empty: no TLS.",
+            max_length=4096,
+        ),
+    ] = ""
+    tls_key: Annotated[
+        str,
+        Meta(
+            description="The PEM file with that certificate's private key, without a passphrase, "
+            "for its owner alone (mode 600).",
+            max_length=4096,
+        ),
+    ] = ""
+    plain_beyond_loopback: Annotated[
+        bool,
+        Meta(
+            description="Whether the door may listen beyond loopback without TLS: every prompt, "
+            "answer and key then crosses the network in the clear."
+        ),
+    ] = False
     allowed_hosts: Annotated[
         tuple[str, ...],
         Meta(
-            description="Names, besides those of loopback, that a request's Host may hold.",
+            description="Names that a request's Host may hold, besides those of loopback, the "
+            "address that it came in on, and the certificate's.",
             max_length=100,
         ),
     ] = ()
     max_connections: Annotated[
-        int, Meta(description="Connections at once; one more is refused.", ge=1, le=100_000)
+        int,
+        Meta(
+            description="Connections at once, those in a TLS handshake too; one more is refused.",
+            ge=1,
+            le=100_000,
+        ),
     ] = 1024
+    max_connections_per_source: Annotated[
+        int,
+        Meta(
+            description="Those of them from one address beyond loopback (of IPv6, one /64).",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 256
     max_requests: Annotated[
         int, Meta(description="Answers under way at once; one more is refused.", ge=1, le=100_000)
     ] = 512
@@ -51,6 +89,13 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_header_bytes: Annotated[
         int, Meta(description="Size of a request's line and headers.", ge=1_000, le=1_000_000)
     ] = 32_768
+    tls_handshake_seconds: Annotated[
+        Seconds, Meta(description="How long a TLS handshake may take, the whole of it.")
+    ] = 10.0
+    tls_reload_seconds: Annotated[
+        Seconds,
+        Meta(description="How often it is looked whether the certificate's files have changed."),
+    ] = 60.0
     body_seconds: Annotated[
         Seconds, Meta(description="How long a request's body may take to arrive.")
     ] = 30.0
@@ -74,3 +119,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_seconds: Annotated[
         Seconds, Meta(description="How long an answer may take when the request does not say.")
     ] = 600.0
+
+    @property
+    def may_go_beyond(self) -> bool:
+        """Whether the front door may listen beyond loopback."""
+        return bool(self.tls_certificate or self.tls_key) or self.plain_beyond_loopback

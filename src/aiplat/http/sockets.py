@@ -25,11 +25,15 @@ class NodeRuns(ConfigError):
     """A live node answers at the control socket already."""
 
 
-def parse_bind(bind: str) -> tuple[str, int]:
-    """Split ``HOST:PORT``; a name becomes its loopback address.
+def parse_bind(bind: str, *, beyond: bool = False) -> tuple[str, int]:
+    """Split ``HOST:PORT``; ``localhost`` becomes its address.
+
+    Arguments:
+        bind: the two; the host is an address, of IPv6 in brackets.
+        beyond: whether it may be one beyond loopback.
 
     Raises:
-        ConfigError: it is not of that form, or not loopback.
+        ConfigError: it is not of that form, or where it may not be.
     """
     host, colon, port = bind.rpartition(":")
     host = host.strip("[]")
@@ -40,32 +44,43 @@ def parse_bind(bind: str) -> tuple[str, int]:
     if int(port[:6]) > 65_535:
         raise ConfigError(f"The port of http.bind must be from 0 to 65535, but is {clip(port)}.")
     try:
-        loopback = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        loopback = None
-    if loopback is None or not loopback.is_loopback:
         raise ConfigError(
-            f"http.bind is {clip(bind)!r}, but until accounts exist the HTTP door listens on "
-            f"loopback only. Use 127.0.0.1:{int(port)}, and a tunnel (ssh -L) from elsewhere."
+            f"The host of http.bind must be an address of this machine, such as 127.0.0.1 or "
+            f"0.0.0.0 for every one, or localhost, but is {clip(host)!r}."
+        ) from None
+    if address.is_multicast or str(address) == "255.255.255.255":
+        raise ConfigError(f"http.bind is {clip(bind)!r}, which is the address of no one machine.")
+    if not (address.is_loopback or beyond):
+        raise ConfigError(
+            f"http.bind is {clip(bind)!r}, beyond loopback, where every prompt and key would cross "
+            f"the network in the clear. Use 127.0.0.1:{int(port)} (and a tunnel, ssh -L, from "
+            "elsewhere); or give a certificate, --tls-certificate FILE --tls-key FILE; or say "
+            "--plain-http-beyond-loopback."
         )
-    return str(loopback), int(port)
+    return str(address), int(port)
 
 
-def listen_tcp(bind: str) -> socket.socket:
-    """Listen at ``HOST:PORT``; port 0 picks a free one.
+def listen_tcp(bind: str, *, beyond: bool = False) -> socket.socket:
+    """Listen at ``HOST:PORT``; port 0 picks a free one, and ``[::]`` takes IPv4 too.
 
     Raises:
         PortInUse: somebody else does.
-        ConfigError: the address does not fit, or the system refuses it.
+        ConfigError: the address does not fit (`parse_bind`), or the system refuses it.
     """
-    host, port = parse_bind(bind)
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    host, port = parse_bind(bind, beyond=beyond)
+    sock: socket.socket | None = None
     try:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
         sock.bind((host, port))
         sock.listen(BACKLOG)  # here, as two may bind one address and only one can listen
     except OSError as error:
-        sock.close()
+        if sock is not None:
+            sock.close()
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(
                 f"{bind} is in use already. End what listens there, or choose another port with "
@@ -77,12 +92,6 @@ def listen_tcp(bind: str) -> socket.socket:
         ) from None
     sock.setblocking(False)
     return sock
-
-
-def base_url(sock: socket.socket) -> str:
-    """Where a door that listens on `sock` is reached."""
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class UnixDoor:

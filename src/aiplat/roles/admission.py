@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aiplat.domain.answers import Submission, check_submission
+from aiplat.domain.answers import Submission
+from aiplat.domain.chat import Generate
 from aiplat.domain.errors import (
     DeadlineExceeded,
     ModelNotFound,
@@ -16,6 +17,30 @@ from aiplat.roles.pool import Pool
 from aiplat.roles.processors import Processors
 from aiplat.roles.settings import GatewaySettings
 from aiplat.telemetry.metrics import Metrics
+
+
+CHARS_A_TOKEN = 4
+"""Of common text; a processor tells the prompt's true length before its first token."""
+TOKENS_A_MESSAGE = 8
+"""What a chat template puts around one."""
+
+
+def most_tokens(submission: Submission) -> tuple[int, int | None]:
+    """About how many tokens the prompt has, and how many at most the answer; None: not said."""
+    work = submission.work
+    if isinstance(work, Generate):
+        chars = sum(len(message.content) for message in work.messages)
+        prompt = chars // CHARS_A_TOKEN + TOKENS_A_MESSAGE * len(work.messages)
+        return prompt, work.sampling.max_tokens
+    return sum(len(text) for text in work.inputs) // CHARS_A_TOKEN + len(work.inputs), 0
+
+
+def same_prompt(one: Submission, other: Submission) -> bool:
+    """Whether two requests read the same."""
+    if not (isinstance(one.work, Generate) and isinstance(other.work, Generate)):
+        return False
+    mine, its = one.work.messages, other.work.messages
+    return mine is its or mine == its
 
 
 class Admission:
@@ -44,7 +69,6 @@ class Admission:
             AiplatError: it is wrong, over a bound, for a model that nobody here has, or more
                 private than anyone here.
         """
-        check_submission(submission)
         if under_way >= self._settings.max_requests:
             raise self.full("gateway_requests", "under way", self._settings.max_requests)
         model, known = submission.model, self._processors.names()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from aiplat.control.messages import Explanation, ModelStatus
 from aiplat.domain.answers import AnswerSink, Asking, Inference, Submission
@@ -20,11 +21,14 @@ from aiplat.protocol.messages import Call, Drain
 from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
+from aiplat.roles.key_pins import is_key_of, refuse_if_others
 from aiplat.roles.offering import Offering
 from aiplat.roles.requests import find_request
 from aiplat.roles.roaming import Roaming, refuse_if_private
 from aiplat.roles.settings import ClientSettings
 from aiplat.roles.standstill import Ticks
+from aiplat.roles.watched import Saw, Watched
+from aiplat.series.seen import ignore
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -49,10 +53,19 @@ class RemoteGateway(Counted):
     Arguments:
         offering: what is known of its models.
         is_member: whether its certificate of this node's network was checked.
+        key: gives the API key that it may receive; empty where there is none.
     """
 
-    def __init__(self, channel: Channel, offering: Offering, *, is_member: bool) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        offering: Offering,
+        *,
+        is_member: bool,
+        key: Callable[[PeerId], str] = lambda gateway: "",
+    ) -> None:
         super().__init__(channel)
+        self._key = key
         self.channel = channel
         self.offering = offering
         self.draining = False
@@ -66,7 +79,20 @@ class RemoteGateway(Counted):
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
         """Ask it, unless the request may not leave this machine, or its network."""
         refuse_if_private(submission, is_member=self._is_member)
+        if submission.credential:
+            refuse_if_others(submission.credential, self.peer)
+        elif key := self._key(self.peer):
+            submission = replace(submission, credential=key)
         return super().submit(submission, sink)
+
+    def may_have(self, submission: Submission) -> bool:
+        """Whether it may receive the key that goes with a request, if one does."""
+        return not submission.credential or is_key_of(submission.credential, self.peer)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key for it."""
+        return bool(self._key(self.peer))
 
 
 class _Exactly:
@@ -95,6 +121,8 @@ class Client(Role):
         local: the gateway of the same node, if it has that role.
         now: the clock, in seconds.
         in_network: whether this node is in a network now, so that every gateway is a member.
+        key: gives the API key that a gateway may receive; empty where there is none.
+        saw: hears of each request that other nodes' gateways had, for the series.
     """
 
     def __init__(
@@ -103,7 +131,11 @@ class Client(Role):
         local: Gateway | None = None,
         now: Callable[[], float] = trio.current_time,
         in_network: Callable[[], bool] = lambda: False,
+        key: Callable[[PeerId], str] = lambda gateway: "",
+        saw: Saw = ignore,
     ) -> None:
+        self._key = key
+        self._saw = saw
         self._in_network = in_network
         self._settings = settings
         self._now = now
@@ -162,7 +194,7 @@ class Client(Role):
         best = partial(self._best, submission)
         gateway = best([])
         if gateway is None:
-            raise NoPeer(_nobody())
+            raise _nobody_for_key() if submission.credential else NoPeer(_nobody())
         self._learns = True
         return self._ask(gateway, best, self._may_come, submission, sink)
 
@@ -174,8 +206,9 @@ class Client(Role):
         submission: Submission,
         sink: AnswerSink,
     ) -> Asking:
+        watched = Watched("client", submission, sink, self._saw, self._now)
         roaming = Roaming(
-            submission, sink, next_gateway, self._now, self._ended,
+            submission, watched, next_gateway, self._now, self._ended,
             attempts=self._settings.attempts, on_refused=partial(self._refused, submission),
             may_come=may_come, patience=self._settings.gateway_seconds,
         )  # fmt: skip
@@ -202,12 +235,15 @@ class Client(Role):
     def _best(self, submission: Submission, tried: list[PeerId]) -> RemoteGateway | None:
         now = self._now()
 
-        def worth(gateway: RemoteGateway) -> tuple[bool, int, float]:
+        def worth(gateway: RemoteGateway) -> tuple[bool, bool, int, float]:
             draining, latency = _distance(gateway)
-            return draining, gateway.offering.rank(submission, now), latency
+            rank = gateway.offering.rank(submission, now)
+            return draining, not gateway.has_key, rank, latency
 
         live = [
-            g for peer, g in self._gateways.items() if peer not in tried and not g.channel.is_ended
+            g
+            for peer, g in self._gateways.items()
+            if peer not in tried and not g.channel.is_ended and g.may_have(submission)
         ]
         return min(live, key=worth, default=None)
 
@@ -299,7 +335,7 @@ class Client(Role):
         if gateway is None or gateway.channel is not channel:
             offering = Offering(self._settings.refusal_seconds)
             gateway = self._gateways[channel.peer] = RemoteGateway(
-                channel, offering, is_member=self._in_network()
+                channel, offering, is_member=self._in_network(), key=self._key
             )
             self._learns = True
             if len(self._were_here) >= MAX_REMEMBERED:
@@ -334,6 +370,14 @@ class Client(Role):
         if not live:
             return True
         return all(g.draining for g in live) and self._may_come([g.peer for g in live])
+
+    async def nearest(self, node: Node) -> RemoteGateway:
+        """The gateway that is asked first; waits for one that is being reached.
+
+        Raises:
+            NoPeer: there is none.
+        """
+        return await self._nearest(node)
 
     async def _nearest(self, node: Node) -> RemoteGateway:
         self._wanted = lambda: node.wanted
@@ -392,6 +436,13 @@ class Client(Role):
         gateway = self._gateways.get(channel.peer)
         if gateway is not None and gateway.channel is channel:
             del self._gateways[channel.peer]
+
+
+def _nobody_for_key() -> NoPeer:
+    return NoPeer(
+        "No gateway that may receive this API key is connected: a key goes to the gateway that made "
+        "it, and to no other. `aiplat peers` shows who is there."
+    )
 
 
 def _distance(gateway: RemoteGateway) -> tuple[bool, float]:

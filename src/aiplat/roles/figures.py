@@ -1,13 +1,18 @@
-"""What a gateway measures of a request that ended: metrics and one line in the log."""
+"""What a gateway measures of a request that ended: metrics, series and one line in the log."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
 
+from msgspec.structs import replace
+
 from aiplat.domain.answers import Failed, Finished
 from aiplat.domain.errors import LEAVES, clip
+from aiplat.domain.usage import Usage
 from aiplat.roles.forwarding import Forwarding
+from aiplat.roles.watched import Saw
+from aiplat.series.seen import Seen
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.gateway")
@@ -27,7 +32,7 @@ def observe(
         now: the time of its end, in seconds.
     """
     model = metrics.model_label(forwarding.model) if forwarding.model in known else "unknown"
-    outcome = _outcome(end)
+    outcome = outcome_of(end)
     stages = forwarding.stages
     timings = stages.timings(now)
     total, first = timings.total_ms / 1000, timings.first_token_ms / 1000
@@ -45,7 +50,37 @@ def observe(
     _log(forwarding, end, outcome, timings.total_ms)
 
 
-def _outcome(end: Finished | Failed) -> str:
+def tell_series(saw: Saw, forwarding: Forwarding, end: Finished | Failed, now: float) -> None:
+    """Tell the series of it; of one that this node's own faces asked, as the client's too.
+
+    Arguments:
+        now: the time of its end, in seconds.
+    """
+    stages, usage = forwarding.stages, end.usage or Usage(0, 0)
+    first = stages.first_token_at
+    seen = Seen(
+        role="gateway",
+        model=forwarding.model,
+        key=_key_of(forwarding),
+        peer=forwarding.processor or "",
+        failed=isinstance(end, Failed),
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        first_seconds=None if first is None else first - stages.arrived,
+        total_seconds=now - stages.arrived,
+    )
+    saw(seen)
+    if forwarding.is_own:
+        saw(replace(seen, role="client", key=""))
+
+
+def _key_of(forwarding: Forwarding) -> str:
+    """The id of the API key that it came with."""
+    return forwarding.lease.key if forwarding.lease is not None else ""
+
+
+def outcome_of(end: Finished | Failed) -> str:
     """How it ended, out of a closed set: a peer may put any text in a code."""
     if isinstance(end, Finished):
         return end.reason
@@ -56,7 +91,8 @@ def _log(forwarding: Forwarding, end: Finished | Failed, outcome: str, total_ms:
     request = forwarding.submission.id
     count = forwarding.tokens if end.usage is None else end.usage.completion_tokens
     extra = {
-        "request": request, "processor": forwarding.processor or "", "model": forwarding.model,
+        "request": request, "key": _key_of(forwarding),
+        "processor": forwarding.processor or "", "model": forwarding.model,
         "completion_tokens": count, "total_ms": round(total_ms, 1), "outcome": outcome,
     }  # fmt: skip
     if isinstance(end, Finished):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from aiplat.accounts.meter import Lease
 from aiplat.domain.answers import (
     AnswerEvent,
     AnswerSink,
@@ -70,6 +71,7 @@ class Forwarding:
         on_end: called once, when the end was said.
         on_failed: told of a failure before the first token; True when it is tried elsewhere.
         asker: the peer that asked; None for this node's own faces.
+        lease: what the accounts hold back for it, and count; None where nothing is counted.
     """
 
     def __init__(
@@ -83,8 +85,10 @@ class Forwarding:
         on_end: Callable[[Forwarding, Finished | Failed], None],
         on_failed: Callable[[Forwarding, Failed], bool] = lambda forwarding, failed: False,
         asker: PeerId | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.submission = submission
+        self.lease = lease
         self.processor: PeerId | None = None
         self.model = submission.model
         self.ids: list[int] = []
@@ -115,12 +119,29 @@ class Forwarding:
         """How many came; of an upstream without token ids the pieces, which are most often that."""
         return len(self.ids) or self._pieces
 
+    @property
+    def began(self) -> Started | None:
+        """What its processor said of it (`aiplat.accounts.meter.Progress`)."""
+        return self.started
+
+    @property
+    def payer(self) -> str:
+        """Whom it counts for: those take turns."""
+        return self.lease.payer if self.lease is not None else self.asker or ""
+
     # -- placing ---------------------------------------------------------------------------
 
     @property
     def is_own(self) -> bool:
-        """Whether this node's own faces ask."""
-        return self.asker is None
+        """Whether this node's own faces ask, for its owner: by no key that somebody was given."""
+        return self.asker is None and not self.submission.credential
+
+    @property
+    def user(self) -> PeerId | None:
+        """Who uses a processor with it; None for this node's own faces."""
+        if self.is_own:
+            return None
+        return self.asker or PeerId(self.payer)
 
     @property
     def is_placed(self) -> bool:
@@ -233,6 +254,9 @@ class Forwarding:
             self.started = event
             # Held until the first token: until then another processor may take its place.
             self._held = event
+            if self.lease is not None:
+                prompt = event.prompt_tokens
+                self._within_limits(lambda lease: lease.started(prompt))
         elif type(event) is Finished:
             self._say_started()
             self._finish(event)
@@ -259,7 +283,22 @@ class Forwarding:
             )  # fmt: skip
             self._sink.deliver(told)
 
+    def _within_limits(self, step: Callable[[Lease], None]) -> None:
+        """Have more held back for it; it ends here when there is no more."""
+        assert self.lease is not None
+        try:
+            step(self.lease)
+        except AiplatError as error:
+            self.fail(error)
+
     def _delta(self, delta: Delta) -> None:
+        lease, started = self.lease, self.started
+        if lease is not None and started is not None:
+            tokens = (len(self.ids) + len(delta.ids)) if started.exact else self._pieces + 1
+            if tokens > lease.room:  # before it is taken: a limit holds to the last token
+                self._within_limits(lambda lease: lease.grow(started.prompt_tokens, tokens))
+                if self.ended:
+                    return
         is_first = self.stages.first_token_at is None
         self.stages.said(delta.cost, self._now())
         if is_first:

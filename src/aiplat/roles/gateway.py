@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from aiplat.accounts.accounts import Accounts
+from aiplat.accounts.meter import Lease
 from aiplat.control.messages import Explanation, ModelStatus
-from aiplat.domain.answers import AnswerSink, Failed, Finished, Inference, Submission
+from aiplat.domain.answers import (
+    AnswerSink,
+    Failed,
+    Finished,
+    Inference,
+    Submission,
+    check_submission,
+)
 from aiplat.domain.errors import (
     AiplatError,
     DeadlineExceeded,
@@ -26,9 +35,10 @@ from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
 from aiplat.roles import reasons, told
-from aiplat.roles.admission import Admission, waited_in_vain
+from aiplat.roles.account_calls import answer_call
+from aiplat.roles.admission import Admission, most_tokens, same_prompt, waited_in_vain
 from aiplat.roles.base import Role
-from aiplat.roles.figures import observe
+from aiplat.roles.figures import observe, outcome_of, tell_series
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.line import Line
 from aiplat.roles.placing import Placing
@@ -38,6 +48,8 @@ from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
 from aiplat.roles.standstill import NOTABLE_SECONDS, Ticks
 from aiplat.roles.tags import Tags
+from aiplat.roles.watched import Saw
+from aiplat.series.seen import ignore
 from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -57,6 +69,9 @@ class Gateway(Role):
         now: the clock, in seconds.
         in_network: whether this node is in a network now, so that who has a role here is a
             certified member of it.
+        accounts: who may ask and how much, and what it came to; None lets everybody in, and
+            counts nothing.
+        saw: hears of each request that ended, for the series.
     """
 
     def __init__(
@@ -66,7 +81,11 @@ class Gateway(Role):
         metrics: Metrics,
         now: Callable[[], float] = trio.current_time,
         in_network: Callable[[], bool] = lambda: False,
+        accounts: Accounts | None = None,
+        saw: Saw = ignore,
     ) -> None:
+        self.accounts = accounts
+        self._saw = saw
         self.processors = Processors(now)
         self.active: set[Forwarding] = set()
         self.taken = 0
@@ -81,11 +100,14 @@ class Gateway(Role):
         self._admission = Admission(peer, self.processors, settings, metrics)
         tags = Tags()
         self._placing = Placing(
-            self.processors, settings, metrics, now, lambda asker: tags.of(asker or peer)
+            self.processors, settings, metrics, now, lambda payer: tags.of(payer or peer)
         )
+        if accounts is not None:
+            accounts.when_gone(self.end_those)
         self._line = Line(self._placing, self._safely, lambda: self.active)
         self._wake = trio.Event()
         self._ticks: Ticks | None = None
+        metrics.peers.labels("processor", "connected").set(0)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the deadlines of all requests, place those that wait, and tell them why."""
@@ -141,7 +163,12 @@ class Gateway(Role):
     # -- requests ----------------------------------------------------------------------------
 
     def submit(
-        self, submission: Submission, sink: AnswerSink, asker: PeerId | None = None
+        self,
+        submission: Submission,
+        sink: AnswerSink,
+        asker: PeerId | None = None,
+        *,
+        is_trusted: bool = True,
     ) -> Forwarding:
         """Take a request (`Inference`): place it now, or let it wait its turn.
 
@@ -149,28 +176,71 @@ class Gateway(Role):
             submission: what is asked.
             sink: hears the answer.
             asker: the peer that asks; None for this node's own faces.
+            is_trusted: whether that peer may be answered without a key.
 
         Raises:
-            AiplatError: it is wrong, over a bound, or for a model that nobody here has.
+            AiplatError: it is wrong, over a bound or limit, or for a model that nobody here has.
         """
         arrived = self._now()
+        check_submission(submission)
         if self.draining:
             raise ShuttingDown(
                 f"The gateway {short(self._peer)} takes no new requests: it was drained "
                 "(`drain --off` there ends that), or it shuts down.",
                 retry_after=5,
             )
+        submission, lease = self._let_in(submission, asker, is_trusted=is_trusted)
+        try:
+            forwarding = self._take(submission, sink, asker, lease)
+        except BaseException:
+            if lease is not None:
+                lease.give_back()
+            raise
+        if forwarding.is_placed:
+            self._metrics.gateway_overhead.observe(self._now() - arrived)
+        return forwarding
+
+    def _let_in(
+        self, submission: Submission, asker: PeerId | None, *, is_trusted: bool
+    ) -> tuple[Submission, Lease | None]:
+        """Let the accounts decide; gives the request with the model that is meant."""
+        if self.accounts is None:
+            return submission, None
+        admission, credential = self.accounts.admission, submission.credential
+        model = admission.default_model(credential, submission.model)
+        if model != submission.model:
+            submission = msgspec.structs.replace(submission, model=model)
+        prompt, answer = most_tokens(submission)
+        lease = admission.admit(
+            submission.id, credential, asker, model, prompt, answer,
+            is_trusted=is_trusted, beside=self._counted_beside(submission),
+        )  # fmt: skip
+        return submission, lease
+
+    def _counted_beside(self, submission: Submission) -> str:
+        """Whom the same prompt counts for already: that of another choice of this request."""
+        if not submission.beside:
+            return ""
+        for other in self.active:
+            if other.submission.id == submission.beside and other.lease is not None:
+                alike = same_prompt(other.submission, submission)
+                return other.payer if alike and other.lease.prompt_counts else ""
+        return ""
+
+    def _take(
+        self, submission: Submission, sink: AnswerSink, asker: PeerId | None, lease: Lease | None
+    ) -> Forwarding:
         self._admission.check(submission, asker, len(self.active))
         forwarding = Forwarding(
             submission, sink, gateway=self._peer, settings=self._settings, now=self._now,
-            on_end=self._ended, on_failed=self._try_elsewhere, asker=asker,
+            on_end=self._ended, on_failed=self._try_elsewhere, asker=asker, lease=lease,
         )  # fmt: skip
+        if lease is not None:
+            lease.progress = forwarding
         kept = forwarding.kept = self.reasons.begin(submission, asker)
         try:
             if self._line.holds_back(submission.model) or not self._placing.place(forwarding):
                 self._wait(forwarding)
-            else:
-                self._metrics.gateway_overhead.observe(self._now() - arrived)
         except AiplatError as refusal:
             reasons.ended(kept, Failed.of(refusal))
             raise
@@ -183,7 +253,7 @@ class Gateway(Role):
             if not self._placing.pool(forwarding).may_come(forwarding.submission.model):
                 raise self._admission.nobody(forwarding.submission)
             full = self._admission.full("gateway_waiting", "waiting", self._settings.max_waiting)
-            victim = self._line.to_displace(forwarding.asker)
+            victim = self._line.to_displace(forwarding.payer)
             if victim is None:
                 raise full
             victim.fail(full)
@@ -210,13 +280,23 @@ class Gateway(Role):
         processor = self.processors.get(forwarding.processor)
         if processor is not None and (speed := forwarding.tokens_per_second):
             processor.saw(forwarding.model, speed)
+        if forwarding.lease is not None:
+            timings = forwarding.stages.timings(self._now())
+            forwarding.lease.end(end, forwarding.model, outcome_of(end), timings)
         observe(self._metrics, forwarding, end, self.processors.names(), self._now())
+        tell_series(self._saw, forwarding, end, self._now())
         self._wake.set()  # what waits may go on; not from in here, which a placement may call
 
     def fail_all(self, error: AiplatError) -> None:
         """End all requests under way with an error; their processors are told to stop."""
         for forwarding in list(self.active):
             forwarding.fail(error)
+
+    def end_those(self, which: Callable[[Lease], bool], error: AiplatError) -> None:
+        """The same for those that count for somebody who may ask no more."""
+        for forwarding in list(self.active):
+            if forwarding.lease is not None and which(forwarding.lease):
+                forwarding.fail(error)
 
     # -- processors --------------------------------------------------------------------------
 
@@ -310,7 +390,18 @@ class Gateway(Role):
     def submitted(self, incoming: Incoming) -> None:
         """A client asks, or another gateway; no processor may."""
         self.refuse_all_but(("client", "gateway"), incoming)
-        incoming.attach(self.submit(incoming.submission, incoming, incoming.channel.peer))
+        peer = incoming.channel.peer
+        trusted = self._is_trusted(peer)
+        incoming.attach(self.submit(incoming.submission, incoming, peer, is_trusted=trusted))
+
+    def _is_trusted(self, peer: PeerId) -> bool:
+        """Whether a peer may be answered without a key: a certified member, or on this machine."""
+        channel = self._channels.get(peer)
+        if channel is None:
+            return False
+        if self._in_network():
+            return bool(channel.hello.certificate)
+        return channel.address.startswith(("/ip4/127.", "/ip6/::1/"))
 
     async def called(self, channel: Channel, call: Call) -> Reply | None:
         """Answer what a client may ask of a gateway."""
@@ -318,6 +409,8 @@ class Gateway(Role):
             return Reply(body=msgspec.Raw(msgspec.msgpack.encode(self.processors.models())))
         if call.method == told.METHOD:
             return Reply(body=self._told(channel))
+        if self.accounts is not None and (reply := await answer_call(self.accounts, channel, call)):
+            return reply
         if call.method != "explain":
             return None
         try:

@@ -13,7 +13,6 @@ from functools import partial
 
 from aiplat.domain.answers import Queued
 from aiplat.domain.errors import AiplatError
-from aiplat.domain.ids import PeerId
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.placing import Placing
 
@@ -68,17 +67,17 @@ class Line:
         for place, forwarding in enumerate(self._in_turn()):
             self._safely(partial(self._tell, place), forwarding)
 
-    def to_displace(self, asker: PeerId | None) -> Forwarding | None:
-        """Who makes room in a full line for a newcomer of `asker`; None when nobody should.
+    def to_displace(self, payer: str) -> Forwarding | None:
+        """Who makes room in a full line for a newcomer of `payer`; None when nobody should.
 
         The last of whoever has most in it, if those are at least two more than the newcomer's: the
         shares in a full line become even, and nobody fills it alone. Who was tried already stays.
         """
-        waiting: dict[PeerId | None, list[Forwarding]] = {}
+        waiting: dict[str, list[Forwarding]] = {}
         for forwarding in self._told:
-            waiting.setdefault(forwarding.asker, []).append(forwarding)
+            waiting.setdefault(forwarding.payer, []).append(forwarding)
         most = max(waiting.values(), key=len, default=[])
-        if len(most) < len(waiting.get(asker, ())) + 2 or most[-1].tried:
+        if len(most) < len(waiting.get(payer, ())) + 2 or most[-1].tried:
             return None
         return most[-1]
 
@@ -87,11 +86,11 @@ class Line:
 
         First who was tried. Of the others who has the fewest under way, and then who came first.
         """
-        has = Counter(one.asker for one in self._under_way() if one.is_placed)
+        has = Counter(one.payer for one in self._under_way() if one.is_placed)
         turns: list[tuple[int, int, Forwarding]] = []
         for place, forwarding in enumerate(self._told):
-            turns.append((0 if forwarding.tried else 1 + has[forwarding.asker], place, forwarding))
-            has[forwarding.asker] += not forwarding.tried
+            turns.append((0 if forwarding.tried else 1 + has[forwarding.payer], place, forwarding))
+            has[forwarding.payer] += not forwarding.tried
         return [forwarding for _, _, forwarding in sorted(turns, key=lambda turn: turn[:2])]
 
     def _try(self, full: set[tuple[str, str, bool]], forwarding: Forwarding) -> None:

@@ -28,7 +28,7 @@ class Placing:
 
     Arguments:
         now: the clock, in seconds.
-        tag: what processors are told of an asker, so that they can be fair; None is this node.
+        tag: what processors are told of whom a request counts for, so that they can be fair.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Placing:
         settings: GatewaySettings,
         metrics: Metrics,
         now: Callable[[], float],
-        tag: Callable[[PeerId | None], str],
+        tag: Callable[[str], str],
     ) -> None:
         self._processors = processors
         self._settings = settings
@@ -158,9 +158,10 @@ class Placing:
         submission = msgspec.structs.replace(
             forwarding.submission, to="processor", model=model, credential="",
             deadline_ms=max(1, forwarding.milliseconds_left()),
-            fairness=self._tag(forwarding.asker),  # what the asker wrote there counts nothing
+            fairness=self._tag(forwarding.payer),  # what the asker wrote there counts nothing
+            beside="",
         )  # fmt: skip
-        asking = processor.submit(submission, forwarding.attempt(), forwarding.asker)
+        asking = processor.submit(submission, forwarding.attempt(), forwarding.user)
         turn = self._breaker(processor, model).placed()
         forwarding.placed(processor.peer, model, asking, partial(processor.released, model), turn)
         processor.in_flight[model] += 1

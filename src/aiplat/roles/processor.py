@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -25,6 +25,8 @@ from aiplat.roles.base import Role
 from aiplat.roles.counted import Counted
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.sharing import By, Sharing
+from aiplat.roles.watched import Saw, Watched
+from aiplat.series.seen import ignore
 
 if TYPE_CHECKING:
     from aiplat.node.channel import Channel
@@ -43,12 +45,21 @@ class Processor(Role):
         peer: this node's peer id.
         engines: the models that it serves.
         local: the gateway of the same node, if it has that role.
+        saw: hears of each request that ended, for the series.
+        now: the clock, in seconds.
     """
 
     def __init__(
-        self, peer: PeerId, engines: Sequence[Engine], local: Gateway | None = None
+        self,
+        peer: PeerId,
+        engines: Sequence[Engine],
+        local: Gateway | None = None,
+        saw: Saw = ignore,
+        now: Callable[[], float] = trio.current_time,
     ) -> None:
         self.draining = False
+        self._saw = saw
+        self._now = now
         self.sharing = Sharing()
         self._peer = peer
         self._engines = {engine.name: Counted(engine) for engine in engines}
@@ -182,13 +193,16 @@ class Processor(Role):
         if engine is None:
             raise ModelNotFound.of(submission.model, self._engines, where="on this processor")
         if asker is None:
-            return engine.submit(submission, sink)
+            return engine.submit(submission, self._watched(submission, sink, self._peer))
         if by == "gateway":  # its tags are its own: no other's users are the same
             submission = replace(submission, fairness=f"{asker}/{submission.fairness}")
         use = self.sharing.use(submission, sink, asker, by)
-        asking = engine.submit(submission, use)
+        asking = engine.submit(submission, self._watched(submission, use, asker))
         self.sharing.began(use, asking)
         return asking
+
+    def _watched(self, submission: Submission, sink: AnswerSink, asker: PeerId) -> Watched:
+        return Watched("processor", submission, sink, self._saw, self._now, asker)
 
     # -- over channels (`Role`) ----------------------------------------------------------------
 

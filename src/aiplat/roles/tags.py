@@ -6,13 +6,11 @@ import hmac
 import secrets
 from collections.abc import Callable
 
-from aiplat.domain.ids import PeerId
-
 _BYTES = 16
 
 
 class Tags:
-    """Makes the tags of one gateway's users; until accounts exist a user is a peer.
+    """Makes the tags of one gateway's users: accounts, and peers without one.
 
     A tag is an HMAC (SHA-256, RFC 2104, cut to 128 bits) under a key that never leaves this
     object: the same user has the same tag as long as the gateway lives, nobody else can tell
@@ -22,6 +20,6 @@ class Tags:
     def __init__(self, key: Callable[[], bytes] = lambda: secrets.token_bytes(32)) -> None:
         self._key = key()
 
-    def of(self, user: PeerId) -> str:
+    def of(self, user: str) -> str:
         """The user's tag, in hexadecimal."""
         return hmac.digest(self._key, user.encode(), "sha256")[:_BYTES].hex()

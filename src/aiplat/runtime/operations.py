@@ -9,7 +9,10 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+import msgspec
+
 import aiplat
+from aiplat.control.accounts import AccountsCall, KeyringState
 from aiplat.control.messages import (
     Access,
     Done,
@@ -32,8 +35,9 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import Inference
-from aiplat.domain.errors import InvalidRequest, NoPeer, NotAMember, NotReady
+from aiplat.domain.errors import InvalidApiKey, InvalidRequest, NoPeer, NotAMember, NotReady
 from aiplat.domain.ids import PeerId, Role, short
 from aiplat.node.addresses import parse_peer
 from aiplat.node.membership.membership import revoked_text
@@ -42,6 +46,8 @@ from aiplat.roles.client import Client
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.processor import Processor
+from aiplat.runtime.account_desk import AccountDesk
+from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.networks import Networks, match_peer
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.peers import Peers
@@ -55,10 +61,13 @@ class Operations:
     Arguments:
         token: the local token of the HTTP door.
         control: path of the control socket.
-        http: base URL of the HTTP door, once it listens.
+        http: base URL of the HTTP door for people, once it listens.
+        http_here: its base URL for programs of this machine.
         on_stop: begins the end; its argument says whether at once.
         now: the clock, in seconds.
         own_models: the models on this machine.
+        desk: asks accounts, here and elsewhere.
+        held_keys: the API keys that this node shows to gateways.
         networks: what is done with the network that the node is in.
         shared: how a processor is shared.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
@@ -76,9 +85,12 @@ class Operations:
     now: Callable[[], float]
     networks: Networks
     own_models: OwnModels
+    desk: AccountDesk
+    held_keys: HeldKeys
     hearsay: Hearsay | None = None
     shared: Share | None = None
     http: str = ""
+    http_here: str = ""
     state: Literal["starting", "ready", "draining"] = "starting"
     drained: bool = False
     began: float = field(init=False)
@@ -150,6 +162,7 @@ class Operations:
         self._refuse_revoked()
         if self.client is None and self.gateway is not None and not peer:
             return self.gateway
+        await self.held_keys.ready()
         try:
             return await self._client().inference(self.node, peer)
         except NoPeer:
@@ -170,8 +183,8 @@ class Operations:
         return self.client
 
     def access(self) -> Access:
-        """Base URL and local token of the HTTP door."""
-        return Access(base_url=self.http, api_key=self.token)
+        """Base URL, for this machine, and local token of the HTTP door."""
+        return Access(base_url=self.http_here, api_key=self.token)
 
     def missing(self) -> tuple[str, ...]:
         """What stands between this node and serving."""
@@ -230,6 +243,32 @@ class Operations:
             )
             for offer in self.processor.announcement.models
         )  # fmt: skip
+
+    # -- accounts ------------------------------------------------------------------------------
+
+    async def accounts(self, call: AccountsCall, credential: str) -> msgspec.Struct:
+        """Ask a gateway's accounts."""
+        return await self.desk.answer(call, credential)
+
+    async def keyring(self) -> KeyringState:
+        """Where this node keeps secrets."""
+        return await self.desk.keyring()
+
+    def check_key(self, credential: str, scope: Scope) -> None:
+        """See that an API key holds at this node's gateway."""
+        if self.gateway is None or self.gateway.accounts is None:
+            raise InvalidApiKey(
+                "This node is no gateway, and knows no API keys but its own (`aiplat env` prints "
+                "it): it shows the one that it keeps to its gateways itself. Send the key to its "
+                "gateway's door, or keep it here (`aiplat keys create`)."
+            )
+        self.gateway.accounts.check_key(credential, scope)
+
+    def rate(self, credential: str) -> RateState | None:
+        """How far the limits of a key, or of the owner, are used."""
+        if self.gateway is None or self.gateway.accounts is None:
+            return None
+        return self.gateway.accounts.admission.state(credential)
 
     # -- the network ---------------------------------------------------------------------------
 

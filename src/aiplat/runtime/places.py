@@ -68,6 +68,11 @@ class Places:
         return self.data / "share.json"
 
     @property
+    def accounts(self) -> Path:
+        """The database of the users, keys and usage of a gateway: owner-only."""
+        return self.data / "accounts.db"
+
+    @property
     def port(self) -> Path:
         """The port that the node got, kept for its next start."""
         return self.data / "port"

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from aiplat.config.loader import Loaded
 from aiplat.domain.errors import ConfigError, InvalidRequest
+from aiplat.http.certificate import certificate_of
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import listen_tcp, parse_bind
 from aiplat.node.addresses import parse_listen, parse_target
@@ -34,13 +35,15 @@ def preflight(options: ServeOptions, loaded: Loaded, places: Places) -> None:
     for address in options.peers:
         parse_target(address, beyond=in_network)
     missing(models_of(options), places.cache)
-    bind = options.http or loaded[HttpSettings].bind
-    _, port = _said(partial(parse_bind, bind), "http" if options.http else "")
+    settings = loaded[HttpSettings]
+    certificate_of(settings)
+    bind, beyond = options.http or settings.bind, settings.may_go_beyond
+    _, port = _said(partial(parse_bind, bind, beyond=beyond), "http" if options.http else "")
     if options.background and options.http is None:
         return  # it takes a free port
     info = node_info(places.node_lock)
     if info is None or not info.http.endswith(f":{port}"):  # else the node that gives way has it
-        listen_tcp(bind).close()
+        listen_tcp(bind, beyond=beyond).close()
 
 
 def _said(read: Callable[[], T], option: str) -> T:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import msgspec
+
+from aiplat.control.accounts import KeyringState
 from aiplat.control.client import ControlClient, Event, NoNode
 from aiplat.control.messages import (
     Access,
@@ -29,10 +33,13 @@ from aiplat.control.messages import (
     Stopping,
 )
 from aiplat.domain.errors import NotReady
+from aiplat.runtime.credential import credential_of
 from aiplat.runtime.lock import describe_node, node_info, node_runs
 from aiplat.runtime.places import Places
 
 _HASTE_SECONDS = 3.0
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
 
 
 class NodeClient(Protocol):
@@ -95,6 +102,20 @@ class NodeClient(Protocol):
     def explain(self, request: str) -> Explanation:
         """Why a request went where it went."""
 
+    def accounts(
+        self,
+        method: str,
+        wish: msgspec.Struct,
+        wanted: type[Reply],
+        *,
+        gateway: str = "",
+        insecure: bool = False,
+    ) -> Reply:
+        """Ask something of a gateway's accounts."""
+
+    def keyring(self) -> KeyringState:
+        """Where it keeps secrets, and whether it can."""
+
     def ask(self, ask: Ask) -> Iterator[Event]:
         """Give the events of an answer; closing them early cancels it."""
 
@@ -107,12 +128,22 @@ class Connect(Protocol):
 
 
 def connect(places: Places) -> NodeClient:
-    """Make the client of the control socket of the node at `places`."""
-    return ControlClient(places.control_socket(), log=places.log)
+    """Make the client of the control socket of the node at `places`.
+
+    The API key of this process's environment, if there is one, goes with each of its calls.
+
+    Raises:
+        ConfigError: that holds what cannot be a key.
+    """
+    key = credential_of(os.environ)
+    return ControlClient(places.control_socket(), log=places.log, credential=key)
 
 
 def connect_in_haste(places: Places) -> NodeClient:
-    """Make one for who will end a node that does not answer: it waits a moment only."""
+    """Make one for who will end a node that does not answer: it waits a moment only.
+
+    It needs no API key for that, and a wrong one shall not keep it from it.
+    """
     return ControlClient(places.control_socket(), timeout=_HASTE_SECONDS, log=places.log)
 
 

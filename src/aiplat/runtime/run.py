@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ import trio
 from msgspec.structs import replace
 
 import aiplat
+from aiplat.accounts.accounts import Accounts, StorePlaces
+from aiplat.accounts.settings import AccountsSettings
 from aiplat.config.loader import Loaded
+from aiplat.credentials.credentials import Credentials
 from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
@@ -22,6 +26,8 @@ from aiplat.engine.garage import Garage
 from aiplat.engine.interface import Engine
 from aiplat.engine.settings import EngineSettings
 from aiplat.http.app import make_control_app, make_public_app
+from aiplat.http.certificate import certificate_of
+from aiplat.http.reached import Reached
 from aiplat.http.serving import serve_control, serve_public
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import PortInUse
@@ -43,7 +49,10 @@ from aiplat.roles.processor import Processor
 from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
 from aiplat.roles.sharing_terms import engines_within
 from aiplat.runtime import logs
+from aiplat.runtime.account_desk import AccountDesk
+from aiplat.runtime.credential import credential_of
 from aiplat.runtime.ending import Ending
+from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.networks import Networks
 from aiplat.runtime.operations import Operations
@@ -125,12 +134,18 @@ class _House:
         self._node = self._make_node()
         if is_first and self._node.membership.record is None:
             log.warning(OPEN_NOTICE)
+        self._credentials = Credentials(self._node.peer_id, places.data)
+        self._held_keys = HeldKeys(self._credentials, credential_of(os.environ))
+        self._accounts = self._open_accounts() if "gateway" in options.roles else None
         gateway = Gateway(
             self._node.peer_id, loaded[GatewaySettings], self._metrics,
-            in_network=self._in_network,
+            in_network=self._in_network, accounts=self._accounts,
         )  # fmt: skip
         self._gateway = gateway if "gateway" in options.roles else None
-        client = Client(loaded[ClientSettings], self._gateway, in_network=self._in_network)
+        client = Client(
+            loaded[ClientSettings], self._gateway, in_network=self._in_network,
+            key=self._held_keys.for_gateway,
+        )  # fmt: skip
         self._client = client if "client" in options.roles else None
         self._upstream: Upstream | None = None
         self._engines: list[Engine] = []
@@ -151,6 +166,18 @@ class _House:
             incarnation=next_incarnation(self._places.incarnation, wall_ms()),
             membership=Membership(NetworkFiles(self._places.network), identity.peer_id),
         )  # fmt: skip
+
+    def _open_accounts(self) -> Accounts:
+        places = StorePlaces(self._places.accounts, self._places.data / "backups")
+        accounts = Accounts(
+            self._node.peer_id, places, self._loaded[AccountsSettings], self._metrics,
+            is_open=self._is_public,
+        )  # fmt: skip
+        accounts.open()
+        return accounts
+
+    def _is_public(self) -> bool:
+        return self._node.membership.is_public
 
     def _in_network(self) -> bool:
         return self._node.membership.record is not None
@@ -205,6 +232,11 @@ class _House:
             ),
             hearsay=self._make_hearsay(),
             own_models=OwnModels(self._processor, self._engines, self._places.cache),
+            desk=AccountDesk(
+                self._node, self._client, self._accounts, self._credentials, self._held_keys,
+                time.time,
+            ),
+            held_keys=self._held_keys,
             shared=self._share,
         )  # fmt: skip
 
@@ -228,7 +260,8 @@ class _House:
             await root.start(self._ending.listen)
             root.start_soon(self._end_in_haste, root.cancel_scope)
             await self._start_roles(root)
-            operations.http = await self._open_front_door(root)
+            door = await self._open_front_door(root)
+            operations.http, operations.http_here = door.url, door.here
             self._lock.tell(operations.http)
             await self._open_control(root)
             operations.state = "ready"
@@ -251,6 +284,8 @@ class _House:
             "gateway": self._gateway, "processor": self._processor, "client": self._client,
         }  # fmt: skip
         roles = {name: role for name, role in found.items() if role is not None}
+        if self._accounts is not None:
+            await root.start(self._accounts.run)
         for role in roles.values():
             await root.start(role.run)
         if self._upstream is not None and self._processor is not None:
@@ -276,24 +311,26 @@ class _House:
 
         return on_channel
 
-    async def _open_front_door(self, root: trio.Nursery) -> str:
+    async def _open_front_door(self, root: trio.Nursery) -> Reached:
         settings = self._loaded[HttpSettings]
         if self._options.http is not None:
             settings = replace(settings, bind=self._options.http)
         token, metrics = self._operations.token, self._metrics
+        certificate = await trio.to_thread.run_sync(certificate_of, settings)
 
-        async def open_at(settings: HttpSettings) -> str:
-            app = make_public_app(self._operations, settings, token, metrics)
+        async def open_at(settings: HttpSettings) -> Reached:
+            app = make_public_app(self._operations, settings, token, metrics, certificate)
 
-            async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+            async def serve(*, task_status: trio.TaskStatus[Reached]) -> None:
                 await serve_public(
-                    app, settings, shutdown_trigger=self._doors_close.wait, metrics=metrics,
+                    app, settings, certificate=certificate,
+                    shutdown_trigger=self._doors_close.wait, metrics=metrics,
                     task_status=task_status,
                 )  # fmt: skip
                 self._front_closed.set()
 
-            url: str = await root.start(serve)
-            return url
+            reached: Reached = await root.start(serve)
+            return reached
 
         try:
             return await open_at(settings)

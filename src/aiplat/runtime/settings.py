@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from aiplat.accounts.settings import AccountsSettings
 from aiplat.config.describe import document
 from aiplat.config.loader import Loaded, load
 from aiplat.config.sections import SectionClass
@@ -73,6 +74,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     NodeSettings,
     GatewaySettings,
     ClientSettings,
+    AccountsSettings,
     EngineSettings,
     UpstreamSettings,
     ShareSettings,

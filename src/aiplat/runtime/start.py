@@ -22,6 +22,7 @@ import msgspec
 from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
 from aiplat.domain.errors import AiplatError, ConfigError, DeadlineExceeded, NotReady, from_code
+from aiplat.runtime.credential import VARIABLE
 from aiplat.runtime.lock import node_runs, start_lock
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.places import Places
@@ -79,8 +80,12 @@ def launch(places: Places, options: ServeOptions) -> Child:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Make the paths absolute that the current folder gave their meaning."""
+    """Make the paths absolute that the current folder gave their meaning; leave out the face's key.
+
+    Others ask this node too, later and elsewhere: each face's key goes with its own calls.
+    """
     made = dict(environ)
+    made.pop(VARIABLE, None)
     for name in ("AIPLAT_HOME", "AIPLAT_CACHE", "HF_HOME"):
         if made.get(name):
             made[name] = os.path.abspath(Path(made[name]).expanduser())

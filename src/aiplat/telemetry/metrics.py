@@ -3,14 +3,19 @@
 Names under ``gen_ai_`` and their buckets are OpenTelemetry's semantic conventions for generative
 AI in Prometheus' form; ours begin with ``aiplat_``. Labels hold only values from closed sets, and
 the names of a bounded number of models: never a peer, a key or a stranger's text.
+
+``python -m aiplat.telemetry.metrics`` writes ``docs/metrics.md`` on stdout.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import sys
 
-MAX_MODEL_LABELS = 50
-"""Names of models come from peers; each new one costs a page of histogram buckets."""
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from aiplat.telemetry.describe import document
+from aiplat.telemetry.labels import AUTH_REASONS, LIMITS, LOST, MAX_MODEL_LABELS
 
 _DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
@@ -44,7 +49,22 @@ class Metrics:
         self.model_label = Labels(MAX_MODEL_LABELS)
         self._make_for_requests(self.registry)
         self._make_for_gateways(self.registry)
+        self._make_for_accounts(self.registry)
         self._make_for_engines(self.registry)
+        self._begin_at_zero()
+
+    def all(self) -> list[MetricWrapperBase]:
+        """Every metric, in no order."""
+        return [metric for metric in vars(self).values() if isinstance(metric, MetricWrapperBase)]
+
+    def _begin_at_zero(self) -> None:
+        """Have the first failure be seen: a series that begins at 1 has not risen."""
+        for reason in AUTH_REASONS:
+            self.auth_failures.labels(reason)
+        for limit in LIMITS:
+            self.ratelimit_rejections.labels(limit)
+        for reason in LOST:
+            self.channels_lost.labels(reason)
 
     def _make_for_requests(self, r: CollectorRegistry) -> None:
         self.request_duration = Histogram(
@@ -106,6 +126,30 @@ class Metrics:
             ["reason"], registry=r,
         )  # fmt: skip
 
+    def _make_for_accounts(self, r: CollectorRegistry) -> None:
+        self.ratelimit_rejections = Counter(
+            "aiplat_ratelimit_rejections_total", "Requests refused for a limit, by which.",
+            ["limit"], registry=r,
+        )  # fmt: skip
+        self.accounts_events = Counter(
+            "aiplat_accounts_events_total",
+            "Requests that were counted for an account, by how they ended.",
+            ["outcome"], registry=r,
+        )  # fmt: skip
+        self.accounts_unwritten = Gauge(
+            "aiplat_accounts_unwritten_events", "Counted requests that are not on the disk yet.",
+            registry=r,
+        )  # fmt: skip
+        self.accounts_flush = Histogram(
+            "aiplat_accounts_flush_seconds", "Time that a batch of usage took to be written.",
+            buckets=_OVERHEAD, registry=r,
+        )  # fmt: skip
+        self.accounts_store_failures = Counter(
+            "aiplat_accounts_store_failures_total",
+            "Times that the accounts' database took no write; nothing is admitted meanwhile.",
+            registry=r,
+        )  # fmt: skip
+
     def _make_for_engines(self, r: CollectorRegistry) -> None:
         self.engine_running = Gauge(
             "aiplat_engine_running", "Requests that an engine runs.", ["model"], registry=r
@@ -151,3 +195,7 @@ class Metrics:
         self.engine_loaded = Gauge(
             "aiplat_engine_models_loaded", "Models that are loaded, or being loaded.", registry=r
         )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document(Metrics().all()))

@@ -111,7 +111,7 @@ def test_every_leaf_has_its_exit_code() -> None:
     others = {name: code for name, code in codes.items() if code != 1}
     assert others == {
         "invalid_request": 2, "unsupported_parameter": 2, "invalid_api_key": 3,
-        "permission_denied": 3, "not_a_member": 3,
+        "permission_denied": 3, "not_a_member": 3, "user_disabled": 3,
         "no_peer": 4, "no_processor": 4, "deadline_exceeded": 5,
     }  # fmt: skip
 

@@ -125,7 +125,7 @@ def test_an_invitation_prints_its_token_alone(node: FakeNode, capsys: Capture) -
     assert node.orders == [wish, InviteRequest(roles=("client",))]
 
 
-@pytest.mark.parametrize("span", ["", "24", "h", "1.5h", "-1h", "1w", "1h30m", "9999999999d"])
+@pytest.mark.parametrize("span", ["", "24", "h", "1.5h", "-1h", "1y", "1h30m", "9999999999d"])
 def test_a_time_that_is_none_is_wrong_use(span: str, node: FakeNode, capsys: Capture) -> None:
     assert main.run(["invite", "--expires", span]) == 2
     assert "such as 24h" in capsys.readouterr().err

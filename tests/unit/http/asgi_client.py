@@ -37,6 +37,9 @@ def scope(method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
         "type": "http",
         "method": method,
         "path": path,
+        "scheme": "http",
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8777),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
     }
 

@@ -16,7 +16,9 @@ from tests.unit.http.asgi_client import scope
 class Guard:
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.keeper = Doorkeeper(TOKEN, ("Node.Example.", "::7"), self.metrics)
+        self.keeper = Doorkeeper(
+            TOKEN, ("Node.Example.", "::7"), self.metrics, lambda name: name == "gpu.example"
+        )
 
     def refused(self, reason: str) -> float:
         value = self.metrics.registry.get_sample_value(
@@ -30,7 +32,8 @@ def guard() -> Guard:
     return Guard()
 
 
-async def request(**headers: str) -> Request:
+async def request(*, client: str = "127.0.0.1", server: str = "127.0.0.1", scheme: str = "http",
+                  **headers: str) -> Request:  # fmt: skip
     async def send(message: Message) -> None:
         raise AssertionError
 
@@ -39,7 +42,8 @@ async def request(**headers: str) -> Request:
         raise AssertionError
 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Request(scope("GET", "/", named), receive, send)
+    came = {"client": (client, 50_000), "server": (server, 8777), "scheme": scheme}
+    return Request(scope("GET", "/", named) | came, receive, send)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +113,103 @@ async def test_nothing_else_does(guard: Guard, headers: dict[str, str], reason: 
     with pytest.raises(InvalidApiKey, match="aiplat env"):
         guard.keeper.check_token(asked)
     assert guard.refused(reason) == 1
+
+
+# -- beyond loopback ---------------------------------------------------------------------------
+
+LAN = "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("host", "server"),
+    [
+        (LAN, LAN),
+        (f"{LAN}:8777", LAN),
+        (LAN, f"::ffff:{LAN}"),
+        ("[2001:db8::7]:8777", "2001:db8::7"),
+        ("[2001:DB8:0::7]", "2001:db8::7"),
+        ("gpu.example", LAN),
+        ("GPU.example.:8777", LAN),
+        ("node.example", LAN),
+        ("gpu.example", "127.0.0.1"),
+    ],
+)
+async def test_our_names_from_elsewhere(guard: Guard, host: str, server: str) -> None:
+    guard.keeper.check_origin(await request(host=host, client="192.0.2.9", server=server))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1:8777", "[::1]", "192.0.2.8", "0.0.0.0", "", "evil.example",
+     "a.gpu.example", f"{LAN}.evil.example", f"{LAN}%1"],
+)  # fmt: skip
+async def test_names_that_are_not_ours_from_elsewhere(guard: Guard, host: str) -> None:
+    asked = await request(host=host, client="192.0.2.9", server=LAN)
+    with pytest.raises(PermissionDenied, match=rf"Use {LAN}, or add the name"):
+        guard.keeper.check_origin(asked)
+    assert guard.refused("host") == 1
+
+
+async def test_an_address_of_ours_is_no_name_on_loopback(guard: Guard) -> None:
+    asked = await request(host=LAN)
+    with pytest.raises(PermissionDenied, match=r"Use 127\.0\.0\.1 or localhost"):
+        guard.keeper.check_origin(asked)
+
+
+async def test_without_an_address_there_is_none_to_go_by(guard: Guard) -> None:
+    asked = await request(host="localhost", server="")
+    with pytest.raises(PermissionDenied):
+        guard.keeper.check_origin(asked)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "origin", "is_ours"),
+    [
+        ("https", "https://gpu.example:8777", True),
+        ("https", "HTTPS://GPU.EXAMPLE:8777", True),
+        ("https", "http://gpu.example:8777", False),
+        ("https", "https://gpu.example", False),
+        ("http", "https://gpu.example:8777", False),
+    ],
+)
+async def test_origin_has_the_doors_own_scheme(
+    guard: Guard, scheme: str, origin: str, is_ours: bool
+) -> None:
+    asked = await request(host="gpu.example:8777", origin=origin, scheme=scheme, server=LAN)
+    if is_ours:
+        guard.keeper.check_origin(asked)
+        return
+    with pytest.raises(PermissionDenied, match="may not use this node"):
+        guard.keeper.check_origin(asked)
+
+
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+     (LAN, LAN)],
+)  # fmt: skip
+async def test_the_token_lets_in_from_this_machine(guard: Guard, client: str, server: str) -> None:
+    asked = await request(x_api_key=TOKEN, client=client, server=server)
+    assert asked.client == client
+    assert asked.is_loopback
+    guard.keeper.check_token(asked)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_and_from_no_other(
+    guard: Guard, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = await request(x_api_key=TOKEN, client="192.0.2.9", server=LAN, scheme=scheme)
+    assert not asked.is_loopback
+    with pytest.raises(PermissionDenied, match="works on its own machine alone"):
+        guard.keeper.check_token(asked)
+    assert guard.refused("elsewhere") == 1
+    assert "came from another machine" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+async def test_a_wrong_token_from_elsewhere_is_wrong(guard: Guard) -> None:
+    asked = await request(x_api_key=f"{TOKEN}x", client="192.0.2.9", server=LAN)
+    with pytest.raises(InvalidApiKey):
+        guard.keeper.check_token(asked)
+    assert guard.refused("wrong") == 1

@@ -49,6 +49,8 @@ class Chat:
                 model=asked.model,
                 deadline_ms=self._deadline(request),
                 privacy=_privacy(request),
+                credential=request.credential,
+                beside=request.id if place else "",
             )
             for place, work in enumerate(asked.works())
         ]

@@ -1,0 +1,314 @@
+"""The accounts of one gateway: opened, asked, and written down while the gateway lives."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+import trio
+
+from aiplat.accounts import database, metered, usage
+from aiplat.accounts.admission import Admission
+from aiplat.accounts.callers import Caller, Callers, check_may
+from aiplat.accounts.directory import Directory
+from aiplat.accounts.house import Ends, House
+from aiplat.accounts.keys import Keys
+from aiplat.accounts.limits.limiter import Limiter
+from aiplat.accounts.meter import Meter
+from aiplat.accounts.offline import backup, check
+from aiplat.accounts.passwords import Passwords
+from aiplat.accounts.people import People, make_operator
+from aiplat.accounts.settings import AccountsSettings
+from aiplat.accounts.writer import Writer
+from aiplat.control.accounts import (
+    METHODS,
+    BackupWish,
+    Nothing,
+    Register,
+    StoreCheck,
+    UsageAsk,
+    UsageReply,
+    WhoAmI,
+)
+from aiplat.control.messages import Done
+from aiplat.domain.accounts import Scope
+from aiplat.domain.errors import InvalidRequest, NotReady, PermissionDenied, clip
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.accounts")
+
+TEND_SECONDS = 10.0
+"""How often sums are brought up to date and old rows removed."""
+STOP_SECONDS = 10.0
+MAX_READERS = 4
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class StorePlaces:
+    """Where the accounts lie: the database, and the folder of the backups before updates."""
+
+    database: Path
+    backups: Path
+
+
+class Accounts:
+    """The accounts. Make it with `open_accounts`; `run` it for as long as the gateway lives.
+
+    Arguments:
+        gateway: its peer id.
+        is_open: whether strangers may come (`Admission`).
+        wall: seconds since 1970 (UTC).
+        now: a clock that never steps, in seconds.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        places: StorePlaces,
+        settings: AccountsSettings,
+        metrics: Metrics,
+        *,
+        is_open: Callable[[], bool] = lambda: False,
+        wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+        passwords: Passwords | None = None,
+    ) -> None:
+        self.settings = settings
+        self._places = places
+        self._metrics = metrics
+        self._wall = wall
+        self._readers: trio.CapacityLimiter | None = None
+        self.meter = Meter(wall)
+        directory = Directory()
+        limiter = Limiter(now, lambda: usage.month_number(wall()), self._month_ends)
+        writer = Writer(places.database, metrics)
+        self._house = House(gateway, settings, directory, writer, limiter, wall)
+        self._is_open = is_open
+        self.admission = Admission(
+            gateway, directory, settings, limiter, self.meter, metrics, wall,
+            lambda: self._is_open() or settings.registration != "closed", self._problem,
+        )  # fmt: skip
+        self._callers = Callers(gateway, directory, self.admission, wall)
+        passwords = passwords or Passwords(settings.hashing, settings.max_hashing)
+        self._people = People(self._house, passwords, now)
+        self._keys = Keys(self._house)
+
+    def _month_ends(self) -> float:
+        now = self._wall()
+        return usage.next_month(usage.month_start(now)) - now
+
+    def _problem(self) -> str:
+        writer = self._house.writer
+        if writer.problem:
+            return writer.problem
+        if len(self.meter) + writer.unwritten >= self.settings.max_unwritten:
+            self._metrics.bound_hits.labels("unwritten_events").inc()
+            return (
+                f"{self.settings.max_unwritten} requests wait to be written down, which is its "
+                "bound (accounts.max_unwritten)"
+            )
+        return ""
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Prepare the database, and read everyone. Blocking.
+
+        Raises:
+            ConfigError: the database cannot be used.
+        """
+        places, directory, limiter = self._places, self._house.directory, self._house.limiter
+        database.prepare(places.database, places.backups, self._wall)
+        try:
+            with contextlib.closing(database.connect(places.database)) as connection:
+                with database.transaction(connection):
+                    make_operator(connection, round(self._wall()))
+                    interrupted = metered.recover(connection)
+                    while usage.fold(connection):
+                        pass
+                directory.load(connection)
+                self._seed(connection, limiter)
+        except sqlite3.Error as fault:
+            raise database.unusable(places.database, fault) from None
+        if interrupted:
+            log.warning("%d requests were cut off by this gateway's last end", interrupted)
+
+    def _seed(self, connection: sqlite3.Connection, limiter: Limiter) -> None:
+        """What was used of this month and the one before; a rotated key's with its successor's."""
+        start = usage.month_start(self._wall())
+        for begin in (start, usage.month_start(start - 1)):
+            month = usage.month_number(begin)
+            for user, key, tokens in usage.month_use(connection, begin):
+                subject = user if user.startswith("peer:") else f"user:{user}"
+                limiter.used_before(subject, month, tokens)
+                keys = self._house.directory.keys
+                while key in keys:
+                    limiter.used_before(keys[key].subjects[0].id, month, tokens)
+                    key = keys[key].replaced_by
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write what is counted, until cancelled; then what is left."""
+        writer = self._house.writer
+        writer.start()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._flush_always)
+                nursery.start_soon(self._tend_always)
+                task_status.started()
+        finally:
+            with trio.CancelScope(shield=True):
+                self._flush()
+                stopped = await trio.to_thread.run_sync(writer.stop, STOP_SECONDS)
+                if not stopped or writer.unwritten:
+                    log.error("%d events were not written: %s", writer.unwritten, writer.problem)
+
+    async def _flush_always(self) -> None:
+        while True:
+            await trio.sleep(self.settings.flush_seconds / 2)
+            self._flush()
+
+    def _flush(self) -> None:
+        batch = self.meter.take()
+        if batch is not None:
+            for key, minute in batch.used.items():
+                known = self._house.directory.keys.get(key)
+                if known is not None:
+                    known.last_used = max(known.last_used, minute)
+            for _, event in batch.ended:
+                self._metrics.accounts_events.labels(_kind(event.outcome)).inc()
+            self._house.writer.write(batch)
+        self._metrics.accounts_unwritten.set(self._house.writer.unwritten)
+
+    async def _tend_always(self) -> None:
+        while True:
+            await trio.sleep(TEND_SECONDS)
+            try:
+                while await self._house.writer.change(usage.fold):
+                    pass
+                days = self.settings.events_days, self.settings.audit_days
+                while await self._house.writer.change(
+                    lambda connection: usage.prune(connection, self._wall(), *days)  # noqa: B023
+                ):
+                    pass
+            except NotReady as error:
+                log.debug("the sums were not brought up to date: %s", error)
+
+    # -- for the gateway ---------------------------------------------------------------------
+
+    def when_gone(self, ends: Ends) -> None:
+        """Say who ends the requests of a key that is revoked, or a user that is disabled."""
+        self._house.ends = ends
+
+    def check_key(self, credential: str, scope: Scope) -> None:
+        """See that an API key holds, and may do that; for an operator's things its user too.
+
+        Raises:
+            InvalidApiKey, PermissionDenied, UserDisabled: it does not.
+        """
+        key = self.admission.key(credential, scope)
+        if scope == "admin" and not key.user.is_operator:
+            raise PermissionDenied(
+                f"Only an operator may do that, and the key's user {key.user.name!r} is none."
+            )
+
+    # -- what is asked -------------------------------------------------------------------------
+
+    async def answer(
+        self, method: str, wish: object, credential: str, peer: str | None
+    ) -> msgspec.Struct:
+        """Do what is asked.
+
+        Arguments:
+            method: a name of `METHODS`; `wish` is its struct.
+            credential: a session's token or an API key; empty for none.
+            peer: who is at the other end of the channel; None for the control socket, where
+                without a credential the owner asks.
+
+        Raises:
+            AiplatError: it may not, or it cannot be.
+        """
+        known = METHODS.get(method)
+        if known is None:
+            raise InvalidRequest(f"There is nothing to ask of accounts named {clip(method)!r}.")
+        if known.need == "nobody":
+            begin = self._people.register if isinstance(wish, Register) else self._people.login
+            return await begin(cast(Any, wish), peer or "")
+        caller = self._callers.find(credential, peer)
+        check_may(caller, known)
+        answers = self._answers()
+        return await answers[method](caller, wish)
+
+    def _answers(self) -> dict[str, Callable[[Caller, Any], Awaitable[msgspec.Struct]]]:
+        people, keys = self._people, self._keys
+        return {
+            "logout": people.logout, "whoami": self._whoami,
+            "keys.create": keys.create, "keys.list": keys.list, "keys.show": keys.show,
+            "keys.rotate": keys.rotate, "keys.revoke": keys.revoke,
+            "usage": self._usage,
+            "users.list": people.list, "users.invite": people.invite,
+            "users.disable": people.disable, "users.enable": people.enable,
+            "users.limits": people.limits, "users.role": people.role,
+            "users.delete": people.delete, "users.audit": people.audit,
+            "db.backup": self._backup, "db.check": self._check,
+        }  # fmt: skip
+
+    async def _whoami(self, caller: Caller, wish: Nothing) -> WhoAmI:
+        told = self._people.whoami(caller)
+        if caller.key is None:
+            return told
+        return msgspec.structs.replace(told, key=self._keys.told(caller.key))
+
+    async def _usage(self, caller: Caller, wish: UsageAsk) -> UsageReply:
+        usage.check(wish)
+        user: str | None = self._house.whose(caller, wish.user).id
+        if wish.everyone:
+            if not caller.user.is_operator:
+                raise PermissionDenied("Only an operator of the gateway sees everyone's usage.")
+            user = None
+        return await self._read(
+            lambda connection: usage.ask(connection, wish, user, self._wall(), self._key_name)
+        )
+
+    def _key_name(self, key: str) -> str:
+        known = self._house.directory.keys.get(key)
+        if known is None:
+            return key or "(no key)"
+        return f"{known.name} ({known.user.name})"
+
+    async def _backup(self, caller: Caller, wish: BackupWish) -> Done:
+        self._flush()
+        await self._house.writer.change(lambda connection: None)  # what was counted is in it
+        return await trio.to_thread.run_sync(backup, self._places.database, Path(wish.path))
+
+    async def _check(self, caller: Caller, wish: Nothing) -> StoreCheck:
+        return await trio.to_thread.run_sync(check, self._places.database)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Look something up in a thread, with a connection of its own."""
+        if self._readers is None:
+            self._readers = trio.CapacityLimiter(MAX_READERS)
+        path = self._places.database
+
+        def read() -> Result:
+            with contextlib.closing(database.connect(path, read_only=True)) as connection:
+                connection.execute("BEGIN")  # all of it as of one moment
+                return work(connection)
+
+        try:
+            return await trio.to_thread.run_sync(read, limiter=self._readers)
+        except sqlite3.Error as fault:
+            raise NotReady(str(database.unusable(path, fault)), retry_after=5) from None
+
+
+def _kind(outcome: str) -> str:
+    """An outcome as a label: a closed set."""
+    return outcome if outcome in usage.GOOD else "failed"

@@ -1,0 +1,24 @@
+"""What one request has of one subject's limits. Pure data."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from aiplat.accounts.limits.months import Use
+from aiplat.accounts.limits.state import State
+from aiplat.accounts.limits.window import Bucket
+
+
+class Hold(Struct):
+    """A place among those under way, and tokens of the minute and of the month.
+
+    Attributes:
+        use: of the month in which the request was let in.
+        bucket: where its first tokens are charged; None without a limit of a minute.
+        more: the same of those that were added later: how many each time, and where.
+    """
+
+    state: State
+    use: Use
+    bucket: Bucket | None = None
+    more: list[tuple[int, Bucket | None]] | None = None

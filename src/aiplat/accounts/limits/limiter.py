@@ -1,0 +1,158 @@
+"""Lets requests in as far as the limits of all whom they count for allow. Called on one loop.
+
+Nothing waits here, and between a check and what is taken nothing else runs: a request takes its
+part of all its limits, or of none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from aiplat.accounts.limits.clock import Clock
+from aiplat.accounts.limits.hits import LimitHit, QuotaHit, RateLimitHit
+from aiplat.accounts.limits.holds import Hold
+from aiplat.accounts.limits.months import Months, use_of
+from aiplat.accounts.limits.promises import Promises
+from aiplat.accounts.limits.rates import rate_state
+from aiplat.accounts.limits.refusing import Refusing
+from aiplat.accounts.limits.reservation import Reservation
+from aiplat.accounts.limits.state import State
+from aiplat.accounts.limits.subject import Limit, Subject
+from aiplat.domain.accounts import RateState
+
+__all__ = ["Limit", "LimitHit", "Limiter", "QuotaHit", "RateLimitHit", "Reservation", "Subject"]
+
+_SWEEP_EVERY = 1000
+_SWEPT = 64
+"""Subjects that are looked at each time, whether they still matter."""
+_SWEPT_FOR_A_NEW_ONE = 2
+"""More than come, so that those that matter no more do not pile up."""
+
+
+class Limiter:
+    """The limits of one gateway.
+
+    Arguments:
+        now: seconds of a monotonic clock.
+        month: which calendar month (UTC) it is by the time of day, such as year * 12 + month - 1.
+        month_ends: seconds until the next one.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        month: Callable[[], int],
+        month_ends: Callable[[], float],
+    ) -> None:
+        self._clock = Clock(now)
+        self._month = month
+        self._months = Months()
+        self._refusing = Refusing(month_ends)
+        self._states: dict[str, State] = {}
+        self._in_turn: deque[State] = deque()
+        self._swept = 0
+        self._to_sweep = 0
+
+    def __len__(self) -> int:
+        """How many subjects there is more known of than their months."""
+        return len(self._states)
+
+    def admit(self, subjects: Sequence[Subject], tokens: int) -> Reservation:
+        """Let a request in: it takes its place and its tokens of each subject's limits.
+
+        Arguments:
+            subjects: whom it counts for, such as a key and its user; each of them once.
+            tokens: what it may come to, prompt and answer.
+
+        Raises:
+            RateLimitHit, QuotaHit: it does not fit one of the limits; then nothing was taken.
+        """
+        if tokens < 0:
+            raise ValueError(f"a request comes to no {tokens} tokens")
+        now = self._clock.read()
+        if self._to_sweep or now - self._swept >= _SWEEP_EVERY:
+            self._sweep(now)
+        table = self._months.now(self._month())
+        holds: list[Hold] = []
+        fits, is_awaited = True, False
+        for subject in subjects:
+            state = self._states.get(subject.id) or self._begin(subject)
+            state.subject = subject
+            hold = Hold(state, table.get(subject.id) or use_of(table, subject.id))
+            holds.append(hold)
+            fits = fits and state.lets_in(now, tokens, hold.use)
+            is_awaited = is_awaited or state.promises is not None
+        came = _who_came(now, holds) if is_awaited else ()
+        hit = None if fits else self._refusing.of_request(now, holds, tokens)
+        if came:
+            _learn(came, hit)
+        if hit is not None:
+            raise hit
+        return Reservation(self._clock, self._refusing, holds, tokens, now)
+
+    def state(self, subjects: Sequence[Subject]) -> RateState:
+        """How far the limits of a minute are used: of each kind whose leaves least."""
+        known = ((subject, self._states.get(subject.id)) for subject in subjects)
+        return rate_state(self._clock.read(), known)
+
+    def used_before(self, subject_id: str, month: int, tokens: int) -> None:
+        """Add what a subject used of a month and this limiter has not counted itself.
+
+        That is what the store knows from before this start, or what another key used of which this
+        one is the successor. Each call adds.
+        """
+        self._months.add(subject_id, month, tokens)
+
+    def used_this_month(self, subject_id: str) -> int:
+        """Tokens that a subject used of this month; without what requests under way reserve."""
+        use = self._months.find(subject_id, self._month())
+        return 0 if use is None else use.used
+
+    def forget(self, subject_id: str) -> None:
+        """A subject is no more. Its requests under way end as they would, and count for nothing."""
+        self._states.pop(subject_id, None)
+        self._months.forget(subject_id)
+
+    def _begin(self, subject: Subject) -> State:
+        state = self._states[subject.id] = State(subject)
+        self._in_turn.append(state)
+        self._to_sweep += _SWEPT_FOR_A_NEW_ONE
+        return state
+
+    def _sweep(self, now: int) -> None:
+        """Drop subjects of which nothing matters any more; a few are looked at each time."""
+        if now - self._swept >= _SWEEP_EVERY:
+            self._swept = now
+            self._to_sweep += _SWEPT
+        look, self._to_sweep = min(self._to_sweep, len(self._in_turn)), 0
+        for _ in range(look):
+            state = self._in_turn.popleft()
+            subject = state.subject.id
+            if self._states.get(subject) is not state:
+                continue  # it was forgotten
+            if state.is_idle(now):
+                del self._states[subject]
+                self._months.tidy(subject)
+            else:
+                self._in_turn.append(state)
+
+
+def _who_came(now: int, holds: list[Hold]) -> list[tuple[State, Limit, Promises]]:
+    """The promises that this request may be the other side of."""
+    return [
+        (hold.state, limit, promises)
+        for hold in holds
+        if hold.state.promises is not None
+        for limit, promises in hold.state.promises.items()
+        if promises.claim(now)
+    ]
+
+
+def _learn(came: Sequence[tuple[State, Limit, Promises]], hit: LimitHit | None) -> None:
+    """Tell the promises what became of it, where it was not another limit that refused it."""
+    for state, limit, promises in came:
+        if hit is None:
+            promises.came(let_in=True)
+        elif (hit.limit, hit.subject) == (limit, state.subject.id):
+            promises.came(let_in=False)

@@ -1,0 +1,101 @@
+"""What is known of one subject while it matters: its minute, what is under way, who waits."""
+
+from __future__ import annotations
+
+from aiplat.accounts.limits.durations import Durations
+from aiplat.accounts.limits.months import Use
+from aiplat.accounts.limits.promises import Promises
+from aiplat.accounts.limits.subject import Limit, Subject
+from aiplat.accounts.limits.window import Bucket, Window
+
+_DURATIONS = 64
+
+
+class State:
+    """One subject. Times are in milliseconds.
+
+    Attributes:
+        subject: as it was at its last request; its limits hold for those under way too.
+        running: reservations that are not settled, the oldest first, and when each was let in.
+        window: its last minute; None while it has no limit of a minute.
+        promises: whom it told to come back, by the limit; None when nobody was.
+        durations: how long its requests took; None while nobody was refused for that.
+    """
+
+    __slots__ = ("durations", "promises", "running", "subject", "window")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.running: dict[object, int] = {}
+        self.window: Window | None = None
+        self.promises: dict[Limit, Promises] | None = None
+        self.durations: Durations | None = None
+
+    def lets_in(self, now: int, tokens: int, use: Use) -> bool:
+        """Whether one request more, that may come to so many tokens, fits all limits."""
+        limits = self.subject.limits
+        if limits.concurrent is not None and len(self.running) >= limits.concurrent:
+            return False
+        month = limits.tokens_per_month
+        if month is not None and use.used + use.held + tokens > month:
+            return False
+        requests, minute = limits.requests_per_minute, limits.tokens_per_minute
+        if requests is None and minute is None:
+            return True
+        window = self.minute(now)
+        if requests is not None and window.requests >= requests:
+            return False
+        return minute is None or window.tokens + tokens <= minute
+
+    def gives(self, now: int, tokens: int, use: Use) -> bool:
+        """Whether a request under way may have so many tokens more."""
+        limits = self.subject.limits
+        month, minute = limits.tokens_per_month, limits.tokens_per_minute
+        if month is not None and use.used + use.held + tokens > month:
+            return False
+        return minute is None or self.minute(now).tokens + tokens <= minute
+
+    def minute(self, now: int) -> Window:
+        """Its last minute, as it stands now."""
+        window = self.window
+        if window is None:
+            window = self.window = Window()
+        window.move(now)
+        return window
+
+    def charge(self, now: int, requests: int, tokens: int) -> Bucket | None:
+        """Count in its last minute, if it has a limit of that."""
+        limits = self.subject.limits
+        if limits.requests_per_minute is None and limits.tokens_per_minute is None:
+            return None
+        return (self.window or self.minute(now)).charge(now, requests, tokens)
+
+    def release(self, now: int, bucket: Bucket | None, back: int, released: int) -> None:
+        """Of a charge give `back` tokens back; `released` are held no more, given back or used."""
+        if bucket is not None and self.window is not None:
+            self.window.change(now, bucket, back, released)
+
+    def waiting(self, limit: Limit) -> Promises:
+        """Those that were told to come back to that limit."""
+        if self.promises is None:
+            self.promises = {}
+        return self.promises.setdefault(limit, Promises())
+
+    def times(self) -> Durations:
+        """How long its requests take. Asked for once, it is kept."""
+        if self.durations is None:
+            self.durations = Durations(_DURATIONS)
+        return self.durations
+
+    def ended(self, reservation: object, now: int) -> int:
+        """A request is over; gives how long it took."""
+        took = now - self.running.pop(reservation)
+        if self.durations is not None:
+            self.durations.add(took)
+        return took
+
+    def is_idle(self, now: int) -> bool:
+        """Whether nothing of it matters any more."""
+        if self.running or not (self.window is None or self.window.is_empty(now)):
+            return False
+        return self.promises is None or all(p.is_empty(now) for p in self.promises.values())

@@ -1,0 +1,219 @@
+"""Counts what requests come to, from the moment they are let in until it is on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aiplat.accounts.limits.limiter import Reservation
+from aiplat.accounts.metered import Batch, Event, Running
+from aiplat.domain.answers import Failed, Finished, Started
+from aiplat.domain.usage import Timings
+
+
+class Progress(Protocol):
+    """A request under way, as its gateway has it."""
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of the answer that were accepted so far."""
+
+    @property
+    def began(self) -> Started | None:
+        """What its processor said of it, the latest one's."""
+
+    @property
+    def processor(self) -> str | None:
+        """Who has it."""
+
+
+class Lease:
+    """A request that was let in: what is held back for it, and what it came to.
+
+    Attributes:
+        payer: whom it counts for: an account's id, or ``peer:`` and a peer's.
+        key: the key's id, empty without one.
+        room: tokens of the answer that are held back; `grow` is called for more.
+    """
+
+    __slots__ = (
+        "_written", "at", "ended", "id", "key", "meter", "payer", "progress", "prompt_counts",
+        "request", "reservation", "reserved", "room",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        meter: Meter,
+        number: int,
+        payer: str,
+        key: str,
+        request: str,
+        reservation: Reservation,
+        room: int,
+        reserved: int,
+        *,
+        prompt_counts: bool = True,
+    ) -> None:
+        self.meter = meter
+        self.id = number
+        self.payer = payer
+        self.key = key
+        self.request = request
+        self.reservation = reservation
+        self.room = room
+        self.reserved = reserved
+        self.prompt_counts = prompt_counts
+        self.at = meter.wall_ms()
+        self.progress: Progress | None = None
+        self.ended = False
+        self._written = -1
+
+    def started(self, prompt_tokens: int) -> None:
+        """The prompt's length is known now, to the token.
+
+        Raises:
+            RateLimited, QuotaExceeded: with it the request does not fit any more.
+        """
+        if not self.ended:
+            self.reservation.adjust(self._prompt(prompt_tokens) + self.room)
+
+    def grow(self, prompt_tokens: int, tokens: int) -> None:
+        """The answer is longer than what is held back: hold back more.
+
+        Raises:
+            RateLimited, QuotaExceeded: there is no more.
+        """
+        if not self.ended:
+            room = tokens + self.reserved
+            self.reservation.adjust(self._prompt(prompt_tokens) + room)
+            self.room = room
+
+    def give_back(self) -> None:
+        """It was refused after all, before anything was done: nothing is counted."""
+        if not self.ended:
+            self.ended = True
+            self.reservation.settle(0)
+            self.meter.forget(self)
+
+    def end(self, end: Finished | Failed, model: str, outcome: str, timings: Timings) -> None:
+        """It ended; called once, whatever the end was.
+
+        Arguments:
+            end: what was told, with the usage that the gateway counted.
+            model: the one that answered, or was asked for.
+            outcome: ``stop``, …, or an error's code, out of a closed set.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        began = None if self.progress is None else self.progress.began
+        usage = end.usage
+        prompt = completion = cached = 0
+        if began is not None and usage is not None:
+            completion = usage.completion_tokens
+            # One that failed before its first token was of no use to anybody.
+            if completion or isinstance(end, Finished):
+                prompt = self._prompt(usage.prompt_tokens)
+                cached = min(prompt, usage.cached_tokens)
+        self.reservation.settle(prompt + completion)
+        self.meter.over(
+            self,
+            Event(
+                self.at, self.request, self.payer, self.key, model,
+                "" if began is None else began.manifest.numerics,
+                (self.progress.processor if self.progress else None) or "",
+                prompt, cached, completion, usage.exact if usage is not None else True,
+                round(timings.queue_ms, 3), round(timings.first_token_ms, 3),
+                round(timings.total_ms, 3), outcome,
+            ),
+        )  # fmt: skip
+
+    def _prompt(self, prompt_tokens: int) -> int:
+        """A prompt that another choice of the same request has counted costs nothing again."""
+        return prompt_tokens if self.prompt_counts else 0
+
+    def row(self) -> Running | None:
+        """How it stands, if that changed since it was asked last."""
+        progress = self.progress
+        tokens = 0 if progress is None else progress.tokens
+        if tokens == self._written:
+            return None
+        self._written = tokens
+        began = None if progress is None else progress.began
+        if progress is None or began is None:
+            return Running(self.id, self.request, self.at, self.payer, self.key)
+        prompt = self._prompt(began.prompt_tokens) if tokens else 0
+        return Running(
+            self.id, self.request, self.at, self.payer, self.key, began.manifest.name,
+            began.manifest.numerics, progress.processor or "", prompt, tokens, began.exact,
+        )  # fmt: skip
+
+
+class Meter:
+    """The requests of one gateway that are under way, or ended and are not written yet.
+
+    Arguments:
+        wall: seconds since 1970 (UTC); may jump.
+    """
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._live: dict[int, Lease] = {}
+        self._ended: list[tuple[int, Event]] = []
+        self._used: dict[str, int] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        """How many events wait to be taken."""
+        return len(self._ended)
+
+    def wall_ms(self) -> int:
+        """The time of day, in milliseconds since 1970 (UTC)."""
+        return round(self._wall() * 1000)
+
+    def lease(
+        self,
+        payer: str,
+        key: str,
+        request: str,
+        reservation: Reservation,
+        room: int,
+        reserved: int,
+        *,
+        prompt_counts: bool = True,
+    ) -> Lease:
+        """A request was let in."""
+        self._next += 1
+        lease = Lease(
+            self, self._next, payer, key, request, reservation, room, reserved,
+            prompt_counts=prompt_counts,
+        )  # fmt: skip
+        self._live[lease.id] = lease
+        return lease
+
+    def live(self) -> list[Lease]:
+        """Those under way."""
+        return list(self._live.values())
+
+    def forget(self, lease: Lease) -> None:
+        """It counts for nothing."""
+        self._live.pop(lease.id, None)
+
+    def over(self, lease: Lease, event: Event) -> None:
+        """It ended."""
+        self._live.pop(lease.id, None)
+        self._ended.append((lease.id, event))
+
+    def used(self, key: str) -> None:
+        """A key was used at this minute."""
+        self._used[key] = int(self._wall()) // 60 * 60
+
+    def take(self) -> Batch | None:
+        """What changed since the last time; None when nothing did."""
+        rows = (lease.row() for lease in self._live.values())
+        running = {row.id: row for row in rows if row is not None}
+        if not (running or self._ended or self._used):
+            return None
+        batch = Batch(running, self._ended, self._used)
+        self._ended, self._used = [], {}
+        return batch

@@ -1,0 +1,69 @@
+"""What accounts and keys may be called: nothing that looks like another, or is not seen at all."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from aiplat.domain.errors import InvalidRequest, clip
+
+MAX_NAME = 32
+MAX_KEY_NAME = 64
+LOCAL_OPERATOR = "operator"
+"""The account of whoever owns the gateway's machine; made at its first start."""
+
+_USER = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?\Z", re.ASCII)
+
+
+def user_name(text: str) -> str:
+    """The name of an account as it is kept: small ASCII letters, digits, and ``. _ -`` inside.
+
+    With no other letters no name can look like another's (Unicode Technical Standard 39).
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    name = text.strip().lower() if text.isascii() else text
+    if not _USER.match(name):
+        raise InvalidRequest(
+            f"A name has 1 to {MAX_NAME} of the letters a-z, digits, and . _ - between them, but "
+            f"is {clip(text)!r}{_foreign(text)}. Choose another.",
+            param="name",
+        )
+    return name
+
+
+def _foreign(text: str) -> str:
+    """Which character is not what it looks like."""
+    for character in text:
+        if not character.isascii():
+            what = unicodedata.name(character, f"U+{ord(character):04X}")
+            return f" (it holds {what})"
+    return ""
+
+
+def key_name(text: str) -> tuple[str, str]:
+    """The name of a key, and what it is compared by among one person's keys.
+
+    Raises:
+        InvalidRequest: it is empty, too long, or holds what is not seen.
+    """
+    name = " ".join(unicodedata.normalize("NFC", text).split(" ")).strip()
+    hidden = [c for c in name if unicodedata.category(c) in _UNSEEN or (c.isspace() and c != " ")]
+    if hidden:
+        raise InvalidRequest(
+            f"A key's name is shown as it is, but {clip(text)!r} holds the character "
+            f"U+{ord(hidden[0]):04X}, which is not seen. Choose another.",
+            param="name",
+        )
+    if not 1 <= len(name) <= MAX_KEY_NAME:
+        raise InvalidRequest(
+            f"A key's name has 1 to {MAX_KEY_NAME} characters, but {clip(text)!r} has {len(name)}. "
+            "Choose another.",
+            param="name",
+        )
+    return name, unicodedata.normalize("NFKC", name).casefold()
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Control, format (bidirectional marks, zero width), surrogates, private, unassigned, separators."""

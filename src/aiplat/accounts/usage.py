@@ -1,0 +1,215 @@
+"""What usage came to: events folded into sums over hours and days, and what is asked of them.
+
+The sums are of the events up to a mark, which moves in the transaction that adds them: so each
+event is in them once, and what came after the mark is added when somebody asks. Ten million events
+answer from a few thousand sums.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+
+from aiplat.control.accounts import MAX_SINCE, UsageAsk, UsageBy, UsageReply, UsageRow
+from aiplat.domain.errors import InvalidRequest
+
+HOUR = 3600
+DAY = 86_400
+FINE_SECONDS = 2 * DAY
+"""Up to here usage is told from the hour on, beyond it from the day on."""
+HOURS_KEPT = 60 * DAY
+FOLD_AT_ONCE = 50_000
+PRUNE_AT_ONCE = 5_000
+MAX_ROWS = 1000
+GOOD = ("stop", "length", "cancelled", "tool_calls")
+"""Outcomes that are no errors."""
+
+_FIGURES = (
+    "count(*) AS requests, "
+    f"sum(outcome NOT IN {GOOD}) AS errors, sum(prompt) AS prompt, sum(cached) AS cached, "
+    "sum(completion) AS completion"
+)
+_ADD = (
+    "requests = requests + excluded.requests, errors = errors + excluded.errors, "
+    "prompt = prompt + excluded.prompt, cached = cached + excluded.cached, "
+    "completion = completion + excluded.completion"
+)
+
+
+def fold(connection: sqlite3.Connection) -> bool:
+    """Add events to the sums, within a transaction; whether more are left."""
+    mark = folded(connection)
+    last = connection.execute(
+        "SELECT max(id), count(*) FROM (SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+        (mark, FOLD_AT_ONCE),
+    ).fetchone()
+    if last[0] is None:
+        return False
+    for size in (HOUR, DAY):
+        start = f"(at / 1000) / {size} * {size}"
+        connection.execute(
+            f"INSERT INTO sums SELECT user, {size}, {start} AS start, key, model, processor, "
+            f"{_FIGURES} FROM events WHERE id > ? AND id <= ? "
+            "GROUP BY user, start, key, model, processor "
+            f"ON CONFLICT (user, size, start, key, model, processor) DO UPDATE SET {_ADD}",
+            (mark, last[0]),
+        )
+        connection.execute(
+            f"INSERT INTO totals SELECT {size}, {start} AS start, model, processor, {_FIGURES} "
+            "FROM events WHERE id > ? AND id <= ? GROUP BY start, model, processor "
+            f"ON CONFLICT (size, start, model, processor) DO UPDATE SET {_ADD}",
+            (mark, last[0]),
+        )
+    connection.execute("UPDATE marks SET value = ? WHERE name = 'folded'", (last[0],))
+    return int(last[1]) == FOLD_AT_ONCE
+
+
+def folded(connection: sqlite3.Connection) -> int:
+    """The last event that is in the sums."""
+    row = connection.execute("SELECT value FROM marks WHERE name = 'folded'").fetchone()
+    return int(row[0])
+
+
+def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_days: int) -> bool:
+    """Remove single events, hours and audit entries that are old; whether more are left.
+
+    Arguments:
+        now: seconds since 1970 (UTC).
+        events_days: 0 keeps events for ever; their sums stay in any case.
+    """
+    removed = 0
+    if events_days:
+        # Ids grow with time, so the oldest come first and the look ends early.
+        removed = connection.execute(
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id <= ? ORDER BY id "
+            "LIMIT ?) AND at < ?",
+            (folded(connection), PRUNE_AT_ONCE, round((now - events_days * DAY) * 1000)),
+        ).rowcount
+    before = round(now - HOURS_KEPT)
+    connection.execute("DELETE FROM totals WHERE size = ? AND start < ?", (HOUR, before))
+    connection.execute(
+        "DELETE FROM sums WHERE size = ? AND start < ? AND user IN (SELECT DISTINCT user FROM sums)",
+        (HOUR, before),
+    )
+    connection.execute("DELETE FROM audit WHERE at < ?", (round(now - audit_days * DAY),))
+    return removed == PRUNE_AT_ONCE
+
+
+def month_use(connection: sqlite3.Connection, start: int) -> list[tuple[str, str, int]]:
+    """Tokens by user and key since `start`, the beginning of a month (seconds since 1970, UTC)."""
+    return connection.execute(
+        "SELECT user, key, sum(tokens) FROM ("
+        "SELECT user, key, prompt + completion AS tokens FROM sums "
+        f"WHERE size = {DAY} AND start >= ? AND start < ? UNION ALL "
+        "SELECT user, key, prompt + completion FROM events WHERE id > ? AND at >= ? AND at < ?) "
+        "GROUP BY user, key",
+        (start, next_month(start), folded(connection), start * 1000, next_month(start) * 1000),
+    ).fetchall()
+
+
+def month_start(when: float) -> int:
+    """The beginning of the month (UTC) that a time is in; both in seconds since 1970."""
+    parts = time.gmtime(when)
+    return round(when) // DAY * DAY - (parts.tm_mday - 1) * DAY
+
+
+def next_month(start: int) -> int:
+    """The beginning of the month after the one that begins at `start`."""
+    return month_start(start + 32 * DAY)
+
+
+def month_number(when: float) -> int:
+    """Which month a time is in: they follow each other by one."""
+    parts = time.gmtime(when)
+    return parts.tm_year * 12 + parts.tm_mon - 1
+
+
+def check(wish: UsageAsk) -> None:
+    """Raise `InvalidRequest` when it asks for a time that cannot be."""
+    if not HOUR <= wish.since_seconds <= MAX_SINCE:
+        raise InvalidRequest(
+            f"Usage is told of the last {HOUR} to {MAX_SINCE} seconds (an hour to a year), not of "
+            f"{wish.since_seconds}.",
+            param="since",
+        )
+
+
+Name = Callable[[str], str]
+
+
+def ask(
+    connection: sqlite3.Connection, wish: UsageAsk, user: str | None, now: float, key_name: Name
+) -> UsageReply:
+    """Answer a question.
+
+    Arguments:
+        user: whose usage; None for everyone's.
+        now: seconds since 1970 (UTC).
+        key_name: what a person calls a key, by its id.
+    """
+    size = HOUR if wish.since_seconds < FINE_SECONDS else DAY
+    since = round(now - wish.since_seconds) // size * size
+    rows = _rows(connection, wish.by, user, size, since)
+    if wish.by == "day":
+        rows.sort(key=lambda row: row.name)
+    else:
+        rows.sort(key=lambda row: (-row.total_tokens, -row.requests, row.name))
+    if wish.by == "key":
+        rows = [_renamed(row, key_name) for row in rows]
+    left_out = max(0, len(rows) - MAX_ROWS)
+    return UsageReply(
+        rows=tuple(rows[-MAX_ROWS:] if wish.by == "day" else rows[:MAX_ROWS]),
+        total=_total(rows), by=wish.by, since=since, until=round(now), left_out=left_out,
+    )  # fmt: skip
+
+
+_COLUMNS = {"model": "model", "key": "key", "peer": "processor"}
+
+
+def _rows(
+    connection: sqlite3.Connection, by: UsageBy, user: str | None, size: int, since: int
+) -> list[UsageRow]:
+    """From the sums, and what was not folded yet; over all users from the small table if it can."""
+    table = "totals" if user is None and by != "key" else "sums"
+    whose = "" if user is None else "user = :user AND "
+    name = f"start / {DAY} * {DAY}" if by == "day" else _COLUMNS[by]
+    late = f"(at / 1000) / {DAY} * {DAY}" if by == "day" else _COLUMNS[by]
+    figures = "requests, errors, prompt, cached, completion"
+    found = connection.execute(
+        f"SELECT name, sum(requests), sum(errors), sum(prompt), sum(cached), sum(completion) FROM ("
+        f"SELECT {name} AS name, {figures} FROM {table} "
+        f"WHERE {whose}size = :size AND start >= :since UNION ALL "
+        f"SELECT {late} AS name, {_FIGURES} FROM events "
+        f"WHERE {whose}id > :mark AND at >= :since * 1000 GROUP BY 1) GROUP BY name",
+        {"user": user, "size": size, "since": since, "mark": folded(connection)},
+    )
+    return [_row(*row) for row in found]
+
+
+def _row(
+    name: object, requests: int, errors: int, prompt: int, cached: int, completion: int
+) -> UsageRow:
+    text = time.strftime("%Y-%m-%d", time.gmtime(name)) if isinstance(name, int) else str(name)
+    return UsageRow(
+        name=text, requests=requests, errors=errors, prompt_tokens=prompt, cached_tokens=cached,
+        completion_tokens=completion, total_tokens=prompt + completion,
+    )  # fmt: skip
+
+
+def _renamed(row: UsageRow, key_name: Name) -> UsageRow:
+    return UsageRow(
+        name=key_name(row.name), requests=row.requests, errors=row.errors,
+        prompt_tokens=row.prompt_tokens, cached_tokens=row.cached_tokens,
+        completion_tokens=row.completion_tokens, total_tokens=row.total_tokens,
+    )  # fmt: skip
+
+
+def _total(rows: list[UsageRow]) -> UsageRow:
+    return UsageRow(
+        name="total", requests=sum(r.requests for r in rows), errors=sum(r.errors for r in rows),
+        prompt_tokens=sum(r.prompt_tokens for r in rows),
+        cached_tokens=sum(r.cached_tokens for r in rows),
+        completion_tokens=sum(r.completion_tokens for r in rows),
+        total_tokens=sum(r.total_tokens for r in rows),
+    )  # fmt: skip

@@ -1,0 +1,238 @@
+"""The one writer of the accounts' database: a thread, and what waits for it.
+
+Two kinds of work: batches of usage, which nobody waits for and which are never given up; and
+single changes, such as a new key, whose asker waits and is told how they went. When the disk does
+not take a batch, it is kept and tried again, and `problem` says so meanwhile: who admits requests
+admits none then.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from aiplat.accounts.database import connect, transaction, unusable
+from aiplat.accounts.metered import Batch
+from aiplat.domain.errors import NotReady
+from aiplat.telemetry.metrics import Metrics
+
+log = logging.getLogger("aiplat.accounts")
+
+RETRY_SECONDS = 1.0
+CHANGE_SECONDS = 15.0
+"""A change that is not written by then is said to have failed; SQLite itself waits two for a lock."""
+
+Result = TypeVar("Result")
+
+
+class _Change(Generic[Result]):
+    """A change that somebody waits for."""
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Result]) -> None:
+        self._work = work
+        self._token = trio.lowlevel.current_trio_token()
+        self._done = trio.Event()
+        self._result: Result | None = None
+        self._fault: Exception | None = None
+        self.given_up = False
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Do it, in the writer's thread, in a transaction of its own."""
+        if self.given_up:
+            return
+        try:
+            with transaction(connection):
+                self._result = self._work(connection)
+        except Exception as fault:  # noqa: BLE001  # whoever waits for it gets it
+            self._fault = fault
+        self._tell()
+
+    def fail(self, fault: Exception) -> None:
+        """It will not be done."""
+        self._fault = fault
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._token.run_sync_soon(self._done.set)
+        except trio.RunFinishedError:
+            pass  # nobody waits any more
+
+    async def wait(self) -> Result:
+        """How it went."""
+        await self._done.wait()
+        if self._fault is not None:
+            raise self._fault
+        return self._result  # type: ignore[return-value]  # it is set when there is no fault
+
+
+class Writer:
+    """Writes to the database at `path` from `start` to `stop`.
+
+    Arguments:
+        path: of a database in its newest form.
+        metrics: where failures and the time of each batch are counted.
+    """
+
+    def __init__(self, path: Path, metrics: Metrics) -> None:
+        self._path = path
+        self._metrics = metrics
+        self._wake = threading.Condition()
+        self._batches: deque[Batch] = deque()
+        self._changes: deque[_Change[Any]] = deque()
+        self._writing: Batch | None = None
+        self._stopping = False
+        self._connection: sqlite3.Connection | None = None
+        self._thread = threading.Thread(target=self._live, name="aiplat.accounts", daemon=True)
+        self.problem = ""
+
+    @property
+    def unwritten(self) -> int:
+        """Events that are not on the disk yet."""
+        with self._wake:
+            waiting = sum(len(batch.ended) for batch in self._batches)
+            return waiting + (len(self._writing.ended) if self._writing else 0)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Write what waits, and end; whether that was done within `seconds`. Blocking."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def write(self, batch: Batch) -> None:
+        """Have usage written, as soon as may be. Returns at once."""
+        with self._wake:
+            self._batches.append(batch)
+            self._wake.notify()
+
+    async def change(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Have a change made in a transaction, and wait for it.
+
+        What was handed over before is written before.
+
+        Raises:
+            NotReady: the database does not take it.
+            Exception: what `work` raises; then nothing of it holds.
+        """
+        change = _Change(work)
+        with self._wake:
+            if self._stopping:
+                raise NotReady("The gateway's accounts are closed: the node stops.")
+            self._changes.append(change)
+            self._wake.notify()
+        try:
+            with trio.fail_after(CHANGE_SECONDS):
+                return await change.wait()
+        except trio.TooSlowError:
+            change.given_up = True
+            raise NotReady(
+                f"The accounts' database did not take the change within {CHANGE_SECONDS:g} s. Look "
+                "whether another program holds it, or its disk hangs.",
+                retry_after=5,
+            ) from None
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as fault:
+            self._metrics.accounts_store_failures.inc()
+            raise NotReady(str(unusable(self._path, fault)), retry_after=5) from None
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._batches or self._changes or self._stopping or self._writing):
+                    self._wake.wait()
+                self._take_batches()
+                changes = list(self._changes) if not self._writing else []
+                last = self._stopping and not (changes or self._writing)
+            if last:
+                break
+            if self._writing is not None and not self._try_batch(self._writing):
+                if self._stopping:
+                    break
+                self._fail_changes()
+                with self._wake:
+                    self._wake.wait(RETRY_SECONDS)
+                continue
+            self._make_changes()
+        self._close()
+
+    def _take_batches(self) -> None:
+        """All that waits becomes one transaction."""
+        while self._batches:
+            batch = self._batches.popleft()
+            self._writing = batch if self._writing is None else self._writing.joined(batch)
+
+    def _try_batch(self, batch: Batch) -> bool:
+        began = time.monotonic()
+        try:
+            connection = self._open()
+            with transaction(connection):
+                batch.write(connection)
+        except (sqlite3.Error, OSError) as fault:
+            self._went_wrong(fault)
+            return False
+        self._writing = None
+        self._metrics.accounts_flush.observe(time.monotonic() - began)
+        if self.problem:
+            log.info("the accounts' database takes usage again", extra={"sign": "✅"})
+            self.problem = ""
+        return True
+
+    def _went_wrong(self, fault: Exception) -> None:
+        text = str(unusable(self._path, fault))
+        self._metrics.accounts_store_failures.inc()
+        if text != self.problem:
+            log.error("usage cannot be written: %s", text, extra={"sign": "❌"})
+        self.problem = text
+        self._close()  # a fresh connection may do, after the file was mended
+
+    def _make_changes(self) -> None:
+        while True:
+            with self._wake:
+                if not self._changes:
+                    return
+                change = self._changes.popleft()
+            try:
+                connection = self._open()
+            except (sqlite3.Error, OSError) as fault:
+                change.fail(fault)
+                continue
+            change.run(connection)
+
+    def _fail_changes(self) -> None:
+        fault = NotReady(self.problem, retry_after=5)
+        with self._wake:
+            changes, self._changes = list(self._changes), deque()
+        for change in changes:
+            change.fail(fault)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if not self._path.exists():
+                raise OSError(f"the file {self._path} is gone")
+            self._connection = connect(self._path)
+        return self._connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error as fault:
+                log.warning("the accounts' database did not close: %s", fault)

@@ -1,0 +1,200 @@
+"""``aiplat register``, ``login``, ``logout`` and ``whoami``: a person at a gateway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aiplat.cli import account_options, options, output, typed
+
+if TYPE_CHECKING:
+    from aiplat.cli.at_gateway import AtGateway
+    from aiplat.control.accounts import Session
+    from aiplat.domain.errors import AiplatError
+
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Of the account; else it is asked for.")
+]
+
+
+def register(
+    context: typer.Context,
+    gateway: account_options.Gateway = None,
+    name: Name = None,
+    invitation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Of an operator; else it is asked for when one is "
+            "needed, and then it is in no history.",
+        ),
+    ] = None,
+    insecure: account_options.Insecure = False,
+    json: options.Json = False,
+) -> None:
+    """Make an account at a gateway, and log in.
+
+    Its operator chooses who may: everyone, who has an invitation, or nobody. The password has 8
+    characters or more; it is asked for twice, or is the first line of what is piped in.
+
+    \b
+    Examples:
+      aiplat register --gateway 8hCcz2pQ --name ann
+      aiplat register --name ann <password.txt
+    """
+    from aiplat.cli.at_gateway import at_gateway
+
+    name = _name(name)
+    password = typed.new_password(name)
+    at = at_gateway(context, gateway)
+    made = _registered(at, name, password, invitation or "", insecure=insecure)
+    _tell(made, f"Registered as {made.user.name}, and logged in", json=json)
+    if not json:
+        output.say("Next: `aiplat keys create --name laptop` makes a key.")
+
+
+def _registered(
+    at: AtGateway, name: str, password: str, invitation: str, *, insecure: bool
+) -> Session:
+    """Register; what the gateway refuses is asked for anew, where there is somebody to ask."""
+    from aiplat.control.accounts import Register, Session
+    from aiplat.domain.errors import AiplatError
+
+    for left in reversed(range(typed.TRIES)):
+        wish = Register(name=name, password=password, invitation=invitation)
+        try:
+            return at.ask("register", wish, Session, insecure=insecure)
+        except AiplatError as error:
+            wrong = _refused(error, invitation)
+            if not wrong or not left or not typed.is_human():
+                raise
+            if wrong == "invitation" and not invitation:
+                output.say("This gateway wants an invitation: the code that its operator gave you.")
+            else:
+                output.say(output.flat(error.message))
+        if wrong == "invitation":
+            invitation = typed.hidden("Invitation code")
+        elif wrong == "name":
+            name = _name(None)
+        else:
+            password = typed.new_password(name)
+    raise AssertionError  # the last try is returned or raised
+
+
+def _refused(error: AiplatError, invitation: str) -> str:
+    """Tell which of the things that a person types was refused; empty when it was none."""
+    from aiplat.domain.errors import InvalidApiKey
+
+    if invitation and isinstance(error, InvalidApiKey):
+        return "invitation"
+    return error.param if error.param in ("invitation", "name", "password") else ""
+
+
+def login(
+    context: typer.Context,
+    gateway: account_options.Gateway = None,
+    name: Name = None,
+    insecure: account_options.Insecure = False,
+    json: options.Json = False,
+) -> None:
+    """Log in at a gateway; this home's node keeps the session in the keyring.
+
+    The password is asked for, or is the first line of what is piped in; it is no option, because
+    the history and ps keep those.
+
+    \b
+    Examples:
+      aiplat login --gateway 8hCcz2pQ --name ann
+      aiplat login --name ann <password.txt
+    """
+    from aiplat.cli.at_gateway import at_gateway
+
+    name = _name(name)
+    password = typed.password(name)
+    made = _logged_in(at_gateway(context, gateway), name, password, insecure=insecure)
+    _tell(made, f"Logged in as {made.user.name}", json=json)
+
+
+def _logged_in(at: AtGateway, name: str, password: str, *, insecure: bool) -> Session:
+    from aiplat.control.accounts import Login, Session
+    from aiplat.domain.errors import InvalidApiKey
+
+    for left in reversed(range(typed.TRIES)):
+        try:
+            wish = Login(name=name, password=password)
+            return at.ask("login", wish, Session, insecure=insecure)
+        except InvalidApiKey as error:
+            if not left or not typed.is_human():
+                raise
+            output.say(output.flat(error.message))
+        password = typed.password(name)
+    raise AssertionError  # the last try is returned or raised
+
+
+def logout(
+    context: typer.Context, gateway: account_options.Gateway = None, json: options.Json = False
+) -> None:
+    """End the session; keys stay.
+
+    \b
+    Examples:
+      aiplat logout
+      aiplat logout --gateway 8hCcz2pQ
+    """
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.accounts import Nothing
+    from aiplat.control.messages import Done
+
+    tell(at_gateway(context, gateway).ask("logout", Nothing(), Done), json=json)
+
+
+def whoami(
+    context: typer.Context, gateway: account_options.Gateway = None, json: options.Json = False
+) -> None:
+    """Show who you are at a gateway, by which right, and your limits.
+
+    \b
+    Examples:
+      aiplat whoami
+      aiplat whoami --json | jq -r .user.name
+    """
+    from aiplat.cli.account_words import who_lines
+    from aiplat.cli.at_gateway import at_gateway
+    from aiplat.cli.whole import whole
+    from aiplat.control.accounts import Nothing, WhoAmI
+
+    me = at_gateway(context, gateway).ask("whoami", Nothing(), WhoAmI)
+    if json:
+        output.print_json(whole(me))
+    else:
+        output.data("\n".join(who_lines(me)) + "\n")
+
+
+def _name(given: str | None) -> str:
+    """Give the account's name: as said, or typed."""
+    if given is None and typed.is_human():
+        given = typed.line("Name")
+    if not given or not given.strip():
+        raise typer.BadParameter("say whose account it is", param_hint="--name")
+    return given.strip()
+
+
+def _tell(made: Session, what: str, *, json: bool) -> None:
+    """Say that a session began; its token is the node's, and shown to nobody."""
+    from aiplat.cli.account_words import when
+    from aiplat.cli.whole import whole
+    from aiplat.domain.ids import short
+
+    if json:
+        told = {"user": whole(made.user), "id": made.id, "expires": made.expires,
+                "gateway": made.gateway, "kept": made.kept}  # fmt: skip
+        output.print_json(told)
+        return
+    kept = f" The session is kept in {made.kept}." if made.kept else ""
+    output.say(
+        output.flat(
+            f"{what} at the gateway {short(made.gateway)}, until {when(made.expires)}.{kept}"
+        ),
+        "done",
+    )

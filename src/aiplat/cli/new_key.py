@@ -1,0 +1,39 @@
+"""A key that was just made: itself alone on stdout, once, and all else that a person is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiplat.cli import output
+
+if TYPE_CHECKING:
+    from aiplat.control.accounts import NewKey
+
+
+def tell_new(made: NewKey, *, json: bool) -> None:
+    """Show it; what is said beside it, on stderr, holds nothing of the secret."""
+    from aiplat.cli.whole import whole
+
+    if json:
+        output.print_json(whole(made))
+        return
+    for text in _words(made):
+        output.say(output.flat(text))
+    output.data(output.flat(made.key) + "\n")
+
+
+def _words(made: NewKey) -> list[str]:
+    from aiplat.cli.account_words import when
+
+    until = f" It holds until {when(made.status.expires)}." if made.status.expires else ""
+    first = f"The key {made.name} is shown this once, and by nobody again.{until}"
+    if made.kept:
+        return [
+            f"{first} It is kept in {made.kept}, and this node asks with it: `aiplat ask`.",
+            "Other programs on this machine need none: `aiplat env` says what they do.",
+        ]
+    use = (
+        "To use it: in the environment, as AIPLAT_API_KEY for `aiplat ask`, or as OPENAI_API_KEY "
+        "for a program that speaks to the gateway's HTTP door."
+    )
+    return [f"{first} It is kept nowhere: keep it as you would a password.", use]

@@ -1,0 +1,262 @@
+"""``aiplat users``: a gateway's accounts, for its operators."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from aiplat.cli import account_options, amounts, options, output, tables, typed
+
+users = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="The accounts of a gateway, for its operators.\n\n\b\nExamples:\n"
+    "  aiplat users list\n  aiplat users invite --uses 5\n  aiplat users disable ann",
+    add_completion=False,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the account.")]
+
+
+class RoleChoice(StrEnum):
+    """What an account may be (`aiplat.domain.accounts.UserRole`), as Typer takes a choice."""
+
+    user = "user"
+    operator = "operator"
+
+
+@users.command("list")
+def list_users(
+    context: typer.Context, gateway: account_options.Gateway = None, json: options.Json = False
+) -> None:
+    """List all accounts, those first that used most this month.
+
+    \b
+    Examples:
+      aiplat users list
+      aiplat users list --json | jq -r '.users[] | select(.disabled).name'
+    """
+    from aiplat.cli.account_words import USERS
+    from aiplat.cli.at_gateway import at_gateway
+    from aiplat.cli.whole import whole
+    from aiplat.control.accounts import Nothing, UserList
+
+    found = at_gateway(context, gateway).ask("users.list", Nothing(), UserList)
+    if json:
+        output.print_json(whole(found))
+    else:
+        tables.show(USERS, found.users)
+
+
+@users.command()
+def invite(
+    context: typer.Context,
+    expires: Annotated[
+        str, typer.Option(metavar="TIME", help="How long it can be used: 12h, 7d, 4w, ….")
+    ] = "7d",
+    uses: Annotated[str, typer.Option(metavar="N", help="How many may register with it.")] = "1",
+    rpm: account_options.Rpm = None,
+    tpm: account_options.Tpm = None,
+    concurrent: account_options.Concurrent = None,
+    per_month: account_options.PerMonth = None,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Make a code with which people may register. It is shown once, alone on stdout.
+
+    With no limit said they get the gateway's defaults; with one, these, and no other.
+
+    \b
+    Examples:
+      aiplat users invite
+      aiplat users invite --uses 20 --expires 2w --rpm 60 --tokens-per-month 5M
+    """
+    from aiplat.cli.account_words import when
+    from aiplat.cli.at_gateway import at_gateway
+    from aiplat.cli.whole import whole
+    from aiplat.control.accounts import UserInvitation, UserInvite
+    from aiplat.domain.ids import short
+
+    said = (rpm, tpm, concurrent, per_month)
+    limits = account_options.limits_of(*said) if any(one is not None for one in said) else None
+    seconds = amounts.span(expires, "--expires", "12h, 7d or 4w")
+    people = amounts.count(uses, "--uses", "1 or 20")
+    wish = UserInvite(expires_seconds=seconds, uses=people, limits=limits)
+    made = at_gateway(context, gateway).ask("users.invite", wish, UserInvitation)
+    if json:
+        output.print_json(whole(made))
+        return
+    whom = "one person" if made.uses == 1 else f"{made.uses} people"
+    output.say(
+        f"For {whom}, until {when(made.expires)}, at the gateway "
+        f'{output.flat(short(made.gateway))}. There: "aiplat register --gateway '
+        f'{output.flat(made.gateway)}", which asks for the code.'
+    )
+    output.data(output.flat(made.code) + "\n")
+
+
+@users.command()
+def disable(
+    context: typer.Context,
+    name: Name,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Shut an account out: its keys hold no more, and what it has under way ends.
+
+    \b
+    Example:
+      aiplat users disable ann
+    """
+    _do(context, gateway, "users.disable", name, json=json)
+
+
+@users.command()
+def enable(
+    context: typer.Context,
+    name: Name,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Let a disabled account in again.
+
+    \b
+    Example:
+      aiplat users enable ann
+    """
+    _do(context, gateway, "users.enable", name, json=json)
+
+
+@users.command()
+def limits(
+    context: typer.Context,
+    name: Name,
+    rpm: account_options.Rpm = None,
+    tpm: account_options.Tpm = None,
+    concurrent: account_options.Concurrent = None,
+    per_month: account_options.PerMonth = None,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Change what an account may take, over all its keys; what is not said stays.
+
+    \b
+    Examples:
+      aiplat users limits ann --rpm 60 --tpm 20k
+      aiplat users limits ann --tokens-per-month none
+    """
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.accounts import LimitsWish
+    from aiplat.control.messages import Done
+
+    said = (rpm, tpm, concurrent, per_month)
+    if all(one is None for one in said):
+        raise typer.BadParameter(
+            "say at least one, such as 60, 20k or none",
+            param_hint="--rpm, --tpm, --concurrent, --tokens-per-month",
+        )
+    wanted = account_options.limits_of(*said)
+    asked = [
+        None if text is None else getattr(wanted, field) or 0  # 0 takes a limit away
+        for text, field in zip(said, wanted.__struct_fields__, strict=True)
+    ]
+    wish = LimitsWish(
+        name=name, requests_per_minute=asked[0], tokens_per_minute=asked[1], concurrent=asked[2],
+        tokens_per_month=asked[3],
+    )  # fmt: skip
+    tell(at_gateway(context, gateway).ask("users.limits", wish, Done), json=json)
+
+
+@users.command()
+def role(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[RoleChoice, typer.Argument(metavar="user|operator", help="What it shall be.")],
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Make an account an operator's, or a user's again.
+
+    \b
+    Examples:
+      aiplat users role ann operator
+      aiplat users role ann user
+    """
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.accounts import RoleWish
+    from aiplat.control.messages import Done
+
+    wish = RoleWish(name=name, role=to.value)
+    tell(at_gateway(context, gateway).ask("users.role", wish, Done), json=json)
+
+
+@users.command()
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: account_options.Yes = False,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Delete an account with its keys; the sums of what it used stay, without its name.
+
+    It asks for the name first; without a terminal --yes is needed.
+
+    \b
+    Examples:
+      aiplat users delete ann
+      aiplat users delete ann --yes
+    """
+    typed.refuse_unasked("delete", yes=yes)
+    if not yes:
+        output.say(f"This deletes the account {output.flat(name)}, its keys and its sessions.")
+        if not typed.confirmed(name, "delete"):
+            output.say("Nothing was deleted.")
+            raise typer.Exit(1)
+    _do(context, gateway, "users.delete", name, json=json)
+
+
+@users.command()
+def audit(
+    context: typer.Context,
+    most: Annotated[str, typer.Option(metavar="N", help="How many entries.")] = "100",
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Those about this account alone.")
+    ] = None,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Show who did what to whom, when, and from which peer; the newest first.
+
+    \b
+    Examples:
+      aiplat users audit --most 20
+      aiplat users audit --user ann --json | jq -r '.entries[].action'
+    """
+    from aiplat.cli.account_words import AUDIT
+    from aiplat.cli.at_gateway import at_gateway
+    from aiplat.cli.whole import whole
+    from aiplat.control.accounts import AuditAsk, AuditLog
+
+    asked = AuditAsk(
+        most=amounts.count(most, "--most", "20 or 1000"),
+        name=account_options.whose(user, everyone=False),
+    )
+    found = at_gateway(context, gateway).ask("users.audit", asked, AuditLog)
+    if json:
+        output.print_json(whole(found))
+    elif found.entries:
+        tables.show(AUDIT, found.entries)
+    else:
+        output.say("The log has no such entry.")
+
+
+def _do(context: typer.Context, gateway: str | None, method: str, name: str, *, json: bool) -> None:
+    """Do what needs no more than an account's name."""
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.accounts import UserName
+    from aiplat.control.messages import Done
+
+    tell(at_gateway(context, gateway).ask(method, UserName(name=name), Done), json=json)

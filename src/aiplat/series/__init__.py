@@ -1,0 +1,1 @@
+"""What the graphs show: minute rows folded to hours, bounded, in SQLite. On every node."""

@@ -1,0 +1,60 @@
+"""What the series are told: a request that ended, and a look at the machine. Pure data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from aiplat.domain.ids import Role
+
+Part = Literal["engine", "gpu"]
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request that ended, as one role of this node saw it. No word of it is in here.
+
+    Arguments:
+        role: the role that saw it.
+        model: its name; "" where nobody said one.
+        key: id of the API key that it came with, at a gateway; "" elsewhere, and without one.
+        peer: who answered, for a client or a gateway; who asked, for a processor. This node's own
+            peer id when it was itself; "" when nobody took it.
+        failed: whether it ended in an error.
+        prompt_tokens, cached_tokens, completion_tokens: as far as they are known.
+        first_seconds: from its arrival to its first token; None without one.
+        total_seconds: from its arrival to its end.
+    """
+
+    role: Role
+    model: str
+    total_seconds: float
+    key: str = ""
+    peer: str = ""
+    failed: bool = False
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    first_seconds: float | None = None
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An engine's process or a GPU, at one look.
+
+    Arguments:
+        name: the model that the process runs, or the GPU's number and name.
+        busy: of a process how many CPUs it kept busy since the last look, of a GPU the share of
+            the time (0 to 1); None where that is not known.
+        memory_bytes: resident, or in use on the GPU.
+        memory_total: of the GPU, in bytes; 0 for a process.
+    """
+
+    part: Part
+    name: str
+    memory_bytes: int
+    busy: float | None = None
+    memory_total: int = 0
+
+
+def ignore(seen: Seen) -> None:
+    """Hear of a request, and keep nothing: for a role without series."""

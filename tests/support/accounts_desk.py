@@ -1,0 +1,89 @@
+"""A node that answers about accounts what a test wrote down, behind the real `ControlClient`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import pytest
+
+from aiplat.cli.face import Face
+from aiplat.control.accounts import METHODS, AccountsCall, KeyringState, UserStatus
+from aiplat.control.client import ControlClient
+from aiplat.control.messages import Status
+from tests.support.fake_node import PEER
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
+
+GATEWAY = "12D3KooWGatewayGatewayGatewayGatewayGatewayGate1234"
+KEY = "sk-aip-abcdefghijklabcdefghijkl-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq"
+PASSWORD = "correct horse ñ"
+ANN = UserStatus(id="u1", name="ann", created=1_795_000_000)
+
+STATUS = Status(
+    peer_id=PEER, addresses=(), http="", control="", roles=("client", "gateway"), models=(),
+    peers=(), version="0", pid=1,
+)  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """What the desk was asked, as it came over the socket."""
+
+    method: str
+    wish: Any
+    gateway: str = ""
+    insecure: bool = False
+
+
+class Desk(ControlClient):
+    """Answers in the order that a test put down; an exception is raised.
+
+    Arguments:
+        answers: by method; the last one stays.
+    """
+
+    def __init__(self, answers: dict[str, list[Any]] | None = None) -> None:
+        super().__init__(Path("/nowhere"))
+        self.answers = answers or {}
+        self.asked: list[Asked] = []
+        self.ring: KeyringState | None = None
+
+    def put(self, method: str, *answers: Any) -> None:
+        """Answer `method` with these, one after the other."""
+        self.answers[method] = list(answers)
+
+    def wish(self) -> Any:
+        """What was asked last."""
+        return self.asked[-1].wish
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        wanted: type[Reply],
+        body: bytes | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Reply:
+        if path == "/control/keyring":
+            assert isinstance(self.ring, wanted)
+            return self.ring
+        assert (method, path) == ("POST", "/control/accounts")
+        call = msgspec.json.decode(body or b"", type=AccountsCall)
+        known = METHODS[call.method]
+        wish = msgspec.json.decode(call.wish, type=known.wish)
+        self.asked.append(Asked(call.method, wish, call.gateway, call.insecure))
+        ready = self.answers[call.method]
+        answer = ready.pop(0) if len(ready) > 1 else ready[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return msgspec.json.decode(msgspec.json.encode(answer), type=wanted)
+
+
+def desk_at(monkeypatch: pytest.MonkeyPatch, desk: Desk, status: Status = STATUS) -> Desk:
+    """Let every command find this desk's node."""
+    found: Callable[[Face], Any] = lambda face: (desk, status)  # noqa: E731 - it is a method
+    monkeypatch.setattr(Face, "running", found)
+    return desk

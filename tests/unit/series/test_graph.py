@@ -1,0 +1,124 @@
+"""Rows as points of graphs: which, how coarse, how many, and what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiplat.control.series import MachineRow, SeriesAsk, ShareSum
+from aiplat.domain.errors import InvalidRequest
+from aiplat.series.graph import (
+    MAX_NAMES,
+    answered,
+    looks_of,
+    machine_rows,
+    points_of,
+    series_rows,
+    total_of,
+)
+from aiplat.series.wanted import DAY, HOUR, MAX_POINTS, Wanted, wanted
+from tests.unit.series.helpers import NOON, OWN, figures, key, page
+
+
+def step_of(seconds: int, step: int = 60, hours_before: int = 0) -> int:
+    ask = SeriesAsk(since=NOON - seconds, step=step)
+    return wanted(ask, NOON, hours_before).step
+
+
+def test_a_step_is_as_fine_as_the_rows_are_and_no_finer_than_a_screen() -> None:
+    assert step_of(900) == 60
+    assert step_of(900, step=61) == 120
+    assert step_of(DAY) == 60
+    assert step_of(DAY, step=1000) == 1020
+    assert step_of(10 * DAY) == 600
+    assert 10 * DAY / step_of(10 * DAY) <= MAX_POINTS
+    assert step_of(DAY, hours_before=NOON - HOUR) == HOUR, "hours are not minutes"
+    assert step_of(30 * DAY, step=DAY, hours_before=NOON) == DAY
+    assert step_of(30 * DAY, step=DAY + 1, hours_before=NOON) == DAY + HOUR
+    all_in_one = wanted(SeriesAsk(since=NOON - DAY, step=0), NOON, NOON)
+    assert all_in_one.until // all_in_one.step == 1
+    assert (all_in_one.until - 1) // all_in_one.step == 0
+
+
+def test_the_present_minute_is_within_and_the_first_one_whole() -> None:
+    found = wanted(SeriesAsk(since=NOON - 59, by="key", role="client"), NOON + 0.5, 0)
+    assert found == Wanted(
+        since=NOON - 60, until=NOON + 1, step=60, by="key", role="client"
+    )  # fmt: skip
+    assert wanted(SeriesAsk(since=0, until=120), NOON, 0).until == 120
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "step"),
+    [(NOON + 60, 0, 60), (60, 60, 60), (-60, 0, 60), (0, 2**41, 60), (0, 0, -1)],
+)
+def test_no_time_at_all_is_refused_with_the_bounds(since: int, until: int, step: int) -> None:
+    with pytest.raises(InvalidRequest, match=r"(from|at least) 0"):
+        wanted(SeriesAsk(since=since, until=until, step=step), NOON, 0)
+
+
+def test_minutes_in_memory_are_picked_as_those_in_the_file() -> None:
+    pages = [
+        page(NOON, {key(model="a"): figures(1), key(model="b", role="client"): figures(2)}),
+        page(NOON + 60, m=[1, 1.0, 1, 5, 1.0, 5, 0]),
+        page(NOON + HOUR),
+    ]
+    what = Wanted(since=NOON, until=NOON + HOUR, step=HOUR, by="model")
+    assert [(at, name, row[0]) for at, name, row in points_of(pages, what)] == [
+        (NOON, "a", 1), (NOON, "b", 2), (NOON, "m", 1),
+    ]  # fmt: skip
+    client = Wanted(since=0, until=2 * NOON, step=60, role="client")
+    assert [(at, name, row[0]) for at, name, row in points_of(pages, client)] == [(NOON, "", 2)]
+    assert looks_of(pages, what) == [(NOON, ("engine", "m"), [1, 1.0, 1, 5, 1.0, 5, 0])]
+
+
+def test_a_point_says_what_it_came_to_and_how_long_it_took() -> None:
+    found = [(NOON, "m", figures(3)), (NOON, "m", figures(1, failed=True, first_seconds=None))]
+    [row] = series_rows(found)
+    assert (row.at, row.name, row.requests, row.errors) == (NOON, "m", 4, 1)
+    assert (row.prompt_tokens, row.cached_tokens, row.completion_tokens) == (40, 8, 20)
+    assert row.first is not None and row.total is not None
+    assert row.first.mean == pytest.approx(0.1)
+    assert 0.08 < row.first.p50 < row.first.p95 <= row.first.p99 <= 0.16
+    assert row.total.mean == pytest.approx(1.0)
+    assert total_of(found, 7) == row.__replace__(at=7, name="")
+    assert total_of([], 7).first is None
+    [dead] = series_rows([(NOON, "m", figures(1, first_seconds=None))])
+    assert dead.first is None
+
+
+def test_many_names_are_a_few_and_the_rest() -> None:
+    names = [f"n{number:02}" for number in range(MAX_NAMES + 3)]
+    found = [
+        (NOON + 60 * at, name, figures(n + 1)) for at in (1, 0) for n, name in enumerate(names)
+    ]
+    rows = series_rows(found)
+    first = [row for row in rows if row.at == NOON]
+    assert [row.name for row in first] == [*names[:2:-1], "other"]
+    assert first[-1].requests == 1 + 2 + 3
+    assert [row.at for row in rows] == sorted(row.at for row in rows)
+    assert len(rows) == 2 * (MAX_NAMES + 1)
+    just = series_rows([(NOON, name, figures(1)) for name in names[: MAX_NAMES + 1]])
+    assert "other" not in [row.name for row in just], "no rest is made of one alone"
+
+
+def test_a_machine_is_told_on_average_and_at_most() -> None:
+    found = [
+        (NOON, ("gpu", "0 X"), [2, 1.0, 3, 600, 0.75, 300, 1000]),
+        (NOON, ("engine", "m"), [0, 0.0, 1, 70, 0.0, 70, 0]),
+        (NOON, ("gpu", "0 X"), [2, 0.5, 1, 200, 0.5, 200, 1000]),
+    ]
+    assert machine_rows(found) == (
+        MachineRow(at=NOON, part="engine", name="m", memory_bytes=70, memory_most=70),
+        MachineRow(
+            at=NOON, part="gpu", name="0 X", busy=0.375, busy_most=0.75, memory_bytes=200,
+            memory_most=300, memory_total=1000,
+        ),
+    )  # fmt: skip
+
+
+def test_what_others_had_leaves_out_this_node_nobody_and_failures() -> None:
+    found = [
+        (0, "p", figures(3)), (0, "other", figures(1)), (0, OWN, figures(5)), (0, "", figures(7)),
+        (0, "p", figures(1, failed=True, completion_tokens=1)),
+    ]  # fmt: skip
+    assert answered(found, OWN) == ShareSum(requests=4, prompt_tokens=50, completion_tokens=21)
