@@ -317,7 +317,7 @@ async def test_who_leaves_in_the_middle_of_a_handshake_is_gone(
     certificate: Certificate, authority: Authority, part: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_door(settings=HttpSettings(max_connections=1), certificate=certificate) as door:
-        for _ in range(5):
+        for _ in range(2):
             async with half_open(door, 1, first_words()[:part]):
                 pass
             with trio.fail_after(20):

@@ -36,6 +36,7 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.control.series import SeriesAsk, SeriesReply, SeriesRow
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import (
     AnswerEvent,
@@ -219,6 +220,7 @@ class FakeNode:
         self.orders: list[object] = []
         self.listed: tuple[PeerStatus, ...] = ()
         self.shared = ShareStatus(state="open", terms=ShareTerms())
+        self.graphs = SeriesReply(since=0, until=60, step=60, rows=(), total=SeriesRow(at=0))
         self.membership: tuple[MemberStatus, ...] = ()
         self.on_stop: Callable[[], None] = lambda: None
         self.offered: tuple[ModelStatus, ...] = (
@@ -320,7 +322,11 @@ class FakeNode:
     def drain(self, wish: DrainWish) -> Done:
         return self._told(wish)
 
-    def share(self) -> ShareStatus:
+    async def series(self, ask: SeriesAsk) -> SeriesReply:
+        self._told(ask)
+        return self.graphs
+
+    async def share(self) -> ShareStatus:
         if self.not_there is not None:
             raise self.not_there
         return self.shared

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 24
 _LONGEST_MODEL = 60
 _LONGEST_DETAIL = 100
+_LONGEST_TARGET = 80
+"""A key's id, with its name and whose it is."""
 _MOST_NAMES = 8
+_MARGIN = len("  this minute ")
 _LATEST = 253_402_300_799
 """The last second that a date can be written for; a gateway may say any number."""
 
@@ -34,6 +37,11 @@ def when(seconds: int) -> str:
 
 def _day(seconds: int) -> str:
     return when(seconds).removesuffix(" UTC")
+
+
+def kept_in(where: str) -> str:
+    """Say where this node keeps a secret."""
+    return {"keyring": "the keyring", "file": "a file, in the clear"}.get(where, where)
 
 
 def _name(text: str) -> str:
@@ -74,12 +82,25 @@ def _rate(rate: RateState) -> str:
     return ", ".join(parts)
 
 
-def _lines(head: str, rows: list[tuple[str, str]]) -> list[str]:
-    return [output.flat(head), *(f"  {name:<11} {output.flat(text)}" for name, text in rows)]
+def _lines(head: str, rows: list[tuple[str, str]], columns: int = 0) -> list[str]:
+    """Write facts beside their names, broken between words where a terminal has `columns`."""
+    import textwrap
+
+    from aiplat.runtime.advice import with_home
+
+    lines = [output.flat(head)]
+    for name, text in rows:
+        fact = f"  {name:<11} {with_home(output.flat(text))}"
+        broken = columns > 2 * _MARGIN
+        lines += textwrap.wrap(
+            fact, columns, subsequent_indent=" " * _MARGIN, break_long_words=False,
+            break_on_hyphens=False,
+        ) if broken else [fact]  # fmt: skip
+    return lines
 
 
-def who_lines(me: WhoAmI) -> list[str]:
-    """Who one is at a gateway, in lines."""
+def who_lines(me: WhoAmI, columns: int = 0) -> list[str]:
+    """Who one is at a gateway, in lines for a terminal of `columns`; 0 for none."""
     right = {
         "operator": "this node's control socket: its owner needs no log-in",
         "session": f"a log-in, until {when(me.expires)}",
@@ -92,15 +113,15 @@ def who_lines(me: WhoAmI) -> list[str]:
     rows.append(("used", f"{me.user.used_this_month} tokens this month"))
     if now := _rate(me.rate):
         rows.append(("this minute", now))
-    return _lines(f"{me.user.name} ({_role(me.user)})", rows)
+    return _lines(f"{me.user.name} ({_role(me.user)})", rows, columns)
 
 
 def _role(user: UserStatus) -> str:
     return f"{user.role}{', disabled' if user.disabled else ''}"
 
 
-def key_lines(key: KeyStatus) -> list[str]:
-    """A key, in lines; its secret is nowhere."""
+def key_lines(key: KeyStatus, columns: int = 0) -> list[str]:
+    """A key, in lines for a terminal of `columns`, 0 for none; its secret is nowhere."""
     rows = [
         ("id", key.id),
         ("state", key.state),
@@ -115,8 +136,8 @@ def key_lines(key: KeyStatus) -> list[str]:
     ]
     if key.revoked:
         rows.append(("revoked", when(key.revoked)))
-    rows.append(("kept", key.kept or "not by this node"))
-    return _lines(key.name, rows)
+    rows.append(("kept", f"in {kept_in(key.kept)}" if key.kept else "not by this node"))
+    return _lines(key.name, rows, columns)
 
 
 KEYS: tuple[Column[KeyStatus], ...] = (
@@ -149,16 +170,17 @@ AUDIT: tuple[Column[AuditEntry], ...] = (
     Column("when (UTC)", 0, lambda e: _day(e.at)),
     Column("who", 0, lambda e: _name(e.actor)),
     Column("did", 0, lambda e: _name(e.action)),
-    Column("to", 1, lambda e: _name(e.target)),
+    Column("to", 1, lambda e: clip(e.target, _LONGEST_TARGET), breaks=True),
     Column("detail", 2, lambda e: clip(e.detail, _LONGEST_DETAIL), breaks=True),
     Column("from", 3, lambda e: f"…{e.peer[-8:]}" if e.peer else "here"),
 )
 
 
-def keyring_lines(state: KeyringState, *, environment: bool) -> list[str]:
+def keyring_lines(state: KeyringState, columns: int = 0, *, environment: bool) -> list[str]:
     """Where secrets are kept, in lines.
 
     Arguments:
+        columns: of the terminal; 0 for none.
         environment: whether ``AIPLAT_API_KEY`` is set.
     """
     rows = [("usable", "yes" if state.usable else "no")]
@@ -169,4 +191,4 @@ def keyring_lines(state: KeyringState, *, environment: bool) -> list[str]:
         rows.append(("in clear", f"{state.insecure} of these lie in a file that is not encrypted"))
     if environment:
         rows.append(("before all", "the key in the environment variable AIPLAT_API_KEY"))
-    return _lines(f"keyring: {state.backend or 'none'}", rows)
+    return _lines(f"keyring: {state.backend or 'none'}", rows, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -168,7 +169,7 @@ def whoami(
     if json:
         output.print_json(whole(me))
     else:
-        output.data("\n".join(who_lines(me)) + "\n")
+        output.data("\n".join(who_lines(me, output.width(sys.stdout))) + "\n")
 
 
 def _name(given: str | None) -> str:
@@ -182,7 +183,7 @@ def _name(given: str | None) -> str:
 
 def _tell(made: Session, what: str, *, json: bool) -> None:
     """Say that a session began; its token is the node's, and shown to nobody."""
-    from aiplat.cli.account_words import when
+    from aiplat.cli.account_words import kept_in, when
     from aiplat.cli.whole import whole
     from aiplat.domain.ids import short
 
@@ -191,7 +192,7 @@ def _tell(made: Session, what: str, *, json: bool) -> None:
                 "gateway": made.gateway, "kept": made.kept}  # fmt: skip
         output.print_json(told)
         return
-    kept = f" The session is kept in {made.kept}." if made.kept else ""
+    kept = f" The session is kept in {kept_in(made.kept)}." if made.kept else ""
     output.say(
         output.flat(
             f"{what} at the gateway {short(made.gateway)}, until {when(made.expires)}.{kept}"

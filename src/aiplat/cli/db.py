@@ -86,10 +86,14 @@ def check(context: typer.Context, json: options.Json = False) -> None:
 
 
 def _print(found: StoreCheck) -> None:
-    output.data(
-        f"{output.flat(found.path)}: {found.bytes / 1_000_000:.1f} MB, {found.users} accounts, "
-        f"{found.keys} keys, {found.events} events\n"
-    )
+    counts = [
+        f"{count} {what}{'s' * (count != 1)}"
+        for count, what in (
+            (found.users, "account"), (found.keys, "key"), (found.events, "event"),
+        )
+    ]  # fmt: skip
+    size = f"{found.bytes / 1_000_000:.1f} MB"
+    output.data(f"{output.flat(found.path)}: {', '.join([size, *counts])}\n")
     for problem in found.problems:
         output.data(f"  {output.flat(problem)}\n")
     if found.problems:

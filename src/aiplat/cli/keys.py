@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,7 +158,7 @@ def show(
     if json:
         output.print_json(whole(found))
     else:
-        output.data("\n".join(key_lines(found)) + "\n")
+        output.data("\n".join(key_lines(found, output.width(sys.stdout))) + "\n")
 
 
 @keys.command()
@@ -223,7 +224,7 @@ def revoke(
     at = at_gateway(context, gateway)
     if not yes:
         found = at.ask("keys.show", asked, KeyStatus)
-        output.say("\n".join(key_lines(found)))
+        output.say("\n".join(key_lines(found, output.width(sys.stderr))))
         if not typed.confirmed(found.name, "revoke"):
             output.say("Nothing was revoked.")
             raise typer.Exit(1)

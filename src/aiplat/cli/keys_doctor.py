@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -32,7 +33,8 @@ def doctor(context: typer.Context, json: options.Json = False) -> None:
     if json:
         output.print_json(whole(state))
     else:
-        lines = keyring_lines(state, environment=bool(face.environ.get(VARIABLE)))
+        is_set, columns = bool(face.environ.get(VARIABLE)), output.width(sys.stdout)
+        lines = keyring_lines(state, columns, environment=is_set)
         output.data("\n".join(lines) + "\n")
     if not state.usable:
         raise typer.Exit(1)

@@ -23,15 +23,13 @@ def tell_new(made: NewKey, *, json: bool) -> None:
 
 
 def _words(made: NewKey) -> list[str]:
-    from aiplat.cli.account_words import when
+    from aiplat.cli.account_words import kept_in, when
 
     until = f" It holds until {when(made.status.expires)}." if made.status.expires else ""
     first = f"The key {made.name} is shown this once, and by nobody again.{until}"
     if made.kept:
-        return [
-            f"{first} It is kept in {made.kept}, and this node asks with it: `aiplat ask`.",
-            "Other programs on this machine need none: `aiplat env` says what they do.",
-        ]
+        kept = f"It is kept in {kept_in(made.kept)}, where this node finds it for `aiplat ask`."
+        return [f"{first} {kept}"]
     use = (
         "To use it: in the environment, as AIPLAT_API_KEY for `aiplat ask`, or as OPENAI_API_KEY "
         "for a program that speaks to the gateway's HTTP door."

@@ -19,7 +19,7 @@ def reset(
     models: Annotated[bool, typer.Option("--models", help="The models that were pulled.")] = False,
     data: Annotated[
         bool,
-        typer.Option("--data", help="Logs, local token, known peers. The default."),
+        typer.Option("--data", help="Logs, local token, known peers, graphs. The default."),
     ] = False,
     identity: Annotated[
         bool,

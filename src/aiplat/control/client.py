@@ -40,6 +40,7 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.control.series import SeriesAsk, SeriesReply
 from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started
 from aiplat.domain.errors import DeadlineExceeded, NotReady
 
@@ -170,6 +171,10 @@ class ControlClient:
     def drain(self, wish: DrainWish) -> Done:
         """Place no more on a processor; with an empty name, take no more at all. Or end that."""
         return self._tell("/control/drain", wish)
+
+    def series(self, ask: SeriesAsk) -> SeriesReply:
+        """What the graphs show."""
+        return self._call("POST", "/control/series", SeriesReply, msgspec.json.encode(ask))
 
     def share(self) -> ShareStatus:
         """How the machine is shared with others, and who uses it."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from aiplat.control.series import Exchange
 from aiplat.domain.answers import Failed
 from aiplat.domain.chat import Message, Sampling
 from aiplat.domain.ids import Role
@@ -401,6 +402,8 @@ class ShareStatus(msgspec.Struct, frozen=True, kw_only=True):
         users: who uses it.
         own: requests of this machine's own that run.
         requests, tokens: of others, since this node started, `since_seconds` ago.
+        exchange: what was answered for others, and by others, in the last day and month; None
+            where it is not known, as while no node runs.
     """
 
     state: ShareState
@@ -414,6 +417,7 @@ class ShareStatus(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
     tokens: int = 0
     since_seconds: float = 0.0
+    exchange: Exchange | None = None
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.control.series import SeriesAsk, SeriesReply
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import Inference
 
@@ -128,8 +129,16 @@ class NodeOperations(Protocol):
     def drain(self, wish: DrainWish) -> Done:
         """Place no more on a processor; with an empty name, take no more at all. Or end that."""
 
-    def share(self) -> ShareStatus:
-        """How this machine is shared with others, and who uses it.
+    async def series(self, ask: SeriesAsk) -> SeriesReply:
+        """What the graphs show.
+
+        Raises:
+            InvalidRequest: it asks for no time at all.
+            NotReady: the series' file did not answer in time.
+        """
+
+    async def share(self) -> ShareStatus:
+        """How this machine is shared with others, who uses it, and what was given and taken.
 
         Raises:
             InvalidRequest: it is no processor.

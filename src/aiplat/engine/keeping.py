@@ -75,6 +75,7 @@ class Keeper:
         self._stir = trio.Event()
         self._reconfigured = trio.Event()
         self._noted = -_NOTE_USE_SECONDS
+        metrics.engine_restarts.labels(name)  # zero: what begins at one has not risen
         self._eager = garage.add(self)
         if not self._eager:
             stands.cold()

@@ -55,6 +55,11 @@ class Life:
         self.ready = False
         self._began = self._heard = self._stepped = trio.current_time()
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._child.process.pid
+
     def send(self, message: msgspec.Struct, number: int) -> None:
         """Send a frame, after those that wait.
 

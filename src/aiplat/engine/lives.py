@@ -45,6 +45,11 @@ class Lives:
         self.was_killed = False
         """Whether the kernel killed the last for want of memory, as far as one can tell."""
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the one that runs."""
+        return None if self.now is None else self.now.pid
+
     def end(self) -> None:
         """End the one that runs: not a death, but our will."""
         self._scope.cancel()

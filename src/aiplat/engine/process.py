@@ -90,6 +90,11 @@ class EngineProcess:
             self._lives, metrics, garage or Garage(settings), self._send_waiting,
         )  # fmt: skip
 
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None while there is none."""
+        return self._lives.pid
+
     # -- Engine --------------------------------------------------------------------------------
 
     def offer(self) -> ModelOffer:

@@ -9,6 +9,7 @@ import msgspec
 from aiplat.control.accounts import AccountsCall
 from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelName, Stop
 from aiplat.control.ports import NodeOperations
+from aiplat.control.series import SeriesAsk
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import AiplatError
@@ -42,6 +43,7 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
         Route("/control/ask", {"POST": control.ask}),
         Route("/control/accounts", {"POST": control.accounts}),
         Route("/control/keyring", {"GET": control.keyring}),
+        Route("/control/series", {"POST": control.series}),
         Route("/control/stop", {"POST": control.stop}),
         Route("/control/peers", {"GET": network.peers}),
         Route("/control/drain", {"POST": network.drain}),
@@ -98,6 +100,11 @@ class Control:
     async def access(self, request: Request) -> None:
         """How programs reach the HTTP door."""
         await request.reply(200, msgspec.json.encode(self._operations.access()))
+
+    async def series(self, request: Request) -> None:
+        """What the graphs show."""
+        ask = decode(await read_json(request, self._settings), SeriesAsk)
+        await request.reply(200, msgspec.json.encode(await self._operations.series(ask)))
 
     async def stop(self, request: Request) -> None:
         """Begin to end the node."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import hypercorn.protocol
 import hypercorn.protocol.h2
@@ -63,6 +64,11 @@ class Http2(H2Protocol):
     """The protocol of one connection."""
 
     config: DoorConfig
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        # h2 takes what its settings begin with for no change of them, and left its own bound.
+        self.connection.decoder.max_header_list_size = self.config.h2_max_header_list_size
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send what the application says; a reader that takes nothing loses its stream."""

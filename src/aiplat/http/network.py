@@ -70,7 +70,7 @@ class NetworkControl:
 
     async def share(self, request: Request) -> None:
         """How the machine is shared."""
-        await _reply(request, self._operations.share())
+        await _reply(request, await self._operations.share())
 
     async def set_share(self, request: Request) -> None:
         """Share it on other terms."""

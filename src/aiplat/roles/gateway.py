@@ -107,11 +107,11 @@ class Gateway(Role):
         self._line = Line(self._placing, self._safely, lambda: self.active)
         self._wake = trio.Event()
         self._ticks: Ticks | None = None
-        metrics.peers.labels("processor", "connected").set(0)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the deadlines of all requests, place those that wait, and tell them why."""
         self._ticks = Ticks(self._now(), WATCH_SECONDS)
+        self._metrics.peers.labels("processor", "connected").set(len(self.processors))
         task_status.started()
         while True:
             with trio.move_on_after(WATCH_SECONDS):

@@ -34,9 +34,11 @@ from aiplat.credentials.credentials import Credentials
 from aiplat.credentials.held import Held
 from aiplat.domain.errors import (
     AiplatError,
+    InvalidApiKey,
     InvalidRequest,
     NoPeer,
     NotReady,
+    UserDisabled,
     clip,
 )
 from aiplat.domain.ids import PeerId, short
@@ -231,6 +233,10 @@ class AccountDesk:
             )
         try:
             done: msgspec.Struct = await ask("logout", wish)
+        except (InvalidApiKey, UserDisabled):
+            done = Done(
+                message="The session was over at the gateway already; it is forgotten here."
+            )
         finally:  # whatever the gateway says: it is over here
             for session in sessions:
                 await self._forget("session", session)

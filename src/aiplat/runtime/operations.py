@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from msgspec.structs import replace
-
 import msgspec
+from msgspec.structs import replace
 
 import aiplat
 from aiplat.control.accounts import AccountsCall, KeyringState
@@ -35,6 +34,7 @@ from aiplat.control.messages import (
     Stop,
     Stopping,
 )
+from aiplat.control.series import SeriesAsk, SeriesReply
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import Inference
 from aiplat.domain.errors import InvalidApiKey, InvalidRequest, NoPeer, NotAMember, NotReady
@@ -52,6 +52,7 @@ from aiplat.runtime.networks import Networks, match_peer
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.peers import Peers
 from aiplat.runtime.share import Share
+from aiplat.series.series import Series
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Operations:
         held_keys: the API keys that this node shows to gateways.
         networks: what is done with the network that the node is in.
         shared: how a processor is shared.
+        graphs: what they show.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
 
@@ -87,6 +89,7 @@ class Operations:
     own_models: OwnModels
     desk: AccountDesk
     held_keys: HeldKeys
+    graphs: Series
     hearsay: Hearsay | None = None
     shared: Share | None = None
     http: str = ""
@@ -140,7 +143,7 @@ class Operations:
             network=self.networks.status(self.node.finding.searching),
             reach=self._reach(),
             drained=self.drained,
-            share=None if self.shared is None else self.share(),
+            share=None if self.shared is None else self._share_now(),
             turned_away=tuple(
                 f"{short(peer)}: {why}" for peer, why in self.node.turned_away.items()
             ),
@@ -386,8 +389,19 @@ class Operations:
             self.gateway.undrain()
         return Done(message="This node takes requests again.", peer_id=self.node.peer_id)
 
-    def share(self) -> ShareStatus:
-        """How this machine is shared with others, and who uses it."""
+    async def series(self, ask: SeriesAsk) -> SeriesReply:
+        """What the graphs show."""
+        return await self.graphs.read(ask)
+
+    async def share(self) -> ShareStatus:
+        """How this machine is shared with others, who uses it, and what was given and taken."""
+        found = self._share_now()
+        try:
+            return replace(found, exchange=await self.graphs.exchange())
+        except NotReady:
+            return found
+
+    def _share_now(self) -> ShareStatus:
         found = self._shared().status()
         if self.state == "draining":
             why = "the node is drained" if self.drained else "the node ends"

@@ -73,6 +73,11 @@ class Places:
         return self.data / "accounts.db"
 
     @property
+    def series(self) -> Path:
+        """The database of what the graphs show."""
+        return self.data / "series.db"
+
+    @property
     def port(self) -> Path:
         """The port that the node got, kept for its next start."""
         return self.data / "port"

@@ -30,7 +30,8 @@ def plan(
     Arguments:
         places: the home; its lock file is left alone while it is held.
         models: the models that were pulled; other homes share them.
-        data: logs, the local token, known peers: all but identity, network keys and settings.
+        data: logs, the local token, known peers, what the graphs show: all but identity,
+            network keys and settings.
         everything: both, and those three.
         identity: who this node is, and its membership, which is of that identity.
 
@@ -43,13 +44,14 @@ def plan(
     if data or everything:
         wanted += [(path, "state: logs, local token") for path in _inside(places.state, places)]
         wanted.append((places.known_peers, "known peers"))
+        wanted += [(path, "what the graphs show") for path in _series(places)]
     if identity and not everything:
         wanted += _identity(places)
     if everything:
         wanted += [
             (path, _kept_keys(path, places))
             for path in _inside(places.data, places)
-            if path != places.known_peers and path != places.state
+            if path not in (places.known_peers, places.state, *_series(places))
         ]
         wanted.append((places.config_file, "settings"))
     return [
@@ -57,6 +59,11 @@ def plan(
         for path, what in wanted
         if path.is_symlink() or path.exists()
     ]
+
+
+def _series(places: Places) -> list[Path]:
+    """The series' file, the parts beside it, and what was moved aside when it was broken."""
+    return sorted(places.data.glob(f"{places.series.name}*"))
 
 
 def _identity(places: Places) -> list[tuple[Path, str]]:

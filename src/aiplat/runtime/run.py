@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,7 @@ from aiplat.runtime.credential import credential_of
 from aiplat.runtime.ending import Ending
 from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.lock import NodeLock
+from aiplat.runtime.machine_readings import MachineReadings, gpu_program, pids_of
 from aiplat.runtime.networks import Networks
 from aiplat.runtime.operations import Operations
 from aiplat.runtime.options import ServeOptions
@@ -66,6 +68,8 @@ from aiplat.runtime.settings import RuntimeSettings
 from aiplat.runtime.share import Share, memory_for
 from aiplat.runtime.share_file import TermsFile
 from aiplat.runtime.upstreams import make_upstream, offer_what_is_here
+from aiplat.series.series import Series
+from aiplat.series.settings import SeriesSettings
 from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -134,17 +138,20 @@ class _House:
         self._node = self._make_node()
         if is_first and self._node.membership.record is None:
             log.warning(OPEN_NOTICE)
+        self._series = Series(
+            places.series, loaded[SeriesSettings], self._metrics, self._node.peer_id
+        )
         self._credentials = Credentials(self._node.peer_id, places.data)
         self._held_keys = HeldKeys(self._credentials, credential_of(os.environ))
         self._accounts = self._open_accounts() if "gateway" in options.roles else None
         gateway = Gateway(
             self._node.peer_id, loaded[GatewaySettings], self._metrics,
-            in_network=self._in_network, accounts=self._accounts,
+            in_network=self._in_network, accounts=self._accounts, saw=self._series.saw,
         )  # fmt: skip
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(
             loaded[ClientSettings], self._gateway, in_network=self._in_network,
-            key=self._held_keys.for_gateway,
+            key=self._held_keys.for_gateway, saw=self._series.saw,
         )  # fmt: skip
         self._client = client if "client" in options.roles else None
         self._upstream: Upstream | None = None
@@ -187,18 +194,26 @@ class _House:
         kept = TermsFile(self._places.share)
         terms = kept.read()
         garage: Garage | None = None
+        engines: Sequence[Engine]
         if self._options.backend == "upstream":
             self._upstream = make_upstream(
                 self._options, self._loaded[UpstreamSettings], os.environ, self._metrics
             )
-            processor = Processor(self._node.peer_id, self._upstream.engines, self._gateway)
+            engines = self._upstream.engines
         else:
             within = engines_within(terms, settings, memory_for(terms))
             garage = Garage(within)
-            self._engines = self._make_engines(within, garage)
-            processor = Processor(self._node.peer_id, self._engines, self._gateway)
+            engines = self._engines = self._make_engines(within, garage)
+        peer, saw = self._node.peer_id, self._series.saw
+        processor = Processor(peer, engines, self._gateway, saw)
         self._share = Share(processor, self._loaded[ShareSettings], settings, kept, terms, garage)
         return processor
+
+    def _make_readings(self) -> MachineReadings:
+        seconds = self._loaded[SeriesSettings].reading_seconds
+        return MachineReadings(
+            lambda: pids_of(self._engines), self._series.machine, seconds, gpu_program()
+        )
 
     def _make_engines(self, settings: EngineSettings, garage: Garage) -> list[Engine]:
         if self._options.echo_rate is not None:
@@ -236,7 +251,7 @@ class _House:
                 self._node, self._client, self._accounts, self._credentials, self._held_keys,
                 time.time,
             ),
-            held_keys=self._held_keys,
+            held_keys=self._held_keys, graphs=self._series,
             shared=self._share,
         )  # fmt: skip
 
@@ -284,6 +299,9 @@ class _House:
             "gateway": self._gateway, "processor": self._processor, "client": self._client,
         }  # fmt: skip
         roles = {name: role for name, role in found.items() if role is not None}
+        await root.start(self._series.run)
+        if self._engines:
+            await root.start(self._make_readings().run)
         if self._accounts is not None:
             await root.start(self._accounts.run)
         for role in roles.values():

@@ -23,6 +23,7 @@ from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
 from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
 from aiplat.runtime.places import Places
+from aiplat.series.settings import SeriesSettings
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     EngineSettings,
     UpstreamSettings,
     ShareSettings,
+    SeriesSettings,
     HttpSettings,
 )
 """Every section, in the order of the docs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiplat.control.messages import ShareStatus, ShareTerms, ShareUser
+from aiplat.control.series import ShareSum
 from aiplat.domain.ids import short
 from aiplat.runtime.logs import one_line
 
@@ -57,6 +58,13 @@ def describe_share(share: ShareStatus) -> list[str]:
             rows.append(("own", f"{_requests(share.own)} of this machine's own"))
         got = f"{_requests(share.requests)} and {share.tokens} tokens of others"
         rows.append(("in all", f"{got} since the node started, {span(share.since_seconds)} ago"))
+    if (exchange := share.exchange) is not None:
+        rows += [
+            ("gave", f"{_answered(exchange.gave_day)} in 24 h"),
+            ("", f"{_answered(exchange.gave_month)} in 30 days"),
+            ("took", f"{_answered(exchange.took_day)} in 24 h"),
+            ("", f"{_answered(exchange.took_month)} in 30 days"),
+        ]
     return [f"{name:<9} {one_line(text)}" for name, text in rows]
 
 
@@ -92,6 +100,10 @@ def _terms(terms: ShareTerms) -> str:
     parts += [f"memory at most {terms.max_memory}"] if terms.max_memory else []
     parts += [f"threads at most {terms.threads}"] if terms.threads else []
     return ", ".join(parts)
+
+
+def _answered(total: ShareSum) -> str:
+    return f"{_requests(total.requests)}, {total.completion_tokens} tokens"
 
 
 def _requests(count: int) -> str:

@@ -28,7 +28,7 @@ Patch = pytest.MonkeyPatch
 
 TOKEN = "ses-aip-secretsecretsecret"
 SESSION = Session(user=ANN, id="s1", token=TOKEN, expires=1_797_000_000, gateway=GATEWAY,
-                  kept="the keyring")  # fmt: skip
+                  kept="keyring")  # fmt: skip
 SAID = "at the gateway …Gate1234, until 2026-12-11 14:40 UTC. The session is kept in the keyring.\n"
 WANTS_CODE = PermissionDenied("Ask its operator for a code.", param="invitation")
 
@@ -103,7 +103,7 @@ def test_json_has_the_session_and_not_its_token(
     assert main.run([command, "--name", "ann", "--json"]) == 0
     said = capsys.readouterr()
     told = json.loads(said.out)
-    assert (told["id"], told["gateway"], told["kept"]) == ("s1", GATEWAY, "the keyring")
+    assert (told["id"], told["gateway"], told["kept"]) == ("s1", GATEWAY, "keyring")
     assert (told["user"]["role"], told["user"]["disabled"]) == ("user", False)
     assert TOKEN not in said.out
     assert PASSWORD not in said.out + said.err
@@ -308,14 +308,19 @@ def test_a_node_is_started_where_none_runs(
 def test_a_client_that_was_left_without_a_gateway_gives_way_to_a_node(monkeypatch: Patch) -> None:
     left = replace(STATUS, background=True, roles=("client",))
     desk, started = desk_at(monkeypatch, Desk({"whoami": [who()]}), left), []
-    monkeypatch.setattr(ensure, "ensure", lambda face, *, elsewhere: started.append(1) or desk)
+
+    def start(face: Face, *, elsewhere: bool) -> Desk:
+        started.append(elsewhere)
+        return desk
+
+    monkeypatch.setattr(ensure, "ensure", start)
     assert main.run(["whoami"]) == 0
-    assert started == [1]
+    assert started == [False]
     assert main.run(["whoami", "--gateway", "x"]) == 0  # there it is of use
     network = NetworkStatus(name="lab", key="k", public=False, owner=False, roles=("client",))
     desk_at(monkeypatch, desk, replace(left, network=network))
     assert main.run(["whoami"]) == 0  # and there it finds one by itself
-    assert started == [1]
+    assert started == [False]
 
 
 def test_a_node_that_does_not_answer_is_named_and_none_is_started(

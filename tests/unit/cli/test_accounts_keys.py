@@ -41,7 +41,6 @@ LAPTOP = KeyStatus(
     created=1_795_000_000, expires=1_797_000_000, used_this_month=12_345,
 )  # fmt: skip
 MADE = NewKey(id=LAPTOP.id, name="laptop", key=KEY, status=LAPTOP, gateway=GATEWAY)
-KEPT = replace(MADE, kept="the keyring\x1b[2J")
 
 
 @pytest.fixture(autouse=True)
@@ -107,13 +106,19 @@ def test_a_key_stands_alone_on_stdout(desk: Desk, capsys: Capture) -> None:
     assert desk.asked[0].gateway == "g"
 
 
-def test_where_a_key_is_kept_is_said_and_its_secret_is_not(desk: Desk, capsys: Capture) -> None:
-    desk.put("keys.create", KEPT)
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [("keyring", "the keyring"), ("file", "a file, in the clear"), ("x\x1b[2J", "x·[2J")],
+)
+def test_where_a_key_is_kept_is_said_and_its_secret_is_not(
+    kept: str, said: str, desk: Desk, capsys: Capture
+) -> None:
+    desk.put("keys.create", replace(MADE, kept=kept))
     assert main.run(["keys", "create", "--name", "laptop"]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"{KEY}\n"
-    assert "It is kept in the keyring·[2J, and this node asks with it: `aiplat ask`." in said.err
-    assert KEY[-20:] not in said.err
+    told = capsys.readouterr()
+    assert told.out == f"{KEY}\n"
+    assert f"It is kept in {said}, where this node finds it for `aiplat ask`." in told.err
+    assert KEY[-20:] not in told.err
 
 
 def test_json_has_the_whole_key_and_every_field(desk: Desk, capsys: Capture) -> None:
@@ -344,6 +349,19 @@ def test_a_node_that_runs_tells_of_its_keyring(
         "  in clear    1 of these lie in a file that is not encrypted",
         "  before all  the key in the environment variable AIPLAT_API_KEY",
     ]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_what_to_do_is_broken_between_words_and_names_the_home(
+    columns: int, desk: Desk, monkeypatch: Patch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(output, "width", lambda stream: columns)
+    desk.ring = replace(ILL, mend="Start the node anew: `aiplat stop` ends this one, and so on.")
+    assert main.run(["keys", "doctor", "--home", "g"]) == 1
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= columns
+    assert "`aiplat --home g stop` ends this one, and so on." in " ".join(told.split())
+    assert all(line.startswith(" " * 2) for line in told.splitlines()[1:])
 
 
 def test_without_a_node_this_machine_is_looked_at(

@@ -17,6 +17,7 @@ from aiplat.control.messages import (
     ShareUser,
     ShareWish,
 )
+from aiplat.control.series import Exchange, ShareSum
 from aiplat.domain.errors import InvalidRequest
 from aiplat.runtime.share_words import describe_share, in_short, what_holds
 from tests.support.fake_home import node_at
@@ -134,6 +135,24 @@ def test_all_of_it_in_lines() -> None:
     )
     assert in_short(ShareStatus(state="open", terms=ShareTerms())) == "with all who may ask"
     assert "3 requests of theirs under way go on to the end." in what_holds(USED)
+
+
+def test_what_was_given_and_taken_fits_a_narrow_terminal() -> None:
+    day = ShareSum(requests=1, prompt_tokens=900, completion_tokens=3210)
+    month = ShareSum(requests=123_456, prompt_tokens=9 * 10**9, completion_tokens=2 * 10**9)
+    exchange = Exchange(gave_day=day, gave_month=month, took_month=day)
+    share = ShareStatus(state="open", terms=ShareTerms(), exchange=exchange)
+    lines = describe_share(share)[-4:]
+    assert lines == [
+        "gave      1 request, 3210 tokens in 24 h",
+        "          123456 requests, 2000000000 tokens in 30 days",
+        "took      0 requests, 0 tokens in 24 h",
+        "          1 request, 3210 tokens in 30 days",
+    ]
+    assert max(map(len, lines)) <= 60
+    assert describe_share(share.__replace__(exchange=None))[-1].startswith("in all"), (
+        "what is not known is not said"
+    )
 
 
 def test_a_table_of_peers_says_why_one_is_paused() -> None:

@@ -143,3 +143,13 @@ def test_whatever_a_call_raises_is_a_sentence(fault: BaseException) -> None:
 
     with pytest.raises(NoKeyring, match=rf"cannot be reached \({type(fault).__name__}\)"):
         Calls(60).run(job)
+
+
+def test_what_a_call_knew_does_not_leave_it_with_its_failure() -> None:
+    def job(abandoned: threading.Event) -> None:
+        known = SECRET[:4] + SECRET[4:]
+        raise NoKeyring("It failed.", f"Mend it; {len(known)}.")
+
+    with pytest.raises(NoKeyring) as caught:
+        Calls(60).run(job)
+    assert "known" not in {name for entry in caught.traceback for name in entry.frame.f_locals}

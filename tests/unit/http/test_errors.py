@@ -15,6 +15,7 @@ TYPES = {
 STATUSES = {
     "invalid_request": 400, "unsupported_parameter": 400, "context_length_exceeded": 400,
     "invalid_api_key": 401, "permission_denied": 403, "not_a_member": 403,
+    "user_disabled": 403, "insufficient_quota": 429,
     "model_not_found": 404,
     "request_too_large": 413, "rate_limit_exceeded": 429, "internal": 500, "config_error": 500,
     "no_peer": 502, "processor_lost": 502, "gateway_lost": 502, "engine_failed": 502,

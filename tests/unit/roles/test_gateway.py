@@ -27,7 +27,8 @@ from aiplat.domain.usage import Usage
 from aiplat.protocol.messages import Announce
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.settings import GatewaySettings
-from aiplat.telemetry.metrics import MAX_MODEL_LABELS, Metrics
+from aiplat.telemetry.labels import MAX_MODEL_LABELS
+from aiplat.telemetry.metrics import Metrics
 from tests.support.dialogue import started, submission
 from tests.support.scripted import Kept, ScriptedProcessor, offer
 

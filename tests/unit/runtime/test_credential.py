@@ -22,8 +22,13 @@ KEY = "sk-aip-abcdefghijkl-SECRETSECRET"
 
 @pytest.mark.parametrize(
     ("environ", "key"),
-    [({}, ""), ({VARIABLE: ""}, ""), ({VARIABLE: f" {KEY}\n"}, KEY), ({VARIABLE: "x" * 4096}, "x" * 4096)],
-)  # fmt: skip
+    [
+        ({}, ""),
+        ({VARIABLE: ""}, ""),
+        ({VARIABLE: f" {KEY}\n"}, KEY),
+        ({VARIABLE: "x" * 4096}, "x" * 4096),
+    ],
+)
 def test_the_key_of_an_environment(environ: dict[str, str], key: str) -> None:
     assert credential_of(environ) == key
 
@@ -57,8 +62,9 @@ def heard(path: Path) -> Iterator[list[bytes]]:
 
 
 @pytest.mark.parametrize(
-    ("make", "key", "sent"), [(connect, KEY, True), (connect, "", False), (connect_in_haste, KEY, False)]
-)  # fmt: skip
+    ("make", "key", "sent"),
+    [(connect, KEY, True), (connect, "", False), (connect_in_haste, KEY, False)],
+)
 def test_it_goes_with_each_call(
     make: Connect, key: str, sent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from aiplat.credentials import credentials as keeping
 from aiplat.credentials.credentials import Credentials
+from aiplat.credentials.errors import NoKeyring
 from aiplat.credentials.held import Held
 from aiplat.domain.ids import PeerId
 from aiplat.node.identity import load_or_create
@@ -38,12 +39,17 @@ class Ring:
         self.kept.pop((service, username))
 
 
+def none() -> Ring:
+    raise NoKeyring("There is none.", "Install one.")
+
+
 def test_what_is_held_is_named_without_its_secret(tmp_path: Path) -> None:
     credentials = Credentials(PeerId("12D3KooWme"), tmp_path, open_keyring=Ring)
     key = Held(kind="key", id="k1", name="laptop", user="ann", gateways=(GATEWAY,))
     session = Held(kind="session", id="s1", gateways=(GATEWAY, PeerId("12D3KooWOther98765432")))
     credentials.keep(key, SECRET)
-    credentials.keep(session, SECRET, insecure=True)
+    without = Credentials(PeerId("12D3KooWme"), tmp_path, open_keyring=none)
+    without.keep(session, SECRET, insecure=True)
     told = keyring_state(credentials)
     assert told.usable
     assert told.held == (
@@ -52,6 +58,9 @@ def test_what_is_held_is_named_without_its_secret(tmp_path: Path) -> None:
     )
     assert told.insecure == 1
     assert "SECRET" not in repr(told)
+    told = keyring_state(without)
+    assert (told.usable, told.reason, told.mend) == (False, "There is none.", "Install one.")
+    assert len(told.held) == 2
 
 
 def test_a_broken_index_is_a_reason(tmp_path: Path) -> None:

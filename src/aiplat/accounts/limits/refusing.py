@@ -94,7 +94,7 @@ def _soonest(now: int, began: int, usual: int, durations: Durations) -> int:
 def _until_requests_leave(now: int, state: State, lacking: int) -> float:
     window = state.minute(now)
     promises = state.waiting("requests_per_minute")
-    leaving = ((leaves, requests) for leaves, requests, _ in window.leaving())
+    leaving = ((leaves, bucket.requests) for leaves, bucket in window.leaving())
     last, _ = window.is_free_at()
     at = promises.free_at(lacking, window.requests, leaving, last, SPAN + 1)
     return _told(now, at, promises, 1)
@@ -103,9 +103,11 @@ def _until_requests_leave(now: int, state: State, lacking: int) -> float:
 def _until_tokens_leave(now: int, state: State, lacking: int, tokens: int) -> float:
     window = state.minute(now)
     promises = state.waiting("tokens_per_minute")
-    leaving = ((leaves, tokens) for leaves, _, tokens in window.leaving())
+    unused = 1 - state.used_share
+    leaving = ((leaves, bucket.tokens - bucket.held * unused) for leaves, bucket in window.leaving())
     _, last = window.is_free_at()
-    at = promises.free_at(lacking, window.tokens, leaving, last, SPAN + 1)
+    taken = window.tokens - window.held * unused
+    at = promises.free_at(lacking, taken, leaving, last, SPAN + 1)
     return _told(now, at, promises, tokens)
 
 

@@ -72,6 +72,8 @@ class Reservation:
                 hold.state.release(now, bucket, 0, part)
             if hold.bucket is not None:
                 hold.state.release(now, hold.bucket, spare, self._first)
+            if hold.state.promises is not None and self._tokens:
+                hold.state.used_share += (used / self._tokens - hold.state.used_share) / 32
             took = hold.state.ended(self, now)
         self._refusing.durations.add(took)
 

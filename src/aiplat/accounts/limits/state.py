@@ -22,7 +22,7 @@ class State:
         durations: how long its requests took; None while nobody was refused for that.
     """
 
-    __slots__ = ("durations", "promises", "running", "subject", "window")
+    __slots__ = ("durations", "promises", "running", "subject", "used_share", "window")
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -30,6 +30,7 @@ class State:
         self.window: Window | None = None
         self.promises: dict[Limit, Promises] | None = None
         self.durations: Durations | None = None
+        self.used_share = 0.5
 
     def lets_in(self, now: int, tokens: int, use: Use) -> bool:
         """Whether one request more, that may come to so many tokens, fits all limits."""
@@ -42,7 +43,10 @@ class State:
         requests, minute = limits.requests_per_minute, limits.tokens_per_minute
         if requests is None and minute is None:
             return True
-        window = self.minute(now)
+        window = self.window
+        if window is None:
+            window = self.window = Window()
+        window.move(now)
         if requests is not None and window.requests >= requests:
             return False
         return minute is None or window.tokens + tokens <= minute

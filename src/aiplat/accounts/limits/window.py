@@ -100,11 +100,11 @@ class Window:
         """Whether there is nothing in it."""
         return self._last is None or self._last.ms < now - SPAN
 
-    def leaving(self) -> Iterator[tuple[int, int, int]]:
-        """When something is in it no more, with how many requests and tokens; the next first."""
+    def leaving(self) -> Iterator[tuple[int, Bucket]]:
+        """When what is in it will be in it no more; the next first."""
         bucket = self._first
         while bucket is not None:
-            yield bucket.ms + SPAN + 1, bucket.requests, bucket.tokens
+            yield bucket.ms + SPAN + 1, bucket
             bucket = bucket.after
 
     def is_free_at(self) -> tuple[int, int]:

@@ -1,0 +1,142 @@
+"""The life of an account by commands alone, from one machine at a gateway on another.
+
+Afterwards no secret and no prompt is in any file, log, metric or list of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.keyrings import secret_service
+from tests.support.nodes import Door, RunningNode, aiplat, chat
+from tests.support.waiting import eventually
+
+PASSWORD = "korrekt-horse-9137"
+PROMPT = "xylophone secrets of the quiet harbour"
+
+
+@dataclass
+class Walk:
+    """A gateway of one person, a client of another; the client's keyring, or a file instead."""
+
+    gateway: RunningNode
+    client: RunningNode
+    environ: dict[str, str]
+    storage: tuple[str, ...]
+    secrets: list[str] = field(default_factory=list)
+
+    def operator(self, *arguments: str) -> str:
+        done = aiplat(self.gateway.home, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def person(self, *arguments: str, stdin: str = "", code: int = 0, **extra: str) -> str:
+        done = aiplat(self.client.home, *arguments, stdin=stdin, **(self.environ | extra))
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(params=["keyring", "file"])
+def walk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Walk]:
+    with ExitStack() as stack:
+        environ: dict[str, str] = {}
+        storage: tuple[str, ...] = ("--insecure-storage",)
+        if request.param == "keyring":
+            environ = stack.enter_context(secret_service(tmp_path / "desk"))
+            storage = ()
+        gateway = RunningNode(
+            tmp_path / "g", "--model", "echo",
+            environ={"AIPLAT_ACCOUNTS_REGISTRATION": "invite", "DEBUG": "1"},
+        )  # fmt: skip
+        stack.callback(gateway.close)
+        client = RunningNode(
+            tmp_path / "c", "--role", "client", "--peer", gateway.address,
+            environ=environ | {"DEBUG": "1"},
+        )  # fmt: skip
+        stack.callback(client.close)
+        yield Walk(gateway, client, environ, storage)
+
+
+def test_register_make_a_key_ask_and_see_what_it_came_to(walk: Walk) -> None:
+    invited = json.loads(walk.operator("users", "invite", "--json"))
+    assert "Register" not in walk.person("ask", PROMPT, code=3), "nobody asks without a key"
+    line = f"{PASSWORD}\n"
+    walk.person("register", "--name", "ann", *walk.storage, stdin=line, code=3)  # by invitation
+    walk.person("register", "--name", "ann", "--invitation", invited["code"], *walk.storage,
+                stdin=line)  # fmt: skip
+    assert json.loads(walk.person("whoami", "--json"))["user"]["name"] == "ann"
+
+    key = walk.person("keys", "create", "--name", "laptop", "--tpm", "20k", *walk.storage).strip()
+    other = json.loads(walk.person("keys", "create", "--name", "other", "--json"))
+    assert {"id", "name", "key"} <= other.keys() and other["key"] != key
+    walk.secrets += [PASSWORD, invited["code"], key, other["key"]]
+    kept = json.loads(walk.person("keys", "list", "--json"))["keys"]
+    assert {one["name"]: bool(one.get("kept")) for one in kept} == {"laptop": True, "other": False}
+
+    assert walk.person("ask", PROMPT).strip() == PROMPT
+    own = json.loads(walk.person("ask", "--json", PROMPT, AIPLAT_API_KEY=other["key"]))
+    with Door(walk.client) as door:  # the person's key stands behind the local door too
+        assert door.request("POST", "/v1/chat/completions", chat(PROMPT))[0] == 200
+    with Door(walk.gateway, key) as door:
+        status, headers, _ = door.request("POST", "/v1/chat/completions", chat(PROMPT))
+    assert status == 200
+    assert headers["x-ratelimit-limit-tokens"] == "20000"
+    assert 0 < int(headers["x-ratelimit-remaining-tokens"]) < 20_000
+
+    one = own["usage"]["prompt_tokens"], own["usage"]["completion_tokens"]
+    told = eventually(lambda: _usage_of(walk, 4))
+    assert told is not None
+    assert {row["name"]: row["requests"] for row in told["rows"]} == {
+        "laptop (ann)": 3, "other (ann)": 1
+    }  # fmt: skip
+    total = told["total"]
+    assert (total["prompt_tokens"], total["completion_tokens"]) == (4 * one[0], 4 * one[1])
+    assert total["total_tokens"] == 4 * sum(one)
+    for row in (*told["rows"], total):
+        assert row["total_tokens"] == row["prompt_tokens"] + row["completion_tokens"]
+
+    status, _, page = walk.gateway.request("GET", "/metrics")
+    assert status == 200
+    assert re.search(rb'aiplat_accounts_events_total\{outcome="stop"\} 4\.0', page)
+    assert re.search(rb'aiplat_auth_failures_total\{reason="missing"\} 1\.0', page)
+
+    _nowhere_in_the_clear(walk, page)
+    walk.person("keys", "revoke", "laptop", "--yes")
+    assert "revoked" in walk.person("ask", PROMPT, code=3, AIPLAT_API_KEY=key)
+    walk.operator("users", "disable", "ann")
+    assert "disabled" in walk.person("ask", PROMPT, code=3, AIPLAT_API_KEY=other["key"])
+
+
+def _usage_of(walk: Walk, requests: int) -> dict[str, object] | None:
+    told = json.loads(walk.person("usage", "--by", "key", "--json"))
+    return told if told["total"]["requests"] == requests else None
+
+
+def _nowhere_in_the_clear(walk: Walk, metrics: bytes) -> None:
+    """Grep every file of both homes, the metrics and the list of processes."""
+    wanted = [text.encode() for text in (*walk.secrets, PROMPT)]
+    wanted += [text.rpartition("-")[2].encode() for text in walk.secrets if "-aip-" in text]
+    places: dict[str, bytes] = {"metrics": metrics}
+    for home in (walk.gateway.home, walk.client.home):
+        for path in home.rglob("*"):
+            if path.is_file() and path.name != "credentials-secrets.json":  # --insecure-storage
+                places[str(path)] = path.read_bytes()
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            try:
+                places[f"{process}/{name}"] = (process / name).read_bytes()
+            except OSError:
+                continue  # it ended meanwhile
+    found = {place for place, data in places.items() for text in wanted if text in data}
+    assert not found
+    log = (walk.gateway.home / "state" / "logs" / "node.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    ends = [line for line in lines if line.get("outcome") == "stop"]
+    assert len(ends) == 4 and all(line["request"] and line["key"] for line in ends)
