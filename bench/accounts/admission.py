@@ -52,6 +52,7 @@ class Progress(NamedTuple):
     tokens: int = ANSWER
     began: Started | None = STARTED
     processor: str | None = "12D3KooW" + "C" * 44
+    model: str = MODEL
 
 
 PROGRESS = Progress()

@@ -271,14 +271,15 @@ def test_no_token_is_in_a_log(lab: Fleet) -> None:
     assert token[8:60] not in lab["g"].stderr
 
 
-def test_a_public_network_needs_no_key(tmp_path: Path) -> None:
+def test_a_public_network_has_no_pre_shared_key(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
         assert aiplat(fleet.home("g"), "network", "create", "town", "--public").returncode == 0
         fleet.start("g", "--role", "gateway", "--role", "processor", "--model", "echo")
         assert told(fleet.home("g"), "network")["public"] is True
         done = aiplat(
-            tmp_path / "s", "ask", "--model", "echo", "--peer", fleet["g"].address, "hello town"
-        )
+            tmp_path / "s", "ask", "--model", "echo", "--peer", fleet["g"].address, "hello town",
+            AIPLAT_API_KEY=fleet.key("g", "s"),
+        )  # fmt: skip
         try:
             assert done.returncode == 0, done.stderr
             assert done.stdout.strip() == "hello town"

@@ -89,6 +89,25 @@ while True:  # the late call ends by itself, and then there is no rest
 told(lambda: ours.secret_of(key))
 """
 
+LATER = f"""
+import subprocess
+told(lambda: ours.check())
+subprocess.run(["bash", "-c", "{UNLOCKED}"], check=True)
+deadline = time.monotonic() + 60
+while not ours.report().usable and time.monotonic() < deadline:
+    time.sleep(0.05)  # it is up, and takes its name on the bus in a moment
+told(lambda: ours.check())
+"""
+BARE_BUS = """
+<busconfig>
+  <type>session</type><listen>unix:tmpdir=/tmp</listen><auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+"""
+"""A session bus that starts no service by itself."""
+
 
 class Desk:
     """A person's home with a keyring. Each session is a log-in, each step a process of its own."""
@@ -106,7 +125,12 @@ class Desk:
         }
 
     def session(
-        self, daemon: str, *steps: str, nodes: str = "A", seconds: float = PLENTY
+        self,
+        daemon: str,
+        *steps: str,
+        nodes: str = "A",
+        seconds: float = PLENTY,
+        bus: tuple[str, ...] | None = (),
     ) -> list[Any]:
         """Run `steps` on a bus with that daemon; gives what they told. `nodes`: a letter a step."""
         script = f"{daemon}\n"
@@ -117,8 +141,8 @@ class Desk:
             data = self.folder / f"data{node}"
             script += f"'{sys.executable}' '{path}' node{node} '{data}' {seconds} || exit 1\n"
         command = ["bash", "-c", script]
-        if daemon:
-            command = ["dbus-run-session", "--", *command]
+        if bus is not None:
+            command = ["dbus-run-session", *bus, "--", *command]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self.environ, text=True, start_new_session=True,
@@ -199,9 +223,17 @@ def test_a_new_home_whose_keyring_nobody_makes_is_refused(desk: Desk) -> None:
 
 
 def test_without_a_session_bus_the_words_say_so(desk: Desk) -> None:
-    told = desk.session("", CHECK, KEEP, REPORT)
+    told = desk.session("", CHECK, KEEP, REPORT, bus=None)
     for given, took in told[:2]:
         assert given.startswith("The node reaches no keyring: it has no D-Bus session")
         assert took < 10
     assert told[2][0][:2] == [False, "keyring.backends.fail.Keyring"]
     assert not (desk.folder / "dataA" / "credentials.json").exists()
+
+
+def test_a_keyring_that_comes_later_is_seen_by_the_same_process(desk: Desk) -> None:
+    settings = desk.folder / "bus.conf"
+    settings.write_text(BARE_BUS)
+    (first, _), (second, _) = desk.session("", LATER, bus=(f"--config-file={settings}",))
+    assert first.startswith("This machine has no keyring: nothing offers a Secret Service")
+    assert second is None

@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 MIB = 1024 * 1024
 
 
+@pytest.mark.slow
 async def test_an_engines_process_is_looked_at_while_it_runs(tmp_path: Path) -> None:
     engine = make(make_tiny_model(tmp_path / "tiny"), tmp_path)
     told: list[Reading] = []

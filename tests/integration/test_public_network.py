@@ -55,11 +55,14 @@ def test_any_number_of_clients_come_by_one_token_while_the_owner_is_away(
         assert "a client of the public network town" in joins(fleet.home(name), token)
         fleet.start(name, "--role", "client")
         fleet.wait_until_sees(name, "g")
-        asked = aiplat(fleet.home(name), "ask", "--json", "hello town")
+        refused = aiplat(fleet.home(name), "ask", "hello town")
+        assert refused.returncode == 3 and "without an API key" in refused.stderr
+        key = fleet.key("g", name)
+        asked = aiplat(fleet.home(name), "ask", "--json", "hello town", AIPLAT_API_KEY=key)
         assert asked.returncode == 0, asked.stderr
         answer = json.loads(asked.stdout)
         assert (answer["text"], answer["processor"]) == ("hello town", fleet["p"].peer_id)
-        looked = aiplat(fleet.home(name), "doctor")
+        looked = aiplat(fleet.home(name), "doctor", AIPLAT_API_KEY=key)
         assert looked.returncode == 0, looked.stdout
         # A busy gateway may take too long to tell whom it sees.
         processor = eventually(lambda name=name: told(fleet, name, "p"))  # type: ignore[misc]  # bound now
@@ -118,7 +121,7 @@ def test_it_reaches_a_gateway_beyond_its_machines_loopback(
         refused = aiplat(tmp_path / "alone", *wants)
         assert refused.returncode == 4, refused.stderr
         joins(tmp_path / "s", token)
-        asked = aiplat(tmp_path / "s", *wants)
+        asked = aiplat(tmp_path / "s", *wants, AIPLAT_API_KEY=fleet.key("far", "s"))
         assert (asked.returncode, asked.stdout.strip()) == (0, "hello there"), asked.stderr
     finally:
         aiplat(tmp_path / "alone", "stop", "--now")

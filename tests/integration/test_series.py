@@ -18,6 +18,7 @@ from tests.support.nodes import RunningNode, aiplat, chat, wait_for_model
 from tests.support.waiting import eventually
 
 ALONE = ("--listen", "/ip4/127.0.0.1/tcp/0", "--model", "echo", "--echo-rate", "0")
+WHERE = "role = 'gateway' AND span = 60"
 QUICK = ("--set", "series.flush_seconds=0.1")
 
 
@@ -38,7 +39,7 @@ def on_disk(home: Path) -> int:
         return 0
     db = sqlite3.connect(path, timeout=5)
     try:
-        [(found,)] = db.execute("SELECT SUM(requests) FROM seen WHERE role = 'gateway'").fetchall()
+        [(found,)] = db.execute(f"SELECT SUM(requests) FROM seen WHERE {WHERE}").fetchall()
         return int(found or 0)
     except sqlite3.OperationalError:  # it is being made
         return 0

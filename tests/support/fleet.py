@@ -51,6 +51,12 @@ class Fleet:
         assert done.returncode == 0, done.stderr
         return str(json.loads(done.stdout)["token"])
 
+    def key(self, gateway: str, name: str) -> str:
+        """An API key of that gateway's, made by its operator."""
+        done = aiplat(self.home(gateway), "keys", "create", "--name", name, "--json")
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["key"])
+
     def join(self, name: str, token: str) -> None:
         """Let a home join, without a node."""
         done = aiplat(self.home(name), "join", stdin=token + "\n")

@@ -1,1 +1,1 @@
-"""Users, keys, limits, usage and the audit log of a gateway, in SQLite. Knows no wire and no HTTP."""
+"""Users, keys, limits, usage and the audit log of a gateway, in SQLite. Knows no wire, no HTTP."""

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,13 +16,13 @@ import msgspec
 import trio
 
 from aiplat.accounts import database, metered, usage
-from aiplat.accounts.admission import Admission
+from aiplat.accounts.admission import Admission, expired
 from aiplat.accounts.callers import Caller, Callers, check_may
 from aiplat.accounts.directory import Directory
 from aiplat.accounts.house import Ends, House
 from aiplat.accounts.keys import Keys
 from aiplat.accounts.limits.limiter import Limiter
-from aiplat.accounts.meter import Meter
+from aiplat.accounts.meter import Lease, Meter
 from aiplat.accounts.offline import backup, check
 from aiplat.accounts.passwords import Passwords
 from aiplat.accounts.people import People, make_operator
@@ -46,6 +47,8 @@ log = logging.getLogger("aiplat.accounts")
 
 TEND_SECONDS = 10.0
 """How often sums are brought up to date and old rows removed."""
+EXPIRY_SECONDS = 0.25
+"""How often requests under way are looked through for keys that expired."""
 STOP_SECONDS = 10.0
 MAX_READERS = 4
 
@@ -143,17 +146,16 @@ class Accounts:
             log.warning("%d requests were cut off by this gateway's last end", interrupted)
 
     def _seed(self, connection: sqlite3.Connection, limiter: Limiter) -> None:
-        """What was used of this month and the one before; a rotated key's with its successor's."""
+        """What was used of this month and the one before."""
         start = usage.month_start(self._wall())
         for begin in (start, usage.month_start(start - 1)):
             month = usage.month_number(begin)
             for user, key, tokens in usage.month_use(connection, begin):
                 subject = user if user.startswith("peer:") else f"user:{user}"
                 limiter.used_before(subject, month, tokens)
-                keys = self._house.directory.keys
-                while key in keys:
-                    limiter.used_before(keys[key].subjects[0].id, month, tokens)
-                    key = keys[key].replaced_by
+                known = self._house.directory.keys.get(key)
+                if known is not None:
+                    limiter.used_before(known.subjects[0].id, month, tokens)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is counted, until cancelled; then what is left."""
@@ -163,6 +165,7 @@ class Accounts:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._flush_always)
                 nursery.start_soon(self._tend_always)
+                nursery.start_soon(self._expire_always)
                 task_status.started()
         finally:
             with trio.CancelScope(shield=True):
@@ -187,6 +190,16 @@ class Accounts:
                 self._metrics.accounts_events.labels(_kind(event.outcome)).inc()
             self._house.writer.write(batch)
         self._metrics.accounts_unwritten.set(self._house.writer.unwritten)
+
+    async def _expire_always(self) -> None:
+        """A key that expires, or whose overlap is over, ends what it has under way."""
+        while True:
+            await trio.sleep(EXPIRY_SECONDS)
+            now, keys = self._wall(), self._house.directory.keys
+            for name in {lease.key for lease in self.meter.live() if lease.key}:
+                key = keys.get(name)
+                if key is not None and 0 < key.expires <= now:
+                    self._house.ends(partial(_is_of, name), expired(key))
 
     async def _tend_always(self) -> None:
         while True:
@@ -271,8 +284,11 @@ class Accounts:
         usage.check(wish)
         user: str | None = self._house.whose(caller, wish.user).id
         if wish.everyone:
-            if not caller.user.is_operator:
-                raise PermissionDenied("Only an operator of the gateway sees everyone's usage.")
+            if not caller.is_operator:
+                raise PermissionDenied(
+                    "Only an operator of the gateway sees everyone's usage, with a key only by the "
+                    "scope admin."
+                )
             user = None
         return await self._read(
             lambda connection: usage.ask(connection, wish, user, self._wall(), self._key_name)
@@ -307,6 +323,11 @@ class Accounts:
             return await trio.to_thread.run_sync(read, limiter=self._readers)
         except sqlite3.Error as fault:
             raise NotReady(str(database.unusable(path, fault)), retry_after=5) from None
+
+
+def _is_of(key: str, lease: Lease) -> bool:
+    """Whether a request came with that key."""
+    return lease.key == key
 
 
 def _kind(outcome: str) -> str:

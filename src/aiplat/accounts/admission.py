@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiplat.accounts.directory import Directory, Key, User
 from aiplat.accounts.limits.limiter import Limiter, LimitHit, Subject
 from aiplat.accounts.meter import Lease, Meter
-from aiplat.accounts.secret_forms import NO_HASH, equal, looks_like, mark_of, take_apart
+from aiplat.accounts.secret_forms import NO_HASH, equal, id_of, mark_of, take_apart
 from aiplat.accounts.settings import AccountsSettings
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.errors import (
@@ -72,7 +72,7 @@ class Admission:
         answer: int | None,
         *,
         is_trusted: bool = True,
-        beside: str = "",
+        beside: Lease | None = None,
     ) -> Lease:
         """Let a request in.
 
@@ -84,7 +84,8 @@ class Admission:
             prompt: how many tokens that may be; known to the token only when a processor has it.
             answer: the most tokens that were asked for.
             is_trusted: whether the peer is a certified member, or on this machine.
-            beside: the payer of another choice of the same request, whose prompt is counted.
+            beside: another choice of the same request that is under way, with the same prompt:
+                it counts once between them, if both are of one payer.
 
         Raises:
             InvalidApiKey, PermissionDenied, UserDisabled: it may not.
@@ -97,9 +98,12 @@ class Admission:
                 f"This gateway lets nothing in that it cannot count: {problem}", retry_after=5
             )
         room = self._settings.reserved_tokens if answer is None else answer
-        counts = beside != payer
+        if beside is not None and (beside.payer != payer or beside.ended):
+            beside = None
         try:
-            reservation = self._limiter.admit(subjects, (prompt if counts else 0) + room)
+            reservation = self._limiter.admit(
+                subjects, room if beside is not None else prompt + room
+            )
         except LimitHit as hit:
             self._rejections.labels(hit.limit).inc()
             raise
@@ -107,7 +111,7 @@ class Admission:
             self._meter.used(key)
         return self._meter.lease(
             payer, key, request, reservation, room, self._settings.reserved_tokens,
-            prompt_counts=counts,
+            prompt=prompt, beside=beside,
         )  # fmt: skip
 
     def _who(
@@ -143,9 +147,9 @@ class Admission:
 
     def default_model(self, credential: str, model: str) -> str:
         """The model that is meant where none is named: of a key with models the first."""
-        if model or not credential or not looks_like(credential, "sk"):
+        if model or not credential:
             return model
-        key = self._directory.keys.get(take_apart(credential, "sk").id)
+        key = self._directory.keys.get(id_of(credential, "sk"))
         return key.models[0] if key is not None and key.models else model
 
     def key(self, text: str, scope: Scope | None = None) -> Key:
@@ -169,7 +173,8 @@ class Admission:
             self._failures.labels("scope").inc()
             raise PermissionDenied(
                 f"The key {key.name!r} has the scope{'s' * (len(key.scopes) > 1)} "
-                f"{', '.join(key.scopes)}, but {scope} is needed. Make another with --scope {scope}."
+                f"{', '.join(key.scopes)}, but {scope} is needed. Make another with "
+                f"--scope {scope}."
             )
         return key
 
@@ -193,19 +198,15 @@ class Admission:
         if key.revoked:
             self._failures.labels("revoked").inc()
             raise revoked(key)
-        if key.expires and key.expires <= self._wall():
+        if 0 < key.expires <= self._wall():
             self._failures.labels("expired").inc()
-            raise InvalidApiKey(
-                f"The API key {key.name!r} {'was rotated, and its' if key.replaced_by else 'has'} "
-                f"{'overlap is over' if key.replaced_by else 'expired'}. `aiplat keys create` "
-                "makes another, `aiplat keys list` shows those that hold."
-            )
+            raise expired(key)
 
     def state(self, credential: str) -> RateState | None:
         """How far a key's limits are used, or without one the owner's; None for no key of here."""
         if not credential:
             return self._limiter.state((self._directory.owner.subject,))
-        key = self._directory.keys.get(take_apart(credential, "sk").id)
+        key = self._directory.keys.get(id_of(credential, "sk"))
         return None if key is None else self._limiter.state(key.subjects)
 
 
@@ -220,4 +221,13 @@ def revoked(key: Key) -> InvalidApiKey:
     """The key is revoked."""
     return InvalidApiKey(
         f"The API key {key.name!r} is revoked. `aiplat keys create` makes another."
+    )
+
+
+def expired(key: Key) -> InvalidApiKey:
+    """The key's time is over."""
+    return InvalidApiKey(
+        f"The API key {key.name!r} {'was rotated, and its' if key.replaced_by else 'has'} "
+        f"{'overlap is over' if key.replaced_by else 'expired'}. `aiplat keys create` "
+        "makes another, `aiplat keys list` shows those that hold."
     )

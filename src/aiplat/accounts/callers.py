@@ -37,6 +37,11 @@ class Caller:
         return SCOPES if self.key is None else self.key.scopes
 
     @property
+    def is_operator(self) -> bool:
+        """Whether it may do operators' things: with a key only by its scope ``admin``."""
+        return self.user.is_operator and "admin" in self.scopes
+
+    @property
     def expires(self) -> int:
         """When that ends, in seconds since 1970 (UTC); 0 for never."""
         if self.session is not None:
@@ -107,10 +112,10 @@ def check_may(caller: Caller, method: Method) -> None:
                 f"The key {caller.key.name!r} has the scopes {', '.join(caller.key.scopes)}, which "
                 f"do not allow that ({method.name}). Log in, or use a key with the scope admin."
             )
-    if method.need == "operator" and not caller.user.is_operator:
+    if method.need == "operator" and not caller.is_operator:
         raise PermissionDenied(
-            f"Only an operator of the gateway may do that ({method.name}), and {caller.user.name!r} "
-            "is none."
+            f"Only an operator of the gateway may do that ({method.name}), and "
+            f"{caller.user.name!r} is none."
         )
     if method.here and caller.peer:
         raise PermissionDenied(f"That ({method.name}) is done on the gateway's own machine only.")

@@ -8,6 +8,7 @@ a power cut may take the last moments (SQLite, "Write-Ahead Logging", 7).
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import time
@@ -19,10 +20,19 @@ from sqlite_utils import Database, Migrations
 from aiplat.accounts.migrations import migrations
 from aiplat.domain.errors import ConfigError
 
+log = logging.getLogger("aiplat.accounts")
+
 BUSY_SECONDS = 2.0
 """Another program may hold the file for a moment: `sqlite3` in a person's hands, a backup."""
 KEPT_BACKUPS = 10
+_WAL_VERSION = b"\2\2"
+"""In a database's header, at 18: that it is written by way of a WAL (SQLite, "Database File
+Format", 1.3.3). Ours say so from their making on; a backup does not."""
+MAGIC = b"SQLite format 3\0"
+"""How such a file begins (the same, 1.3)."""
 _STEP_PAGES = 1000
+_BEFORE_THE_FIRST = ("sqlite_", f"{Migrations.migrations_table}", "idx__sqlite_migrations")
+"""What sqlite-utils makes before the first step, which may be all that there is after a crash."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -55,15 +65,17 @@ def prepare(
 ) -> None:
     """Make the database, or bring one of an earlier version to the newest form.
 
-    Before each step what is there is copied to `backups`.
+    Of one of an earlier version what is there is copied to `backups` before each step.
 
     Raises:
         ConfigError: it cannot be used; names the file, the fault and the mend.
     """
     try:
         _make_private(path)
+        _check_head(path)
+        part_from_wal(path)
         with contextlib.closing(connect(path)) as connection:
-            _refuse_newer(path, connection, steps)
+            _refuse_foreign(path, connection, steps)
             _migrate(path, connection, backups, now, steps)
     except (sqlite3.Error, OSError) as fault:
         raise unusable(path, fault) from None
@@ -98,9 +110,48 @@ def _make_private(path: Path) -> None:
         )
 
 
-def _refuse_newer(path: Path, connection: sqlite3.Connection, steps: Migrations) -> None:
-    known = {step.name for step in steps.pending(Database(memory=True))}
+def _check_head(path: Path) -> None:
+    """What the WAL holds may hide from SQLite that the file itself was overwritten."""
+    with path.open("rb") as file:
+        head = file.read(len(MAGIC))
+    if head not in (b"", MAGIC):
+        raise sqlite3.DatabaseError("file is not a database")
+
+
+def part_from_wal(path: Path) -> None:
+    """Move the WAL of another database away, which was left beside a backup put in its place.
+
+    SQLite would read the two as one: a mixture of both, or the old one again. Call it only while
+    this process has no connection to the file (SQLite, "How To Corrupt An SQLite Database File",
+    1.4 and 2.2).
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    if not wal.exists():
+        return
+    with path.open("rb") as file:
+        header = file.read(20)
+    if header and (not header.startswith(MAGIC) or header[18:] == _WAL_VERSION):
+        return
+    aside = wal.with_name(f"{wal.name}.old")
+    wal.replace(aside)
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    log.warning("%s is not of the database beside it, and was moved to %s", wal.name, aside)
+
+
+def _refuse_foreign(path: Path, connection: sqlite3.Connection, steps: Migrations) -> None:
+    """A newer version's, or another program's."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+        known = {step.name for step in steps.pending(Database(empty))}
     applied = {step.name for step in steps.applied(Database(connection))}
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if not applied and any(not name.startswith(_BEFORE_THE_FIRST) for name in tables):
+        raise ConfigError(
+            f"The file {path} is a database, but none of a gateway's accounts: move it away, or "
+            "put the accounts' database in its place."
+        )
     unknown = sorted(applied - known)
     if unknown:
         raise ConfigError(
@@ -117,8 +168,9 @@ def _migrate(
     steps: Migrations,
 ) -> None:
     database = Database(connection)
+    is_new = not steps.applied(database)
     for step in steps.pending(database):
-        if steps.applied(database):
+        if not is_new:
             _back_up_before(path, step.name, backups, now)
         later = [other.name for other in steps.pending(database) if other.name != step.name]
         steps.apply(database, stop_before=later)
@@ -153,6 +205,9 @@ def copy_to(path: Path, target: Path, *, replace: bool = False) -> int:
             contextlib.closing(connect(path, read_only=True)) as source,
             contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy,
         ):
+            # As of one moment: else each write meanwhile would make it begin anew, for ever.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             source.backup(copy, pages=_STEP_PAGES)
             copy.execute("PRAGMA journal_mode = DELETE").fetchone()
         if replace:

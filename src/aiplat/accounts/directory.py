@@ -56,7 +56,11 @@ class User:
 
 @dataclass(slots=True)
 class Key:
-    """A key, by its hash. Times are in seconds since 1970 (UTC), 0 for never."""
+    """A key, by its hash. Times are in seconds since 1970 (UTC), 0 for never.
+
+    `counts_as` names the first of those that took each other's place: they have its limits between
+    them, so that rotating a key gives nobody more.
+    """
 
     id: str
     user: User
@@ -71,15 +75,17 @@ class Key:
     replaced_by: str = ""
     last_used: int = 0
     limits: Limits = UNLIMITED
+    counts_as: str = ""
     subjects: tuple[Subject, ...] = ()
 
     def __post_init__(self) -> None:
         """Know whose limits hold for it."""
+        self.counts_as = self.counts_as or self.id
         self.follow()
 
     def follow(self) -> None:
         """Take up the limits that its user has now."""
-        own = Subject(f"key:{self.id}", f"the key {self.name!r}", self.limits)
+        own = Subject(f"key:{self.counts_as}", f"the key {self.name!r}", self.limits)
         self.subjects = (own, self.user.subject)
 
 
@@ -119,12 +125,24 @@ class Directory:
             user = self.users.get(row[1])
             if user is not None:
                 self.add_key(_key(user, *row))
+        self._join_rotated()
         for row in connection.execute(
             "SELECT id, user, hash, created, expires, peer FROM sessions"
         ):
             user = self.users.get(row[1])
             if user is not None:
                 self.add_session(Session(row[0], user, *row[2:]))
+
+    def _join_rotated(self) -> None:
+        before = {key.replaced_by: key for key in self.keys.values() if key.replaced_by}
+        for key in self.keys.values():
+            first, seen = key, {key.id}
+            while (earlier := before.get(first.id)) is not None and earlier.id not in seen:
+                first = earlier
+                seen.add(first.id)
+            if first is not key:
+                key.counts_as = first.id
+                key.follow()
 
     @property
     def owner(self) -> User:

@@ -10,6 +10,7 @@ from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import Directory, Key, User
 from aiplat.accounts.limits.limiter import Limiter
 from aiplat.accounts.meter import Lease
+from aiplat.accounts.names import key_name
 from aiplat.accounts.settings import AccountsSettings
 from aiplat.accounts.usage import month_number
 from aiplat.accounts.writer import Writer
@@ -68,7 +69,7 @@ class House:
         by_id = user.keys.get(text)
         if by_id is not None:
             return by_id
-        named = [key for key in user.keys.values() if key.name == text]
+        named = _named(text, user)
         if not named:
             raise InvalidRequest(
                 f"The account {user.name!r} has no key {clip(text)!r}. `aiplat keys list` shows "
@@ -106,12 +107,29 @@ class House:
         )  # fmt: skip
 
 
+def _named(text: str, user: User) -> list[Key]:
+    """Those of one name, as names are compared."""
+    try:
+        _, folded = key_name(text)
+    except InvalidRequest:
+        return []
+    return [key for key in user.keys.values() if key.folded == folded]
+
+
 def _check_operator(caller: Caller, name: str) -> None:
-    if not caller.user.is_operator:
+    if not caller.is_operator:
         raise PermissionDenied(
             f"Only an operator of the gateway may do that for another ({clip(name)!r}), and "
-            f"{caller.user.name!r} is none."
+            f"{caller.user.name!r} is none, or shows a key without the scope admin."
         )
+
+
+def is_there(connection: sqlite3.Connection, user: User, *, enabled: bool = False) -> bool:
+    """Whether an account is not deleted (nor disabled), as of the transaction that asks."""
+    found = connection.execute(
+        "SELECT disabled FROM users WHERE id = ? AND deleted IS NULL", (user.id,)
+    ).fetchone()
+    return found is not None and not (enabled and found[0])
 
 
 def note(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-from aiplat.accounts.admission import revoked
+from aiplat.accounts.admission import disabled, revoked
 from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import LIMIT_COLUMNS, Key, User, columns_of
-from aiplat.accounts.house import House, note
+from aiplat.accounts.house import House, is_there, note
 from aiplat.accounts.names import key_name
 from aiplat.accounts.secret_forms import Secret, new_secret
 from aiplat.control.accounts import (
@@ -22,7 +25,7 @@ from aiplat.control.accounts import (
     NewKey,
 )
 from aiplat.control.messages import Done
-from aiplat.domain.accounts import SCOPES, check_limits
+from aiplat.domain.accounts import SCOPES, Scope, check_limits
 from aiplat.domain.errors import InvalidRequest, PermissionDenied, clip
 
 MAX_MODELS = 50
@@ -32,6 +35,7 @@ MAX_SECONDS = 10 * 366 * 86_400
 MAX_OVERLAP = 30 * 86_400
 MAX_LISTED = 1000
 _LIMITS = ", ".join(LIMIT_COLUMNS)
+State = Literal["active", "rotated", "expired", "revoked"]
 
 
 class Keys:
@@ -43,17 +47,15 @@ class Keys:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._making: Counter[str] = Counter()
+        """Keys by their user that are being written: they count as if they were there."""
 
     async def create(self, caller: Caller, wish: KeyWish) -> NewKey:
         """Make a key."""
         user = self._house.whose(caller, wish.user)
         name, folded = key_name(wish.name)
         _check(wish)
-        if caller.key is not None and not set(wish.scopes) <= set(caller.key.scopes):
-            raise PermissionDenied(
-                f"A key makes no key that may more than itself: {caller.key.name!r} has the scopes "
-                f"{', '.join(caller.key.scopes)}."
-            )
+        _check_no_more(caller, wish.scopes, wish.models)
         self._check_room(user)
         now = self._house.now()
         expires = 0 if wish.expires_seconds is None else now + wish.expires_seconds
@@ -62,10 +64,16 @@ class Keys:
         key = Key(secret.id, user, name, folded, secret.hash, scopes,
                   tuple(dict.fromkeys(wish.models)), now, expires, limits=wish.limits)  # fmt: skip
 
+        gone = self._forgotten(user)
+
         def write(connection: sqlite3.Connection) -> None:
+            if not is_there(connection, user):  # since it was looked at
+                raise disabled(user)
             _insert(connection, key)
+            _remove(connection, gone)
             note(connection, now, caller, "key.create", key.id, _detail(key))
 
+        self._making[user.id] += 1
         try:
             await self._house.writer.change(write)
         except sqlite3.IntegrityError:
@@ -74,25 +82,38 @@ class Keys:
                 "or `aiplat keys rotate` it.",
                 param="name",
             ) from None
-        self._house.directory.add_key(key)
+        finally:
+            self._making[user.id] -= 1
+            self._making += Counter()  # without those that are none
+        self._has_come(key, gone)
         return self._made(whole, key)
 
-    def _check_room(self, user: User) -> None:
+    def _check_room(self, user: User, state: State = "active") -> None:
         most = self._house.settings.max_keys_per_user
-        now = self._house.now()
-        if (
-            sum(not key.revoked and not 0 < key.expires <= now for key in user.keys.values())
-            >= most
-        ):
+        there = sum(self._state(key) == state for key in user.keys.values())
+        if there + self._making[user.id] >= most:
+            what = "that hold" if state == "active" else "that were rotated and still hold"
             raise InvalidRequest(
-                f"The account {user.name!r} has {most} keys that hold, which is the bound "
+                f"The account {user.name!r} has {most} keys {what}, which is the bound "
                 "(accounts.max_keys_per_user): revoke one first."
             )
+
+    def _forgotten(self, user: User) -> list[Key]:
+        """The keys that ended first, as far as there are more of those than may hold."""
+        ended = [key for key in user.keys.values() if self._state(key) in ("revoked", "expired")]
+        ended.sort(key=lambda key: key.revoked or key.expires)
+        return ended[: max(0, len(ended) - self._house.settings.max_keys_per_user)]
+
+    def _has_come(self, key: Key, gone: list[Key]) -> None:
+        for one in gone:
+            self._house.directory.remove_key(one)
+        self._house.directory.add_key(key)
 
     async def rotate(self, caller: Caller, wish: KeyRotate) -> NewKey:
         """Put a new secret in a key's place. The old one holds for a while beside it.
 
-        It expires as long after this moment as the old one did after its making.
+        It expires as long after this moment as the old one did after its making. Both have the
+        limits of one between them.
         """
         if not 0 <= wish.overlap_seconds <= MAX_OVERLAP:
             raise InvalidRequest(
@@ -106,56 +127,75 @@ class Keys:
         if old.revoked or old.replaced_by:
             gone = "revoked" if old.revoked else "rotated already"
             raise InvalidRequest(f"The key {clip(wish.key)!r} is {gone}.", param="key")
+        _check_no_more(caller, old.scopes, old.models)
+        if wish.overlap_seconds:
+            self._check_room(user, "rotated")
         whole, secret = new_secret("sk", self._house.gateway)
         key = _successor(old, secret, now)
         ends = now + wish.overlap_seconds
         ends = min(ends, old.expires) if old.expires else ends
+        forgotten = [one for one in self._forgotten(user) if one is not old]
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE keys SET replaced_by = ?, expires = ? WHERE id = ?", (key.id, ends, old.id)
+            done = connection.execute(
+                "UPDATE keys SET replaced_by = ?, expires = ? "
+                "WHERE id = ? AND revoked = 0 AND replaced_by = ''",
+                (key.id, ends, old.id),
             )
+            if done.rowcount != 1:
+                raise InvalidRequest(
+                    f"The key {clip(wish.key)!r} was rotated or revoked meanwhile.", param="key"
+                )
             _insert(connection, key)
+            _remove(connection, forgotten)
             note(connection, now, caller, "key.rotate", key.id, f"of {old.id}")
 
         await self._house.writer.change(write)
         old.replaced_by, old.expires = key.id, ends
-        self._house.directory.add_key(key)
-        # What the old one used of its month is used of this one's.
-        limiter, month = self._house.limiter, self._house.month()
-        used = limiter.used_this_month(old.subjects[0].id)
-        limiter.used_before(key.subjects[0].id, month, used)
+        self._has_come(key, forgotten)
         return self._made(whole, key)
 
     async def revoke(self, caller: Caller, wish: KeyName) -> Done:
-        """End a key now, and with it what it has under way."""
+        """End a key now, and with it what it has under way.
+
+        By its name also those that it took the place of, as far as they still hold.
+        """
         user = self._house.whose(caller, wish.user)
         key = self._house.key(wish.key, user)
         if key.revoked:
             return Done(message=f"The key {key.name!r} ({key.id}) was revoked before.")
         now = self._house.now()
+        keys = [key]
+        if wish.key != key.id:
+            keys += [one for one in user.keys.values() if one is not key
+                     and one.folded == key.folded and self._state(one) == "rotated"]  # fmt: skip
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE keys SET revoked = ? WHERE id = ?", (now, key.id))
-            note(connection, now, caller, "key.revoke", key.id, key.name)
+            for one in keys:
+                connection.execute("UPDATE keys SET revoked = ? WHERE id = ?", (now, one.id))
+                note(connection, now, caller, "key.revoke", one.id, one.name)
 
         await self._house.writer.change(write)
-        key.revoked = now
-        self._house.ends(lambda lease: lease.key == key.id, revoked(key))
-        return Done(message=f"The key {key.name!r} ({key.id}) is revoked: it holds no more.")
+        names = {one.id for one in keys}
+        for one in keys:
+            one.revoked = now
+        self._house.ends(lambda lease: lease.key in names, revoked(key))
+        more = f", and {len(keys) - 1} more that it took the place of" if len(keys) > 1 else ""
+        return Done(message=f"The key {key.name!r} ({key.id}) is revoked{more}: it holds no more.")
 
     async def list(self, caller: Caller, wish: KeysAsk) -> KeyList:
         """One's keys, or for operators others'."""
         if wish.everyone:
-            if not caller.user.is_operator:
+            if not caller.is_operator:
                 raise PermissionDenied("Only an operator of the gateway sees everyone's keys.")
             keys = list(self._house.directory.keys.values())
         else:
             keys = list(self._house.whose(caller, wish.user).keys.values())
-        told = [self.told(key) for key in sorted(keys, key=lambda key: -key.created)]
         if not wish.ended:
-            told = [key for key in told if key.state in ("active", "rotated")]
-        return KeyList(keys=tuple(told[:MAX_LISTED]), more=max(0, len(told) - MAX_LISTED))
+            keys = [key for key in keys if self._state(key) in ("active", "rotated")]
+        keys.sort(key=lambda key: -key.created)
+        told = tuple(self.told(key) for key in keys[:MAX_LISTED])
+        return KeyList(keys=told, more=len(keys) - len(told))
 
     async def show(self, caller: Caller, wish: KeyName) -> KeyStatus:
         """One key."""
@@ -163,21 +203,19 @@ class Keys:
 
     def told(self, key: Key) -> KeyStatus:
         """A key, as it is shown."""
-        now = self._house.now()
-        state: str = "active"
-        if key.revoked:
-            state = "revoked"
-        elif 0 < key.expires <= now:
-            state = "expired"
-        elif key.replaced_by:
-            state = "rotated"
         return KeyStatus(
             id=key.id, name=key.name, user=key.user.name, scopes=key.scopes,
-            state=state,  # type: ignore[arg-type]  # one of them
-            models=key.models, created=key.created, expires=key.expires, revoked=key.revoked,
-            last_used=key.last_used, limits=key.limits,
+            state=self._state(key), models=key.models, created=key.created, expires=key.expires,
+            revoked=key.revoked, last_used=key.last_used, limits=key.limits,
             used_this_month=self._house.used_this_month(key.subjects[0].id),
         )  # fmt: skip
+
+    def _state(self, key: Key) -> State:
+        if key.revoked:
+            return "revoked"
+        if 0 < key.expires <= self._house.wall():
+            return "expired"
+        return "rotated" if key.replaced_by else "active"
 
     def _made(self, whole: str, key: Key) -> NewKey:
         return NewKey(
@@ -212,6 +250,30 @@ def _check(wish: KeyWish) -> None:
     check_limits(wish.limits)
 
 
+def _check_no_more(caller: Caller, scopes: Sequence[Scope], models: Sequence[str]) -> None:
+    """Raise `PermissionDenied` when a key would hand out one that may more than itself."""
+    own = caller.key
+    if own is None:
+        return
+    if not set(scopes) <= set(own.scopes):
+        raise PermissionDenied(
+            f"A key makes no key that may more than itself: {own.name!r} has the scopes "
+            f"{', '.join(own.scopes)}."
+        )
+    if own.models and not (models and set(models) <= set(own.models)):
+        raise PermissionDenied(
+            f"A key makes no key that may more than itself: {own.name!r} may ask "
+            f"{', '.join(own.models[:5])} alone."
+        )
+
+
+def _remove(connection: sqlite3.Connection, keys: list[Key]) -> None:
+    """Forget keys, and in the audit log what they were called: nobody can tell whose they were."""
+    names = [(key.id,) for key in keys]
+    connection.executemany("DELETE FROM keys WHERE id = ?", names)
+    connection.executemany("UPDATE audit SET detail = '' WHERE target = ?", names)
+
+
 def _insert(connection: sqlite3.Connection, key: Key) -> None:
     connection.execute(
         "INSERT INTO keys (id, user, name, folded, hash, scopes, models, created, expires, "
@@ -225,7 +287,7 @@ def _insert(connection: sqlite3.Connection, key: Key) -> None:
 def _successor(old: Key, secret: Secret, now: int) -> Key:
     expires = now + old.expires - old.created if old.expires else 0
     return Key(secret.id, old.user, old.name, old.folded, secret.hash, old.scopes, old.models, now,
-               expires, limits=old.limits)  # fmt: skip
+               expires, limits=old.limits, counts_as=old.counts_as)  # fmt: skip
 
 
 def _detail(key: Key) -> str:

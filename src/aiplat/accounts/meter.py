@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from aiplat.accounts.limits.limiter import Reservation
+from aiplat.accounts.limits.limiter import LimitHit, Reservation
 from aiplat.accounts.metered import Batch, Event, Running
+from aiplat.accounts.shared_prompt import SharedPrompt
+from aiplat.domain.accounts import MAX_LIMIT
 from aiplat.domain.answers import Failed, Finished, Started
 from aiplat.domain.usage import Timings
 
@@ -17,6 +19,10 @@ class Progress(Protocol):
     @property
     def tokens(self) -> int:
         """The tokens of the answer that were accepted so far."""
+
+    @property
+    def model(self) -> str:
+        """The model that it was placed for."""
 
     @property
     def began(self) -> Started | None:
@@ -34,11 +40,12 @@ class Lease:
         payer: whom it counts for: an account's id, or ``peer:`` and a peer's.
         key: the key's id, empty without one.
         room: tokens of the answer that are held back; `grow` is called for more.
+        shared: the prompt, where other choices of the same request have it too.
     """
 
     __slots__ = (
-        "_written", "at", "ended", "id", "key", "meter", "payer", "progress", "prompt_counts",
-        "request", "reservation", "reserved", "room",
+        "_guess", "_written", "at", "ended", "id", "key", "meter", "payer", "progress", "request",
+        "reservation", "reserved", "room", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -52,7 +59,8 @@ class Lease:
         room: int,
         reserved: int,
         *,
-        prompt_counts: bool = True,
+        prompt: int = 0,
+        beside: Lease | None = None,
     ) -> None:
         self.meter = meter
         self.id = number
@@ -62,11 +70,15 @@ class Lease:
         self.reservation = reservation
         self.room = room
         self.reserved = reserved
-        self.prompt_counts = prompt_counts
         self.at = meter.wall_ms()
         self.progress: Progress | None = None
         self.ended = False
-        self._written = -1
+        self.shared: SharedPrompt | None = None
+        self._guess = prompt
+        self._written: tuple[int, int] | None = None
+        if beside is not None:
+            self.shared = beside.shared = beside.shared or SharedPrompt(beside)
+            self.shared.join(self)
 
     def started(self, prompt_tokens: int) -> None:
         """The prompt's length is known now, to the token.
@@ -75,7 +87,7 @@ class Lease:
             RateLimited, QuotaExceeded: with it the request does not fit any more.
         """
         if not self.ended:
-            self.reservation.adjust(self._prompt(prompt_tokens) + self.room)
+            self.reservation.adjust(self._held(prompt_tokens) + self.room)
 
     def grow(self, prompt_tokens: int, tokens: int) -> None:
         """The answer is longer than what is held back: hold back more.
@@ -85,8 +97,17 @@ class Lease:
         """
         if not self.ended:
             room = tokens + self.reserved
-            self.reservation.adjust(self._prompt(prompt_tokens) + room)
+            self.reservation.adjust(self._held(prompt_tokens) + room)
             self.room = room
+
+    def take_over(self) -> None:
+        """Hold the prompt from now on, whose holder had no use of it (`SharedPrompt`)."""
+        began = None if self.progress is None else self.progress.began
+        prompt = self._guess if began is None else began.prompt_tokens
+        try:
+            self.reservation.adjust(prompt + self.room)
+        except LimitHit:
+            pass  # its month is another: it was let in, and what it uses beyond counts at its end
 
     def give_back(self) -> None:
         """It was refused after all, before anything was done: nothing is counted."""
@@ -94,6 +115,8 @@ class Lease:
             self.ended = True
             self.reservation.settle(0)
             self.meter.forget(self)
+            if self.shared is not None:
+                self.shared.left(self)
 
     def end(self, end: Finished | Failed, model: str, outcome: str, timings: Timings) -> None:
         """It ended; called once, whatever the end was.
@@ -108,14 +131,17 @@ class Lease:
         self.ended = True
         began = None if self.progress is None else self.progress.began
         usage = end.usage
-        prompt = completion = cached = 0
+        completion, cached, used = 0, 0, None
         if began is not None and usage is not None:
-            completion = usage.completion_tokens
+            completion, cached = _sane(usage.completion_tokens), _sane(usage.cached_tokens)
             # One that failed before its first token was of no use to anybody.
             if completion or isinstance(end, Finished):
-                prompt = self._prompt(usage.prompt_tokens)
-                cached = min(prompt, usage.cached_tokens)
+                used = usage.prompt_tokens
+        prompt = self._counted(used)
+        cached = min(prompt, cached)
         self.reservation.settle(prompt + completion)
+        if self.shared is not None:
+            self.shared.left(self)
         self.meter.over(
             self,
             Event(
@@ -123,30 +149,42 @@ class Lease:
                 "" if began is None else began.manifest.numerics,
                 (self.progress.processor if self.progress else None) or "",
                 prompt, cached, completion, usage.exact if usage is not None else True,
-                round(timings.queue_ms, 3), round(timings.first_token_ms, 3),
-                round(timings.total_ms, 3), outcome,
+                timings.queue_ms, timings.first_token_ms, timings.total_ms, outcome,
             ),
         )  # fmt: skip
 
-    def _prompt(self, prompt_tokens: int) -> int:
-        """A prompt that another choice of the same request has counted costs nothing again."""
-        return prompt_tokens if self.prompt_counts else 0
+    def _held(self, prompt_tokens: int) -> int:
+        """What is held back for a prompt: once for all choices of the same request."""
+        return prompt_tokens if self.shared is None or self.shared.holder is self else 0
+
+    def _counted(self, prompt_tokens: int | None) -> int:
+        """What of a prompt counts for this one; None where it made no use of it."""
+        if prompt_tokens is not None:
+            prompt_tokens = _sane(prompt_tokens)
+        if self.shared is None:
+            return prompt_tokens or 0
+        return self.shared.counted(self, prompt_tokens)
 
     def row(self) -> Running | None:
         """How it stands, if that changed since it was asked last."""
         progress = self.progress
-        tokens = 0 if progress is None else progress.tokens
-        if tokens == self._written:
-            return None
-        self._written = tokens
         began = None if progress is None else progress.began
+        tokens = 0 if progress is None else progress.tokens
+        prompt = self._counted(began.prompt_tokens if began is not None and tokens else None)
+        if (tokens, prompt) == self._written:
+            return None
+        self._written = tokens, prompt
         if progress is None or began is None:
-            return Running(self.id, self.request, self.at, self.payer, self.key)
-        prompt = self._prompt(began.prompt_tokens) if tokens else 0
+            return Running(self.id, self.request, self.at, self.payer, self.key, prompt=prompt)
         return Running(
-            self.id, self.request, self.at, self.payer, self.key, began.manifest.name,
+            self.id, self.request, self.at, self.payer, self.key, progress.model,
             began.manifest.numerics, progress.processor or "", prompt, tokens, began.exact,
         )  # fmt: skip
+
+
+def _sane(tokens: int) -> int:
+    """What a processor told, as far as it can be written down: a peer may tell any number."""
+    return max(0, min(tokens, MAX_LIMIT))
 
 
 class Meter:
@@ -180,13 +218,19 @@ class Meter:
         room: int,
         reserved: int,
         *,
-        prompt_counts: bool = True,
+        prompt: int = 0,
+        beside: Lease | None = None,
     ) -> Lease:
-        """A request was let in."""
+        """A request was let in.
+
+        Arguments:
+            prompt: how many tokens that may have.
+            beside: another choice of the same request, with the same prompt.
+        """
         self._next += 1
         lease = Lease(
-            self, self._next, payer, key, request, reservation, room, reserved,
-            prompt_counts=prompt_counts,
+            self, self._next, payer, key, request, reservation, room, reserved, prompt=prompt,
+            beside=beside,
         )  # fmt: skip
         self._live[lease.id] = lease
         return lease

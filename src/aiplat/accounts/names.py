@@ -9,6 +9,8 @@ from aiplat.domain.errors import InvalidRequest, clip
 
 MAX_NAME = 32
 MAX_KEY_NAME = 64
+_MAX_TYPED = 4 * MAX_KEY_NAME
+"""Spaces, and marks that become one with their letters, may make a name longer as it is typed."""
 LOCAL_OPERATOR = "operator"
 """The account of whoever owns the gateway's machine; made at its first start."""
 
@@ -48,8 +50,10 @@ def key_name(text: str) -> tuple[str, str]:
     Raises:
         InvalidRequest: it is empty, too long, or holds what is not seen.
     """
-    name = " ".join(unicodedata.normalize("NFC", text).split(" ")).strip()
-    hidden = [c for c in name if unicodedata.category(c) in _UNSEEN or (c.isspace() and c != " ")]
+    if len(text) > _MAX_TYPED:  # before all that looks at each character
+        raise _wrong_length(text, len(text))
+    name = " ".join(part for part in unicodedata.normalize("NFC", text).split(" ") if part)
+    hidden = [c for c in name if _is_unseen(c)]
     if hidden:
         raise InvalidRequest(
             f"A key's name is shown as it is, but {clip(text)!r} holds the character "
@@ -57,13 +61,29 @@ def key_name(text: str) -> tuple[str, str]:
             param="name",
         )
     if not 1 <= len(name) <= MAX_KEY_NAME:
-        raise InvalidRequest(
-            f"A key's name has 1 to {MAX_KEY_NAME} characters, but {clip(text)!r} has {len(name)}. "
-            "Choose another.",
-            param="name",
-        )
+        raise _wrong_length(text, len(name))
     return name, unicodedata.normalize("NFKC", name).casefold()
 
 
+def _wrong_length(text: str, length: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"A key's name has 1 to {MAX_KEY_NAME} characters, but {clip(text)!r} has {length}. "
+        "Choose another.",
+        param="name",
+    )
+
+
+def _is_unseen(character: str) -> bool:
+    if unicodedata.category(character) in _UNSEEN or character in _BLANK:
+        return True
+    return character.isspace() and character != " "
+
+
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Control, format (bidirectional marks, zero width), surrogates, private, unassigned, separators."""
+"""Control, format (bidirectional, zero width), surrogates, private, unassigned, separators."""
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+"""Letters and marks of other categories that show nothing: fillers, a blank pattern, variation
+selectors (Unicode Character Database, Default_Ignorable_Code_Point)."""

@@ -26,7 +26,7 @@ def backup(path: Path, target: Path) -> Done:
         raise InvalidRequest(
             f"{target} is there already: choose another name, or remove it first."
         ) from None
-    except (sqlite3.Error, OSError) as fault:
+    except (sqlite3.Error, OSError, ValueError) as fault:  # such as a path with a null byte
         text = f"The accounts could not be copied to {target}: {fault}."
         raise NotReady(text) from None
     return Done(message=f"The accounts were copied to {target} ({size / 1e6:.1f} MB).")

@@ -71,13 +71,21 @@ class Passwords:
             return False
         return kept is not None
 
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+    def check_room(self) -> None:
+        """See that one more would be heard.
+
+        Raises:
+            Overloaded: too many are being hashed.
+        """
         if self._in_hand >= self._most:
             raise Overloaded(
                 f"This gateway checks {self._most} passwords already, which is its bound "
                 "(accounts.hashing, accounts.max_hashing). Try again in a moment.",
                 retry_after=2,
             )
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        self.check_room()
         self._in_hand += 1
         try:
             return await trio.to_thread.run_sync(work, limiter=self._limiter)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from aiplat.accounts.admission import disabled
 from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import (
     LIMIT_COLUMNS,
@@ -18,8 +19,7 @@ from aiplat.accounts.directory import (
     columns_of,
     limits_of,
 )
-from aiplat.accounts.house import House, note
-from aiplat.accounts.admission import disabled
+from aiplat.accounts.house import House, is_there, note
 from aiplat.accounts.names import LOCAL_OPERATOR, user_name
 from aiplat.accounts.passwords import Passwords, check_password
 from aiplat.accounts.secret_forms import NO_HASH, equal, new_secret, take_apart
@@ -53,6 +53,7 @@ MAX_INVITED = 1000
 MAX_INVITATION_SECONDS = 366 * 86_400
 MAX_INVITATIONS = 10_000
 MAX_AUDIT = 1000
+MAX_LISTED = 1000
 _LIMITS = ", ".join(LIMIT_COLUMNS)
 _PEER_FREE = 10
 """One peer may be a node that many people sit at."""
@@ -114,11 +115,7 @@ class People:
                 param="invitation",
             )
         check_password(wish.password)
-        if len(self._directory.users) >= self._house.settings.max_users:
-            raise PermissionDenied(
-                f"This gateway has {self._house.settings.max_users} accounts, which is its bound "
-                "(accounts.max_users)."
-            )
+        self._check_room(len(self._directory.users))
         if name == LOCAL_OPERATOR or self._directory.named(name) is not None:
             raise _taken(name)
         kept = await self._passwords.hash(wish.password)
@@ -126,6 +123,7 @@ class People:
         caller = Caller(user, "session", peer)
 
         def write(connection: sqlite3.Connection) -> Limits:
+            self._check_room(_how_many(connection))  # others may have come since
             limits = None
             if policy == "invite":
                 limits = self._use_invitation(connection, wish.invitation, peer)
@@ -147,6 +145,13 @@ class People:
             raise
         self._directory.add_user(user)
         return await self._begin_session(user, peer)
+
+    def _check_room(self, there: int) -> None:
+        if there >= self._house.settings.max_users:
+            raise PermissionDenied(
+                f"This gateway has {self._house.settings.max_users} accounts, which is its bound "
+                "(accounts.max_users)."
+            )
 
     def _use_invitation(
         self, connection: sqlite3.Connection, code: str, peer: str
@@ -174,6 +179,7 @@ class People:
         name = wish.name.strip().lower()[:100]
         self._by_peer.check(peer)
         self._by_account.check(name)
+        self._passwords.check_room()  # who is not heard has not tried
         # Counted before the hash, and taken back after: who tries ten at once has tried ten times.
         self._by_peer.failed(peer)
         self._by_account.failed(name)
@@ -201,6 +207,8 @@ class People:
         gone += [one for one in old if one.expires <= now and one not in gone]
 
         def write(connection: sqlite3.Connection) -> None:
+            if not is_there(connection, user, enabled=True):  # since it was looked at
+                raise disabled(user)
             connection.execute(
                 "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
                 (session.id, user.id, session.hash, now, expires, peer),
@@ -246,8 +254,10 @@ class People:
 
     async def list(self, caller: Caller, wish: Nothing) -> UserList:
         """All accounts."""
-        users = [self._house.told(user) for user in self._directory]
-        return UserList(users=tuple(sorted(users, key=lambda u: (-u.used_this_month, u.name))))
+        used = self._house.used_this_month
+        users = sorted(self._directory, key=lambda user: (-used(user.subject.id), user.name))
+        told = tuple(self._house.told(user) for user in users[:MAX_LISTED])
+        return UserList(users=told, more=len(users) - len(told))
 
     async def invite(self, caller: Caller, wish: UserInvite) -> UserInvitation:
         """Make a code with which people may register."""
@@ -324,25 +334,24 @@ class People:
         user = self._house.user(wish.name)
         wanted = {name: getattr(wish, name) for name in LIMIT_COLUMNS}
         changed = {name: value or None for name, value in wanted.items() if value is not None}
-        limits = replace(user.limits, **changed)
-        check_limits(limits)
+        check_limits(replace(user.limits, **changed))
 
         def write(connection: sqlite3.Connection) -> None:
+            columns = ", ".join(f"{name} = ?" for name in changed)
             connection.execute(
-                f"UPDATE users SET ({_LIMITS}) = (?, ?, ?, ?) WHERE id = ?",
-                (*columns_of(limits), user.id),
+                f"UPDATE users SET {columns} WHERE id = ?", (*changed.values(), user.id)
             )
             detail = ", ".join(f"{name} {value or 'none'}" for name, value in changed.items())
             note(connection, self._house.now(), caller, "user.limits", user.id, detail)
 
         if changed:
             await self._house.writer.change(write)
-            user.limit(limits)
+            user.limit(replace(user.limits, **changed))  # others may have changed the rest
             for key in user.keys.values():
                 key.follow()
         shown = ", ".join(
             f"{name.replace('_', ' ')} {value if value is not None else 'unlimited'}"
-            for name, value in zip(LIMIT_COLUMNS, columns_of(limits), strict=True)
+            for name, value in zip(LIMIT_COLUMNS, columns_of(user.limits), strict=True)
         )
         return Done(message=f"The account {user.name}: {shown}.")
 
@@ -381,6 +390,8 @@ class People:
         await self._house.writer.change(write)
         user.disabled = True
         self._house.ends(lambda lease: lease.payer == user.id, disabled(user))
+        for subject in {user.subject.id, *(key.subjects[0].id for key in user.keys.values())}:
+            self._house.limiter.forget(subject)
         self._directory.remove_user(user)
         return Done(
             message=f"The account {user.name} is deleted, with its keys and log-ins. What it used "
@@ -396,7 +407,8 @@ class People:
         user = self._house.user(wish.name) if wish.name else None
 
         def read(connection: sqlite3.Connection) -> list[AuditEntry]:
-            about = "" if user is None else "WHERE actor = :id OR target = :id "
+            own = "SELECT id FROM keys WHERE user = :id"
+            about = f"WHERE actor = :id OR target = :id OR target IN ({own}) " if user else ""
             rows = connection.execute(
                 f"SELECT at, actor, action, target, detail, peer FROM audit {about}"
                 "ORDER BY id DESC LIMIT :most",
@@ -430,6 +442,11 @@ class People:
                 param="name",
             )
         return user
+
+
+def _how_many(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM users WHERE deleted IS NULL").fetchone()
+    return int(row[0])
 
 
 def _taken(name: str) -> InvalidRequest:

@@ -30,6 +30,7 @@ _OWN = 12
 _SECRET = 43
 """Letters of 62: 256 bits."""
 MAX_CHARS = 128
+_WHAT: dict[Kind, str] = {"sk": "API key", "ses": "session", "inv": "invitation code"}
 _FORM = re.compile(
     rf"(sk|ses|inv)-aip-([a-z2-7]{{{_MARK + _OWN}}})-([A-Za-z0-9]{{{_SECRET}}})\Z", re.ASCII
 )
@@ -68,7 +69,7 @@ def take_apart(text: str, kind: Kind) -> Secret:
     Raises:
         InvalidApiKey: it has not the form; the words hold none of it.
     """
-    what = {"sk": "API key", "ses": "session", "inv": "invitation code"}[kind]
+    what = _WHAT[kind]
     if len(text) > MAX_CHARS:
         raise InvalidApiKey(
             f"The {what} has {len(text)} characters, but one has at most {MAX_CHARS}: something "
@@ -86,8 +87,13 @@ def take_apart(text: str, kind: Kind) -> Secret:
 
 def looks_like(text: str, kind: Kind) -> bool:
     """Whether it has the form of that kind."""
+    return bool(id_of(text, kind))
+
+
+def id_of(text: str, kind: Kind) -> str:
+    """The id in one of that kind, empty where it has not the form; its secret is not looked at."""
     found = _FORM.match(text) if len(text) <= MAX_CHARS else None
-    return found is not None and found[1] == kind
+    return found[2] if found is not None and found[1] == kind else ""
 
 
 def equal(one: bytes, other: bytes) -> bool:

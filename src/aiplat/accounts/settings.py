@@ -72,8 +72,8 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 20
     hashing: Annotated[
         int,
-        Meta(ge=1, le=64, description="Passwords that are hashed at once, each with 64 MiB and 0.1 s "
-             "of a CPU."),
+        Meta(ge=1, le=64, description="Passwords that are hashed at once, each with 64 MiB and "
+             "0.1 s of a CPU."),
     ] = 2  # fmt: skip
     max_hashing: Annotated[
         int,

@@ -7,6 +7,7 @@ gateway ten thousand look-ups. It slows guessing down and shuts nobody out for g
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -40,7 +41,7 @@ class Slowdown:
         if left > 0:
             raise RateLimited(
                 f"There were {count} wrong passwords in a row {self._what}: the next try is heard "
-                f"in {left:.0f} s.",
+                f"in {math.ceil(left)} s.",
                 retry_after=left,
             )
 

@@ -7,9 +7,13 @@ answer from a few thousand sums.
 
 from __future__ import annotations
 
+import functools
+import math
 import sqlite3
 import time
 from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from aiplat.control.accounts import MAX_SINCE, UsageAsk, UsageBy, UsageReply, UsageRow
 from aiplat.domain.errors import InvalidRequest
@@ -89,7 +93,8 @@ def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_da
     before = round(now - HOURS_KEPT)
     connection.execute("DELETE FROM totals WHERE size = ? AND start < ?", (HOUR, before))
     connection.execute(
-        "DELETE FROM sums WHERE size = ? AND start < ? AND user IN (SELECT DISTINCT user FROM sums)",
+        "DELETE FROM sums WHERE size = ? AND start < ? AND user IN "
+        "(SELECT DISTINCT user FROM sums)",
         (HOUR, before),
     )
     connection.execute("DELETE FROM audit WHERE at < ?", (round(now - audit_days * DAY),))
@@ -110,8 +115,8 @@ def month_use(connection: sqlite3.Connection, start: int) -> list[tuple[str, str
 
 def month_start(when: float) -> int:
     """The beginning of the month (UTC) that a time is in; both in seconds since 1970."""
-    parts = time.gmtime(when)
-    return round(when) // DAY * DAY - (parts.tm_mday - 1) * DAY
+    day = math.floor(when / DAY) * DAY
+    return day - (time.gmtime(day).tm_mday - 1) * DAY
 
 
 def next_month(start: int) -> int:
@@ -121,7 +126,12 @@ def next_month(start: int) -> int:
 
 def month_number(when: float) -> int:
     """Which month a time is in: they follow each other by one."""
-    parts = time.gmtime(when)
+    return _month_of(math.floor(when / DAY))
+
+
+@functools.lru_cache(maxsize=32)  # each request asks, nearly always for the same day
+def _month_of(day: int) -> int:
+    parts = time.gmtime(day * DAY)
     return parts.tm_year * 12 + parts.tm_mon - 1
 
 
@@ -156,7 +166,9 @@ def ask(
     else:
         rows.sort(key=lambda row: (-row.total_tokens, -row.requests, row.name))
     if wish.by == "key":
-        rows = [_renamed(row, key_name) for row in rows]
+        rows = [_renamed(row, key_name(row.name)) for row in rows]
+    elif wish.by != "day":
+        rows = [row if row.name else _renamed(row, _NONE[wish.by]) for row in rows]
     left_out = max(0, len(rows) - MAX_ROWS)
     return UsageReply(
         rows=tuple(rows[-MAX_ROWS:] if wish.by == "day" else rows[:MAX_ROWS]),
@@ -165,6 +177,8 @@ def ask(
 
 
 _COLUMNS = {"model": "model", "key": "key", "peer": "processor"}
+_NONE = {"model": "(no model)", "peer": "(no processor)"}
+"""Of requests that no processor had."""
 
 
 def _rows(
@@ -197,12 +211,8 @@ def _row(
     )  # fmt: skip
 
 
-def _renamed(row: UsageRow, key_name: Name) -> UsageRow:
-    return UsageRow(
-        name=key_name(row.name), requests=row.requests, errors=row.errors,
-        prompt_tokens=row.prompt_tokens, cached_tokens=row.cached_tokens,
-        completion_tokens=row.completion_tokens, total_tokens=row.total_tokens,
-    )  # fmt: skip
+def _renamed(row: UsageRow, name: str) -> UsageRow:
+    return replace(row, name=name)
 
 
 def _total(rows: list[UsageRow]) -> UsageRow:

@@ -2,8 +2,8 @@
 
 Two kinds of work: batches of usage, which nobody waits for and which are never given up; and
 single changes, such as a new key, whose asker waits and is told how they went. When the disk does
-not take a batch, it is kept and tried again, and `problem` says so meanwhile: who admits requests
-admits none then.
+not take a batch, or the file is not in its place any more, batches are kept and tried again, and
+`problem` says so meanwhile: who admits requests admits none then.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ import trio
 
 from aiplat.accounts.database import connect, transaction, unusable
 from aiplat.accounts.metered import Batch
-from aiplat.domain.errors import NotReady
+from aiplat.accounts.same_file import SameFile
+from aiplat.domain.errors import ConfigError, NotReady
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.accounts")
 
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""How often a writer with nothing to do sees whether its file is still there."""
 CHANGE_SECONDS = 15.0
-"""A change that is not written by then is said to have failed; SQLite itself waits two for a lock."""
+"""A change that is not written by then has failed; SQLite itself waits two for a lock."""
 
 Result = TypeVar("Result")
 
@@ -89,20 +92,28 @@ class Writer:
         self._batches: deque[Batch] = deque()
         self._changes: deque[_Change[Any]] = deque()
         self._writing: Batch | None = None
+        self._unwritten = 0  # counted as they come and go: each admission asks
         self._stopping = False
         self._connection: sqlite3.Connection | None = None
+        self._file: SameFile | None = None
         self._thread = threading.Thread(target=self._live, name="aiplat.accounts", daemon=True)
         self.problem = ""
 
     @property
     def unwritten(self) -> int:
         """Events that are not on the disk yet."""
-        with self._wake:
-            waiting = sum(len(batch.ended) for batch in self._batches)
-            return waiting + (len(self._writing.ended) if self._writing else 0)
+        return self._unwritten
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            ConfigError: the file is not there.
+        """
+        try:
+            self._file = SameFile(self._path)
+        except OSError as fault:
+            raise unusable(self._path, fault) from None
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
@@ -117,6 +128,7 @@ class Writer:
         """Have usage written, as soon as may be. Returns at once."""
         with self._wake:
             self._batches.append(batch)
+            self._unwritten += len(batch.ended)
             self._wake.notify()
 
     async def change(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -155,22 +167,24 @@ class Writer:
     def _live(self) -> None:
         while True:
             with self._wake:
-                while not (self._batches or self._changes or self._stopping or self._writing):
-                    self._wake.wait()
+                if not (self._batches or self._changes or self._stopping or self._writing):
+                    self._wake.wait(LOOK_SECONDS)
                 self._take_batches()
                 changes = list(self._changes) if not self._writing else []
                 last = self._stopping and not (changes or self._writing)
             if last:
                 break
-            if self._writing is not None and not self._try_batch(self._writing):
+            if not (self._is_in_place() and self._try_batch()):
                 if self._stopping:
                     break
                 self._fail_changes()
                 with self._wake:
-                    self._wake.wait(RETRY_SECONDS)
+                    self._wake.wait_for(lambda: self._stopping, RETRY_SECONDS)
                 continue
             self._make_changes()
         self._close()
+        if self._file is not None:
+            self._file.close()
 
     def _take_batches(self) -> None:
         """All that waits becomes one transaction."""
@@ -178,29 +192,42 @@ class Writer:
             batch = self._batches.popleft()
             self._writing = batch if self._writing is None else self._writing.joined(batch)
 
-    def _try_batch(self, batch: Batch) -> bool:
-        began = time.monotonic()
+    def _is_in_place(self) -> bool:
+        """Whether the file is there; the connection stays, for one that is put back."""
+        assert self._file is not None
         try:
-            connection = self._open()
-            with transaction(connection):
-                batch.write(connection)
-        except (sqlite3.Error, OSError) as fault:
-            self._went_wrong(fault)
+            self._file.check()
+        except ConfigError as fault:
+            self._went_wrong(str(fault))
             return False
-        self._writing = None
-        self._metrics.accounts_flush.observe(time.monotonic() - began)
+        return True
+
+    def _try_batch(self) -> bool:
+        """Write what waits, if anything does; whether all is well."""
+        batch, began = self._writing, time.monotonic()
+        if batch is not None:
+            try:
+                connection = self._open()
+                with transaction(connection):
+                    batch.write(connection)
+            except (sqlite3.Error, OSError) as fault:
+                self._went_wrong(str(unusable(self._path, fault)))
+                self._close()  # a fresh connection may do, after the file was mended
+                return False
+            self._writing = None
+            with self._wake:
+                self._unwritten -= len(batch.ended)
+            self._metrics.accounts_flush.observe(time.monotonic() - began)
         if self.problem:
             log.info("the accounts' database takes usage again", extra={"sign": "✅"})
             self.problem = ""
         return True
 
-    def _went_wrong(self, fault: Exception) -> None:
-        text = str(unusable(self._path, fault))
+    def _went_wrong(self, text: str) -> None:
         self._metrics.accounts_store_failures.inc()
         if text != self.problem:
             log.error("usage cannot be written: %s", text, extra={"sign": "❌"})
         self.problem = text
-        self._close()  # a fresh connection may do, after the file was mended
 
     def _make_changes(self) -> None:
         while True:
@@ -224,8 +251,6 @@ class Writer:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            if not self._path.exists():
-                raise OSError(f"the file {self._path} is gone")
             self._connection = connect(self._path)
         return self._connection
 

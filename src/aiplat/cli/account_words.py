@@ -190,5 +190,5 @@ def keyring_lines(state: KeyringState, columns: int = 0, *, environment: bool) -
     if state.insecure:
         rows.append(("in clear", f"{state.insecure} of these lie in a file that is not encrypted"))
     if environment:
-        rows.append(("before all", "the key in the environment variable AIPLAT_API_KEY"))
+        rows.append(("besides", "AIPLAT_API_KEY is set: `aiplat ask` shows that key, not these"))
     return _lines(f"keyring: {state.backend or 'none'}", rows, columns)

@@ -62,25 +62,27 @@ def _registered(
     from aiplat.control.accounts import Register, Session
     from aiplat.domain.errors import AiplatError
 
-    for left in reversed(range(typed.TRIES)):
+    left = dict.fromkeys(("invitation", "name", "password"), typed.TRIES - 1)
+    left["invitation"] += not invitation  # who gave none has typed none wrong
+    while True:
         wish = Register(name=name, password=password, invitation=invitation)
         try:
             return at.ask("register", wish, Session, insecure=insecure)
         except AiplatError as error:
             wrong = _refused(error, invitation)
-            if not wrong or not left or not typed.is_human():
+            if not left.get(wrong) or not typed.is_human():
                 raise
             if wrong == "invitation" and not invitation:
                 output.say("This gateway wants an invitation: the code that its operator gave you.")
             else:
                 output.say(output.flat(error.message))
+        left[wrong] -= 1
         if wrong == "invitation":
             invitation = typed.hidden("Invitation code")
         elif wrong == "name":
             name = _name(None)
         else:
             password = typed.new_password(name)
-    raise AssertionError  # the last try is returned or raised
 
 
 def _refused(error: AiplatError, invitation: str) -> str:
@@ -89,7 +91,7 @@ def _refused(error: AiplatError, invitation: str) -> str:
 
     if invitation and isinstance(error, InvalidApiKey):
         return "invitation"
-    return error.param if error.param in ("invitation", "name", "password") else ""
+    return error.param or ""
 
 
 def login(

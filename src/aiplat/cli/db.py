@@ -107,6 +107,7 @@ def _with_or_without_node(
     face: Face, online: Callable[[NodeClient], T], offline: Callable[[Path], T]
 ) -> T:
     """Ask the node that runs here, or do it on its file, while no node can start."""
+    from aiplat.accounts.database import part_from_wal
     from aiplat.domain.errors import NotReady
     from aiplat.runtime.lock import NodeLock, NodeRuns, node_runs
 
@@ -119,6 +120,7 @@ def _with_or_without_node(
             )
         try:
             with NodeLock(places.node_lock, background=False):
+                part_from_wal(places.accounts)  # as the node does at its start
                 return offline(places.accounts)
         except NodeRuns:
             pass  # one started just now

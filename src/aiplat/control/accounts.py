@@ -92,9 +92,10 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UserList(msgspec.Struct, frozen=True, kw_only=True):
-    """All accounts of a gateway, those first that used most this month."""
+    """The accounts of a gateway, those first that used most this month; `more` beyond the bound."""
 
     users: tuple[UserStatus, ...]
+    more: int = 0
 
 
 class UserName(msgspec.Struct, frozen=True, kw_only=True):

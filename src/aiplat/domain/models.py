@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Literal
 
@@ -31,8 +32,13 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def numerics(self) -> str:
         """The numerics class: within one, deterministic answers are equal token for token."""
-        digest = hashlib.sha256(msgspec.msgpack.encode(self, order="deterministic"))
-        return digest.hexdigest()[:16]
+        return _numerics(self)
+
+
+@functools.lru_cache(maxsize=32)  # each answer asks for that of one of few; a peer names them
+def _numerics(manifest: Manifest) -> str:
+    digest = hashlib.sha256(msgspec.msgpack.encode(manifest, order="deterministic"))
+    return digest.hexdigest()[:16]
 
 
 class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -63,6 +63,18 @@ def hypercorn_config(settings: HttpSettings, count: Callable[[str], None]) -> Do
     return config
 
 
+class _Server(TCPServer):
+    """hypercorn's server of one connection, which goes as soon as its peer has gone.
+
+    hypercorn would wait on for a next request, and only `GuardedStream` would end it, later: who
+    comes and goes often would have as many connections as one may.
+    """
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
 class Connections:
     """The connections of one door.
 
@@ -112,12 +124,12 @@ class Connections:
             guarded = self._guarded(stream, scope)
             self._open.add(guarded)
             try:
-                await TCPServer(
+                await _Server(
                     self._app,
                     self._config,
                     self._context,
                     ConnectionState({}),
-                    guarded,  # type: ignore[arg-type]  # all that TCPServer uses of a stream
+                    guarded,  # type: ignore[arg-type]  # all that it uses of a stream
                 )
             except BaseExceptionGroup as group:
                 # What a peer sends may trip h2 or hypercorn; in hypercorn's own nursery that

@@ -94,20 +94,20 @@ class Http2(H2Protocol):
         return buffer is not None and buffer.complete and not self.closed
 
     async def _give_up(self, stream: int) -> None:
-        """Reset a stream; its application hears that the client is gone."""
+        """Reset a stream; its application, which calls this, hears that the client is gone."""
         self.config.count("http_stalled")
         with contextlib.suppress(ProtocolError):
             self.connection.reset_stream(stream, ErrorCodes.CANCEL)
-        buffer = self.stream_buffers.get(stream)
-        if buffer is not None:
-            await buffer.close()
-            with contextlib.suppress(MissingStreamError):
-                self.priority.unblock(stream)  # the sending task removes it
-        with trio.move_on_after(_ENDING):
+        with trio.move_on_after(_ENDING, shield=True):  # to hear it may cancel who calls this
+            buffer = self.stream_buffers.get(stream)
+            if buffer is not None:
+                await buffer.close()
+                with contextlib.suppress(MissingStreamError):
+                    self.priority.unblock(stream)  # the sending task removes it
+                await self.has_data.set()
+            await self._flush()
             await self._close_stream(stream)
-        await self.has_data.set()
-        await self._flush()
-        await self.send(Updated(idle=self.idle))
+            await self.send(Updated(idle=self.idle))
 
     async def _handle_events(self, events: list[H2Event]) -> None:
         """Take what came; one whose client took back all that it asked for is idle again."""
@@ -118,5 +118,5 @@ class Http2(H2Protocol):
 
 def mend_http2() -> None:
     """Have hypercorn use these; it has no other way to be told."""
-    hypercorn.protocol.H2Protocol = Http2  # type: ignore[attr-defined]
+    hypercorn.protocol.H2Protocol = Http2  # type: ignore[attr-defined, assignment]
     hypercorn.protocol.h2.StreamBuffer = Buffer  # type: ignore[misc]

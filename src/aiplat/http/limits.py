@@ -47,8 +47,9 @@ def headers_of(state: RateState) -> Headers:
 
 def duration(seconds: float) -> str:
     """A time as OpenAI writes one: ``250ms``, ``1s``, ``6m0s``, ``1h0m0s``; rounded up."""
-    if seconds < 1:
-        return f"{math.ceil(max(0.0, seconds) * 1000)}ms" if seconds > 0 else "0s"
+    milliseconds = math.ceil(max(0.0, seconds) * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
     whole = math.ceil(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     if hours:

@@ -18,7 +18,6 @@ from aiplat.roles.processors import Processors
 from aiplat.roles.settings import GatewaySettings
 from aiplat.telemetry.metrics import Metrics
 
-
 CHARS_A_TOKEN = 4
 """Of common text; a processor tells the prompt's true length before its first token."""
 TOKENS_A_MESSAGE = 8

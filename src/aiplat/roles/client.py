@@ -12,6 +12,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from aiplat.accounts.secret_forms import take_apart
 from aiplat.control.messages import Explanation, ModelStatus
 from aiplat.domain.answers import AnswerSink, Asking, Inference, Submission
 from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, clip
@@ -194,7 +195,10 @@ class Client(Role):
         best = partial(self._best, submission)
         gateway = best([])
         if gateway is None:
-            raise _nobody_for_key() if submission.credential else NoPeer(_nobody())
+            if submission.credential:
+                take_apart(submission.credential, "sk")
+                raise _nobody_for_key()
+            raise NoPeer(_nobody())
         self._learns = True
         return self._ask(gateway, best, self._may_come, submission, sink)
 
@@ -440,8 +444,8 @@ class Client(Role):
 
 def _nobody_for_key() -> NoPeer:
     return NoPeer(
-        "No gateway that may receive this API key is connected: a key goes to the gateway that made "
-        "it, and to no other. `aiplat peers` shows who is there."
+        "No gateway that may receive this API key is connected: a key goes to the gateway that "
+        "made it, and to no other. `aiplat peers` shows who is there."
     )
 
 

@@ -93,7 +93,6 @@ def _log(forwarding: Forwarding, end: Finished | Failed, outcome: str, total_ms:
     extra = {
         "request": request, "key": _key_of(forwarding),
         "processor": forwarding.processor or "", "model": forwarding.model,
-        "key": "" if forwarding.lease is None else forwarding.lease.key,
         "completion_tokens": count, "total_ms": round(total_ms, 1), "outcome": outcome,
     }  # fmt: skip
     if isinstance(end, Finished):

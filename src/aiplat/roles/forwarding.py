@@ -310,11 +310,12 @@ class Forwarding:
         self._sink.deliver(delta)
 
     def _finish(self, finished: Finished) -> None:
-        usage = self._usage(finished.usage) or finished.usage
-        if self.started is not None:
-            exact = self.started.exact and finished.usage.exact
-            count = len(self.ids) if exact else finished.usage.completion_tokens
-            usage = Usage(finished.usage.prompt_tokens, count, finished.usage.cached_tokens, exact)
+        usage = finished.usage
+        told = finished.usage
+        if self.started is not None and self.started.exact:  # whatever its end says of that
+            usage = Usage(self.started.prompt_tokens, len(self.ids), told.cached_tokens)
+        elif self.started is not None:
+            usage = msgspec.structs.replace(told, exact=False)
         timings = self.stages.timings(self._now())
         self._end(msgspec.structs.replace(finished, usage=usage, timings=timings))
 

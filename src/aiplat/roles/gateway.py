@@ -213,19 +213,18 @@ class Gateway(Role):
         prompt, answer = most_tokens(submission)
         lease = admission.admit(
             submission.id, credential, asker, model, prompt, answer,
-            is_trusted=is_trusted, beside=self._counted_beside(submission),
+            is_trusted=is_trusted, beside=self._beside(submission),
         )  # fmt: skip
         return submission, lease
 
-    def _counted_beside(self, submission: Submission) -> str:
-        """Whom the same prompt counts for already: that of another choice of this request."""
+    def _beside(self, submission: Submission) -> Lease | None:
+        """Another choice of this request, whose prompt is the same."""
         if not submission.beside:
-            return ""
+            return None
         for other in self.active:
             if other.submission.id == submission.beside and other.lease is not None:
-                alike = same_prompt(other.submission, submission)
-                return other.payer if alike and other.lease.prompt_counts else ""
-        return ""
+                return other.lease if same_prompt(other.submission, submission) else None
+        return None
 
     def _take(
         self, submission: Submission, sink: AnswerSink, asker: PeerId | None, lease: Lease | None
@@ -282,7 +281,10 @@ class Gateway(Role):
             processor.saw(forwarding.model, speed)
         if forwarding.lease is not None:
             timings = forwarding.stages.timings(self._now())
-            forwarding.lease.end(end, forwarding.model, outcome_of(end), timings)
+            model = forwarding.model
+            if not (forwarding.tried or self.processors.was_here(model)):
+                model = ""  # a stranger's text, of which there is no end: sums are kept for ever
+            forwarding.lease.end(end, model, outcome_of(end), timings)
         observe(self._metrics, forwarding, end, self.processors.names(), self._now())
         tell_series(self._saw, forwarding, end, self._now())
         self._wake.set()  # what waits may go on; not from in here, which a placement may call

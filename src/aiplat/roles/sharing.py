@@ -5,6 +5,7 @@ Knows no terms: it is told a reason, and holds to it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import attrgetter
@@ -25,6 +26,8 @@ from aiplat.domain.answers import (
 from aiplat.domain.errors import AiplatError, ShuttingDown
 from aiplat.domain.ids import PeerId
 
+log = logging.getLogger("aiplat.processor")
+
 By = Literal["gateway", "client"]
 
 RETRY_SECONDS = 30.0
@@ -42,7 +45,8 @@ class Use:
     """
 
     __slots__ = (
-        "_asking", "_on_end", "_sink", "began", "by", "ended", "model", "peer", "tokens",
+        "_asking", "_on_end", "_sink", "began", "by", "ended", "model", "peer", "request",
+        "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +58,7 @@ class Use:
         began: float,
         on_end: Callable[[Use], None],
     ) -> None:
+        self.request = submission.id
         self.peer = peer
         self.by = by
         self.model = submission.model
@@ -142,6 +147,10 @@ class Sharing:
     def _ended(self, use: Use) -> None:
         self._uses.discard(use)
         self._tokens += use.tokens
+        log.debug(
+            "request %s of %s ended here", use.request, use.peer,
+            extra={"request": use.request, "completion_tokens": use.tokens},
+        )  # fmt: skip
 
     def end_all(self, why: str) -> int:
         """End what others have under way, so that gateways place it elsewhere.

@@ -204,7 +204,7 @@ class AccountDesk:
                 lambda: self._credentials.keep(held, made.key, insecure=insecure)
             )
         except AiplatError:
-            await ask("keys.revoke", KeyName(key=made.id))
+            await ask("keys.revoke", KeyName(key=made.id, user=made.status.user))
             raise
         await self._held.refresh()
         return replace(made, kept=kept.where, status=replace(made.status, kept=kept.where))

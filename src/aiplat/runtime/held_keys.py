@@ -70,10 +70,15 @@ class HeldKeys:
         try:
             gateways = {g for held in self._credentials.held() if held.kind == "key"
                         for g in held.gateways}  # fmt: skip
-            for gateway in gateways:
-                found = self._credentials.for_gateway(gateway, "key")
-                if found is not None:
-                    keys[gateway] = found.secret
         except AiplatError as problem:
             return keys, str(problem)
-        return keys, ""
+        problems: list[str] = []
+        for gateway in sorted(gateways):
+            try:
+                found = self._credentials.for_gateway(gateway, "key")
+            except AiplatError as problem:  # the others' may be good
+                problems.append(str(problem))
+                continue
+            if found is not None:
+                keys[gateway] = found.secret
+        return keys, " ".join(problems)

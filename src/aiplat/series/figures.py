@@ -5,7 +5,7 @@ A row is a plain list in the order of `FIELDS`, because it is added to for each 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from aiplat.series.buckets import COUNT, bucket
 from aiplat.series.seen import Reading, Seen
@@ -87,10 +87,27 @@ def as_other(key: Key, own: str) -> Key:
     return role, OTHER, OTHER, own if peer == own else OTHER
 
 
-def bounded(rows: Mapping[Key, Figures], most: int, own: str) -> dict[Key, Figures]:
-    """Keep the `most` rows with the most requests, and sum the others."""
-    ranked = sorted(rows, key=lambda key: (-rows[key][0], key))
-    kept = {key: rows[key] for key in ranked[:most]}
-    for key in ranked[most:]:
-        add(kept.setdefault(as_other(key, own), nothing()), rows[key])
+def is_other(key: Key) -> bool:
+    """Whether a row is such a sum."""
+    return key[1] == key[2] == OTHER
+
+
+def within(
+    rows: Mapping[Key, Figures], known: Collection[Key], most: int, own: str
+) -> dict[Key, Figures]:
+    """Sum what is beyond the bound, as far as it has no row yet.
+
+    Arguments:
+        known: the rows that there are.
+        most: how many there may be, those that are sums left out.
+    """
+    room = most - sum(not is_other(key) for key in known)
+    kept: dict[Key, Figures] = {}
+    for key, figures in rows.items():
+        if key not in known and not is_other(key):
+            if room > 0:
+                room -= 1
+            else:
+                key = as_other(key, own)
+        add(kept.setdefault(key, nothing()), figures)
     return kept

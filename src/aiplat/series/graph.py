@@ -19,7 +19,7 @@ from aiplat.series.figures import (
     add_machine,
     nothing,
 )
-from aiplat.series.wanted import Wanted
+from aiplat.series.wanted import Wanted, point
 
 MAX_NAMES = 12
 """Rows of one point, those with the most requests; the others are one, ``other``."""
@@ -33,16 +33,17 @@ def points_of(pages: Iterable[Page], what: Wanted) -> list[tuple[int, str, Figur
     """Pick from minutes in memory what `select` picks from the file."""
     place = _COLUMNS.index(what.by) if what.by else None
     return [
-        (page.at // what.step * what.step, "" if place is None else key[place], figures)
+        (point(page.at, what), "" if place is None else key[place], figures)
         for page in pages if what.since <= page.at < what.until
-        for key, figures in page.rows.items() if not what.role or key[0] == what.role
+        for key, figures in page.rows.items()
+        if (not what.role or key[0] == what.role) and key[3] not in what.without
     ]  # fmt: skip
 
 
 def looks_of(pages: Iterable[Page], what: Wanted) -> list[tuple[int, MachineKey, Figures]]:
     """Pick from minutes in memory what `select_machine` picks from the file."""
     return [
-        (page.at // what.step * what.step, key, figures)
+        (point(page.at, what), key, figures)
         for page in pages if what.since <= page.at < what.until
         for key, figures in page.machine.items()
     ]  # fmt: skip
@@ -114,11 +115,10 @@ def _machine_row(at: int, key: MachineKey, figures: Figures) -> MachineRow:
     )  # fmt: skip
 
 
-def answered(found: Iterable[tuple[int, str, Figures]], own: str) -> ShareSum:
-    """Sum what others asked, or answered: rows by peer, without this node and without nobody."""
-    total = nothing()
-    for _, peer, figures in found:
-        if peer not in ("", own):
-            add(total, figures)
-    requests, errors, prompt, _, completion = (int(value) for value in total[:5])
-    return ShareSum(requests=requests - errors, prompt_tokens=prompt, completion_tokens=completion)
+def answered(found: Iterable[tuple[int, str, Figures]]) -> ShareSum:
+    """Sum what went well."""
+    total = total_of(found, 0)
+    return ShareSum(
+        requests=total.requests - total.errors, prompt_tokens=total.prompt_tokens,
+        completion_tokens=total.completion_tokens,
+    )  # fmt: skip

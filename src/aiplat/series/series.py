@@ -18,11 +18,12 @@ import trio
 
 from aiplat.control.series import Exchange, SeriesAsk, SeriesReply
 from aiplat.domain.errors import NotReady
-from aiplat.domain.ids import PeerId
+from aiplat.domain.ids import PeerId, Role
 from aiplat.series.book import Book
 from aiplat.series.figures import Figures, MachineKey
 from aiplat.series.file import SeriesFile, Trouble
 from aiplat.series.graph import (
+    MAX_NAMES,
     answered,
     looks_of,
     machine_rows,
@@ -33,7 +34,7 @@ from aiplat.series.graph import (
 from aiplat.series.seen import Reading, Seen
 from aiplat.series.settings import SeriesSettings
 from aiplat.series.steady import Steady
-from aiplat.series.store import fold, no_longer_than, prune, select, select_machine, write
+from aiplat.series.store import no_longer_than, prune, select, select_machine, write
 from aiplat.series.wanted import DAY, HOUR, Wanted, wanted
 from aiplat.telemetry.metrics import Metrics
 
@@ -47,6 +48,7 @@ LAST_SECONDS = 2.0
 """What the disk gets for the last figures when the node ends."""
 SLOW_SECONDS = 10.0
 MONTH_DAYS = 30
+_SHARING: tuple[Role, ...] = ("processor", "client")
 _FUTURE = DAY
 """How far a clock may have been ahead when it wrote a row."""
 
@@ -75,18 +77,19 @@ class Series:
         self._settings = settings
         self._own = own
         self._now = now
-        self._book = Book(
-            settings.rows, settings.kept_minutes, own,
-            lambda bound: metrics.bound_hits.labels(bound).inc(),
-        )  # fmt: skip
+        self._hits = metrics.bound_hits
+        self._book = Book(settings.rows, settings.kept_minutes, own, self._on_bound)
         self._file = SeriesFile(path)
         self._steady = Steady()
-        self._folded_in = 0
+        self._tidied_in = 0
         self._troubles: dict[str, str] = {}
         self._lock = trio.Lock()
         # A thread that hangs on a dead disk goes on when nobody waits for it: the next waits.
         self._one = trio.CapacityLimiter(1)
         self._began: float | None = None
+
+    def _on_bound(self, bound: str) -> None:
+        self._hits.labels(bound).inc()
 
     # -- told on the loop ------------------------------------------------------------------------
 
@@ -130,7 +133,7 @@ class Series:
                 await self._use("close", self._close)
 
     async def flush(self) -> None:
-        """Hand what is in memory to the disk, and once in an hour fold and delete there."""
+        """Hand what is in memory to the disk, and delete there what is too old."""
         await self._write()
         await self._tidy()
 
@@ -139,12 +142,12 @@ class Series:
             taken = self._book.take()
             if not taken:
                 return
-            began = False
+            began, beyond = False, [0]
 
             def work(connection: sqlite3.Connection) -> None:
                 nonlocal began
                 began = True
-                write(connection, taken)
+                beyond[0] = write(connection, taken, self._settings.rows, self._own)
 
             try:
                 await self._use("write", partial(self._file.use, work))
@@ -154,29 +157,28 @@ class Series:
                 if not began:  # else the thread brings it to its end
                     self._book.put_back(taken)
                 raise
+            if beyond[0]:
+                self._on_bound("series_rows")
 
     async def _tidy(self) -> None:
-        """Fold and delete, once in each hour."""
-        now = self._now()
+        """Delete what is too old, once in each hour."""
+        now, settings = self._now(), self._settings
         believed = self._steady.believes(now, trio.current_time())
         hour = int(now) // HOUR * HOUR
-        if not believed or hour == self._folded_in or not self._file.is_open:
+        if not believed or hour == self._tidied_in or not self._file.is_open:
             return
-        until, settings = self._hours_before(now), self._settings
-
-        def work(connection: sqlite3.Connection) -> bool:
-            prune(connection, int(now - settings.days * DAY), int(now + _FUTURE))
-            return fold(connection, until, settings.rows, self._own)
-
+        minutes_since, until = self._minutes_since(now), int(now + _FUTURE)
+        hours_since = int(now - settings.days * DAY) // HOUR * HOUR
+        work = partial(prune, minutes_since=minutes_since, hours_since=hours_since, until=until)
         try:
             async with self._lock:
-                more = await self._use("fold", partial(self._file.use, work))
+                await self._use("delete", partial(self._file.use, work))
         except Trouble:
             return
-        if not more:
-            self._folded_in = hour
+        self._tidied_in = hour
 
-    def _hours_before(self, now: float) -> int:
+    def _minutes_since(self, now: float) -> int:
+        """Since when minutes are kept."""
         return int(now - self._settings.minutes_days * DAY) // HOUR * HOUR
 
     def _close(self) -> None:
@@ -223,7 +225,7 @@ class Series:
             NotReady: the file did not answer in time.
         """
         now = self._now()
-        what = wanted(ask, now, self._hours_before(now))
+        what = wanted(ask, now, self._minutes_since(now))
         [found], looks = await self._find([what], machine=ask.machine)
         return SeriesReply(
             since=what.since, until=what.until, step=what.step, rows=series_rows(found),
@@ -236,23 +238,27 @@ class Series:
         Raises:
             NotReady: the file did not answer in time.
         """
-        now = int(self._now())
-        end = now + 1
+        now = self._now()
         whats = [
-            Wanted(since=max(0, now - days * DAY), until=end, step=end, by="peer", role=role)
-            for role in ("processor", "client") for days in (1, MONTH_DAYS)
+            self._of_others(role, max(0, int(now) - days * DAY), now)
+            for role in _SHARING for days in (1, MONTH_DAYS)
         ]  # fmt: skip
         founds, _ = await self._find(whats, machine=False)
-        gave_day, gave_month, took_day, took_month = (answered(f, self._own) for f in founds)
+        gave_day, gave_month, took_day, took_month = map(answered, founds)
         return Exchange(
             gave_day=gave_day, gave_month=gave_month, took_day=took_day, took_month=took_month
         )
+
+    def _of_others(self, role: Role, since: int, now: float) -> Wanted:
+        """All that one role had to do with others, without this node and without nobody."""
+        ask = SeriesAsk(since=since, step=0, role=role)
+        return wanted(ask, now, self._minutes_since(now), without=("", self._own))
 
     async def _find(self, whats: list[Wanted], *, machine: bool) -> tuple[list[Found], FoundLooks]:
         def work(connection: sqlite3.Connection) -> tuple[list[Found], FoundLooks]:
             with no_longer_than(connection, READ_SECONDS, time.monotonic):
                 looks = select_machine(connection, whats[0]) if machine else []
-                return [select(connection, what) for what in whats], looks
+                return [select(connection, what, MAX_NAMES) for what in whats], looks
 
         founds: list[Found] = [[] for _ in whats]
         looks: FoundLooks = []

@@ -1,31 +1,32 @@
-"""What is done with the file's rows: added, folded to hours, deleted, summed. Blocking.
+"""What is done with the file's rows: added, deleted, summed. Blocking.
 
-Each function is one transaction. Rows of a minute are never changed but by adding to them.
+What happened in a minute is added to its row and to that of its hour at once. So minutes are
+folded by being deleted, hours are read without them, and a clock that was set back may add to
+both long after.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
 
 from aiplat.series.book import Page
 from aiplat.series.figures import (
     FIELDS,
     MACHINE_FIELDS,
+    OTHER,
     SUMS,
     Figures,
     Key,
     MachineKey,
-    add,
-    add_machine,
-    bounded,
-    nothing,
+    within,
 )
 from aiplat.series.wanted import HOUR, MINUTE, Wanted
 
-HOURS_AT_ONCE = 6
-"""Hours that are folded in one transaction, so that no reader waits for a whole month of them."""
 _CHECK_STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock: a few milliseconds."""
 
@@ -48,116 +49,145 @@ _SUMS = ", ".join(f"SUM({name})" for name in FIELDS)
 _MACHINE_SUMS = ", ".join(
     f"{'SUM' if place < SUMS else 'MAX'}({name})" for place, name in enumerate(MACHINE_FIELDS)
 )
-_SPANS = f"span IN ({MINUTE}, {HOUR})"
+_SPANS = (MINUTE, HOUR)
 
 
-def write(connection: sqlite3.Connection, pages: Iterable[Page]) -> None:
-    """Add what the minutes came to since they were written last."""
-    with _transaction(connection):
-        for page in pages:
-            _add(connection, MINUTE, page.at, page.rows)
-            _add_machine(connection, MINUTE, page.at, page.machine)
+# -- writing and deleting ------------------------------------------------------------------------
 
 
-def _add(connection: sqlite3.Connection, span: int, at: int, rows: dict[Key, Figures]) -> None:
-    connection.executemany(_ADD, ([span, at, *key, *figures] for key, figures in rows.items()))
-
-
-def _add_machine(
-    connection: sqlite3.Connection, span: int, at: int, rows: dict[MachineKey, Figures]
-) -> None:
-    looks = ([span, at, *key, *figures] for key, figures in rows.items())
-    connection.executemany(_ADD_MACHINE, looks)
-
-
-# -- folding and deleting ------------------------------------------------------------------------
-
-
-def fold(connection: sqlite3.Connection, until: int, rows: int, own: str) -> bool:
-    """Make hours of the oldest minutes.
+def write(connection: sqlite3.Connection, pages: Iterable[Page], most: int, own: str) -> int:
+    """Add what the minutes came to since they were written last, to their hours too.
 
     Arguments:
-        until: minutes before this hour are folded, in seconds since 1970.
-        rows: the most distinct rows of an hour.
+        most: distinct rows of a minute, and of an hour; what is beyond is summed.
         own: this node's peer id.
 
     Returns:
-        Whether there is more to fold.
+        How many rows had no room of their own.
     """
+    beyond = 0
     with _transaction(connection):
-        for _ in range(HOURS_AT_ONCE):
-            hour = _oldest_hour(connection, until)
-            if hour is None:
-                return False
-            _fold_hour(connection, hour, rows, own)
-    return True
+        for page in pages:
+            for span in _SPANS:
+                at = page.at // span * span
+                beyond += _add(connection, span, at, page.rows, most, own)
+                beyond += _add_machine(connection, span, at, page.machine, most)
+    return beyond
 
 
-def _oldest_hour(connection: sqlite3.Connection, until: int) -> int | None:
-    query = "SELECT MIN(at) FROM {} WHERE span = ? AND at < ?"
-    found = [
-        connection.execute(query.format(table), [MINUTE, until]).fetchone()[0]
-        for table in ("seen", "machine")
-    ]
-    oldest = min((at for at in found if at is not None), default=None)
-    return None if oldest is None else int(oldest) // HOUR * HOUR
+def _add(
+    connection: sqlite3.Connection,
+    span: int,
+    at: int,
+    rows: Mapping[Key, Figures],
+    most: int,
+    own: str,
+) -> int:
+    query = "SELECT role, model, key, peer FROM seen WHERE span = ? AND at = ?"
+    known: set[Key] = set(connection.execute(query, [span, at]))
+    kept = within(rows, known, most, own)
+    connection.executemany(_ADD, ([span, at, *key, *figures] for key, figures in kept.items()))
+    return sum(key not in kept for key in rows)
 
 
-def _fold_hour(connection: sqlite3.Connection, hour: int, most: int, own: str) -> None:
-    """Sum its minutes, and what was folded before; a clock set back may bring late ones."""
-    within = f"WHERE {_SPANS} AND at >= {hour} AND at < {hour + HOUR}"
-    rows: dict[Key, Figures] = {}
-    for role, model, key, peer, *figures in connection.execute(
-        f"SELECT role, model, key, peer, {', '.join(FIELDS)} FROM seen {within}"
-    ):
-        add(rows.setdefault((role, model, key, peer), nothing()), figures)
-    looks: dict[MachineKey, Figures] = {}
-    for part, name, *figures in connection.execute(
-        f"SELECT part, name, {', '.join(MACHINE_FIELDS)} FROM machine {within}"
-    ):
-        add_machine(looks.setdefault((part, name), [0] * len(MACHINE_FIELDS)), figures)
-    connection.execute(f"DELETE FROM seen {within}")
-    connection.execute(f"DELETE FROM machine {within}")
-    _add(connection, HOUR, hour, bounded(rows, most, own))
-    ranked = sorted(looks, key=lambda name: (-looks[name][2], name))
-    _add_machine(connection, HOUR, hour, {name: looks[name] for name in ranked[:most]})
+def _add_machine(
+    connection: sqlite3.Connection,
+    span: int,
+    at: int,
+    rows: Mapping[MachineKey, Figures],
+    most: int,
+) -> int:
+    query = "SELECT part, name FROM machine WHERE span = ? AND at = ?"
+    known: set[MachineKey] = set(connection.execute(query, [span, at]))
+    new = [key for key in rows if key not in known]
+    left_out = set(new[max(0, most - len(known)) :])
+    connection.executemany(
+        _ADD_MACHINE,
+        ([span, at, *key, *looks] for key, looks in rows.items() if key not in left_out),
+    )
+    return len(left_out)
 
 
-def prune(connection: sqlite3.Connection, since: int, until: int) -> None:
-    """Delete what is older than `since`, and what a wrong clock wrote into the future."""
+def prune(connection: sqlite3.Connection, minutes_since: int, hours_since: int, until: int) -> None:
+    """Delete minutes and hours that are too old, and what a wrong clock wrote into the future."""
     with _transaction(connection):
         for table in ("seen", "machine"):
-            connection.execute(
-                f"DELETE FROM {table} WHERE {_SPANS} AND (at < ? OR at > ?)", [since, until]
-            )
+            for span, since in zip(_SPANS, (minutes_since, hours_since), strict=True):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE span = ? AND (at < ? OR at > ?)",
+                    [span, since, until],
+                )
 
 
 # -- reading -------------------------------------------------------------------------------------
 
 
-def select(connection: sqlite3.Connection, wanted: Wanted) -> list[tuple[int, str, Figures]]:
-    """Sum rows: when a point begins, the value of the column, figures."""
-    column = wanted.by or "''"
-    query = (
-        f"SELECT at / ? * ?, {column}, {_SUMS} FROM seen WHERE {_SPANS} AND at >= ? AND at < ? "
-        "AND (? = '' OR role = ?) GROUP BY 1, 2"
+def select(
+    connection: sqlite3.Connection, wanted: Wanted, names: int
+) -> list[tuple[int, str, Figures]]:
+    """Sum rows: when a point begins, the value of the column, figures.
+
+    A point may come in two rows, of minutes and of hours.
+
+    Arguments:
+        names: how many values of the column stay apart, those with the most requests.
+    """
+    column, given = "''", []
+    if wanted.by:
+        given = _largest(connection, wanted, names)
+        column = f"CASE WHEN {wanted.by} IN ({_marks(given)}) THEN {wanted.by} ELSE '{OTHER}' END"
+    found = []
+    for clause, values in _clauses(wanted):
+        query = (
+            f"SELECT at - (at - ?) % ?, {column}, {_SUMS} FROM seen WHERE {clause} GROUP BY 1, 2"
+        )
+        rows = connection.execute(query, [wanted.origin, wanted.step, *given, *values])
+        found += [(at, name, figures) for at, name, *figures in rows]
+    return found
+
+
+def _largest(connection: sqlite3.Connection, wanted: Wanted, names: int) -> list[str]:
+    requests: Counter[str] = Counter()
+    for clause, values in _clauses(wanted):
+        query = f"SELECT {wanted.by}, SUM(requests) FROM seen WHERE {clause} GROUP BY 1"
+        requests.update(dict(connection.execute(query, values)))
+    return [name for name, _ in requests.most_common(names)]
+
+
+def _clauses(wanted: Wanted) -> list[tuple[str, list[int | str]]]:
+    """The rows of minutes, and those of hours."""
+    times = (
+        (MINUTE, wanted.since, min(wanted.hours_since, wanted.until)),
+        (HOUR, wanted.hours_since, wanted.until),
     )
-    given = [wanted.step, wanted.step, wanted.since, wanted.until, wanted.role, wanted.role]
-    return [(at, name, figures) for at, name, *figures in connection.execute(query, given)]
+    clause = "span = ? AND at >= ? AND at < ?"
+    more: list[int | str] = []
+    if wanted.role:
+        clause += " AND role = ?"
+        more.append(wanted.role)
+    if wanted.without:
+        clause += f" AND peer NOT IN ({_marks(wanted.without)})"
+        more += wanted.without
+    return [(clause, [*time, *more]) for time in times if time[1] < time[2]]
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def select_machine(
     connection: sqlite3.Connection, wanted: Wanted
 ) -> list[tuple[int, MachineKey, Figures]]:
     """Sum looks at the machine: when a point begins, what it is of, figures."""
-    query = (
-        f"SELECT at / ? * ?, part, name, {_MACHINE_SUMS} FROM machine WHERE {_SPANS} "
-        "AND at >= ? AND at < ? GROUP BY 1, 2, 3"
-    )
-    given = [wanted.step, wanted.step, wanted.since, wanted.until]
-    return [
-        (at, (part, name), figures) for at, part, name, *figures in connection.execute(query, given)
-    ]
+    found = []
+    for clause, values in _clauses(msgspec.structs.replace(wanted, role="", without=())):
+        query = (
+            f"SELECT at - (at - ?) % ?, part, name, {_MACHINE_SUMS} FROM machine WHERE {clause} "
+            "GROUP BY 1, 2, 3"
+        )
+        rows = connection.execute(query, [wanted.origin, wanted.step, *values])
+        found += [(at, (part, name), figures) for at, part, name, *figures in rows]
+    return found
 
 
 @contextlib.contextmanager

@@ -180,10 +180,22 @@ def test_what_a_gateway_refuses_is_typed_anew(
 
 def test_a_wrong_code_is_typed_again_three_times_in_all(desk: Desk, monkeypatch: Patch) -> None:
     asked = typing(monkeypatch, PASSWORD, PASSWORD, *"123456")
-    desk.put("register", WANTS_CODE, *[InvalidApiKey("No such invitation.")] * 9)
+    desk.put("register", WANTS_CODE, InvalidApiKey("No such invitation."))
     assert main.run(["register", "--name", "ann"]) == 3
-    assert asked.count("Invitation code: ") == 2
-    assert [one.wish.invitation for one in desk.asked] == ["", "1", "2"]
+    assert asked.count("Invitation code: ") == 3
+    assert [one.wish.invitation for one in desk.asked] == ["", "1", "2", "3"]
+    desk.asked.clear()
+    typing(monkeypatch, PASSWORD, PASSWORD, *"123456")
+    assert main.run(["register", "--name", "ann", "--invitation", "0"]) == 3
+    assert [one.wish.invitation for one in desk.asked] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("param", ["name", "password"])
+def test_what_is_refused_again_and_again_ends(param: str, desk: Desk, monkeypatch: Patch) -> None:
+    typing(monkeypatch, *["pw"] * 20, lines="bob\n" * 20)
+    desk.put("register", InvalidRequest("No.", param=param))
+    assert main.run(["register", "--name", "ann"]) == 2
+    assert len(desk.asked) == 3
 
 
 def test_a_wrong_password_is_typed_again_three_times_in_all(

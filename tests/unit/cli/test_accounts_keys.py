@@ -347,7 +347,7 @@ def test_a_node_that_runs_tells_of_its_keyring(
         "  keeps       key laptop·[2J",
         "  keeps       session of ann",
         "  in clear    1 of these lie in a file that is not encrypted",
-        "  before all  the key in the environment variable AIPLAT_API_KEY",
+        "  besides     AIPLAT_API_KEY is set: `aiplat ask` shows that key, not these",
     ]
 
 

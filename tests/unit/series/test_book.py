@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aiplat.series.book import Book, Page
-from aiplat.series.figures import FIRST, TOTAL, bounded
+from aiplat.series.figures import FIRST, TOTAL
 from aiplat.series.seen import Reading
-from tests.unit.series.helpers import NOON, OWN, figures, key, seen
+from tests.unit.series.helpers import NOON, OWN, key, seen
 
 
 class Kept(Book):
@@ -80,10 +80,6 @@ def test_what_is_summed_still_says_whether_it_was_this_node() -> None:
         book.saw(seen(peer=peer), NOON)
     [page] = book.pages()
     assert key(model="other", key="other", peer=OWN) in page.rows
-    many = {key(peer=p): figures(n) for p, n in (("a", 1), ("b", 3), (OWN, 2), ("c", 1))}
-    assert {k[3]: row[0] for k, row in bounded(many, 1, OWN).items()} == {
-        "b": 3, OWN: 2, "other": 2,
-    }  # fmt: skip
 
 
 def test_minutes_beyond_the_bound_give_way_the_oldest_first() -> None:

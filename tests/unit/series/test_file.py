@@ -17,9 +17,9 @@ from aiplat.series import file as module
 from aiplat.series.file import KEPT_BROKEN, SeriesFile, Trouble
 from aiplat.series.store import select, write
 from aiplat.series.wanted import Wanted
-from tests.unit.series.helpers import NOON, page
+from tests.unit.series.helpers import NOON, OWN, page
 
-ALL = Wanted(since=0, until=2 * NOON, step=60)
+ALL = Wanted(since=0, hours_since=2 * NOON, until=2 * NOON, step=60)
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def file(tmp_path: Path) -> Iterator[SeriesFile]:
 
 
 def add(file: SeriesFile, at: int = NOON) -> None:
-    file.use(partial(write, pages=[page(at)]))
+    file.use(partial(write, pages=[page(at)], most=10, own=OWN))
 
 
 def requests(file: SeriesFile) -> float:
-    return sum(row[0] for _, _, row in file.use(partial(select, wanted=ALL)))
+    return sum(row[0] for _, _, row in file.use(partial(select, wanted=ALL, names=10)))
 
 
 def test_it_is_its_owners_alone_also_the_parts_beside_it(file: SeriesFile) -> None:
@@ -55,7 +55,7 @@ def test_one_that_is_up_to_date_is_opened_without_what_makes_it_so(file: SeriesF
         "import sys\nfrom pathlib import Path\nfrom aiplat.series.file import SeriesFile\n"
         "import aiplat.series.series\n"
         "file = SeriesFile(Path(sys.argv[1]))\n"
-        "assert file.use(lambda db: db.execute('SELECT COUNT(*) FROM seen').fetchone()) == (1,)\n"
+        "assert file.use(lambda db: db.execute('SELECT COUNT(*) FROM seen').fetchone()) == (2,)\n"
         "assert 'sqlite_utils' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(file.path)], check=True)
@@ -101,7 +101,7 @@ def test_one_that_was_removed_is_made_anew(file: SeriesFile) -> None:
     add(file)
     assert requests(file) == 1
     with contextlib.closing(sqlite3.connect(file.path)) as other:
-        assert other.execute("SELECT COUNT(*) FROM seen").fetchone() == (1,)
+        assert other.execute("SELECT COUNT(*) FROM seen").fetchone() == (2,)
 
 
 def test_a_locked_one_is_left_alone(file: SeriesFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_a_full_one_says_so_and_goes_on_when_there_is_room(file: SeriesFile) -> 
 
     def fill(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA max_page_count = 1")
-        write(connection, [page(NOON + 60 * minute) for minute in range(2000)])
+        write(connection, [page(NOON + 60 * minute) for minute in range(2000)], 10, OWN)
 
     with pytest.raises(Trouble, match=r"full\): make room on its disk"):
         file.use(fill)

@@ -15,13 +15,13 @@ from aiplat.series.graph import (
     series_rows,
     total_of,
 )
-from aiplat.series.wanted import DAY, HOUR, MAX_POINTS, Wanted, wanted
-from tests.unit.series.helpers import NOON, OWN, figures, key, page
+from aiplat.series.wanted import DAY, HOUR, MAX_POINTS, Wanted, point, wanted
+from tests.unit.series.helpers import NOON, figures, key, page
 
 
-def step_of(seconds: int, step: int = 60, hours_before: int = 0) -> int:
+def step_of(seconds: int, step: int = 60, minutes_since: int = 0) -> int:
     ask = SeriesAsk(since=NOON - seconds, step=step)
-    return wanted(ask, NOON, hours_before).step
+    return wanted(ask, NOON, minutes_since).step
 
 
 def test_a_step_is_as_fine_as_the_rows_are_and_no_finer_than_a_screen() -> None:
@@ -31,20 +31,37 @@ def test_a_step_is_as_fine_as_the_rows_are_and_no_finer_than_a_screen() -> None:
     assert step_of(DAY, step=1000) == 1020
     assert step_of(10 * DAY) == 600
     assert 10 * DAY / step_of(10 * DAY) <= MAX_POINTS
-    assert step_of(DAY, hours_before=NOON - HOUR) == HOUR, "hours are not minutes"
-    assert step_of(30 * DAY, step=DAY, hours_before=NOON) == DAY
-    assert step_of(30 * DAY, step=DAY + 1, hours_before=NOON) == DAY + HOUR
-    all_in_one = wanted(SeriesAsk(since=NOON - DAY, step=0), NOON, NOON)
-    assert all_in_one.until // all_in_one.step == 1
-    assert (all_in_one.until - 1) // all_in_one.step == 0
+    assert step_of(DAY, minutes_since=NOON - HOUR) == HOUR, "hours are not minutes"
+    assert step_of(30 * DAY, step=DAY, minutes_since=NOON) == DAY
+    assert step_of(30 * DAY, step=DAY + 1) == DAY + HOUR
 
 
 def test_the_present_minute_is_within_and_the_first_one_whole() -> None:
     found = wanted(SeriesAsk(since=NOON - 59, by="key", role="client"), NOON + 0.5, 0)
     assert found == Wanted(
-        since=NOON - 60, until=NOON + 1, step=60, by="key", role="client"
-    )  # fmt: skip
+        since=NOON - 60, hours_since=NOON + 1, until=NOON + 1, step=60, by="key", role="client"
+    )
     assert wanted(SeriesAsk(since=0, until=120), NOON, 0).until == 120
+
+
+def test_points_of_hours_are_of_rows_of_hours_but_for_a_part_in_the_beginning() -> None:
+    now = NOON + 100.0
+    ask = SeriesAsk(since=NOON - DAY + 600, step=HOUR)
+    found = wanted(ask, now, NOON - 2 * DAY)
+    assert (found.since, found.hours_since, found.until, found.step) == (
+        NOON - DAY + 600, NOON - DAY + HOUR, NOON + HOUR, HOUR,
+    )  # fmt: skip
+    folded = wanted(ask, now, NOON - HOUR)
+    assert (folded.since, folded.hours_since) == (NOON - DAY, NOON - DAY), "no minutes are left"
+
+
+def test_all_of_it_in_one_is_one_point_that_begins_with_it() -> None:
+    ask = SeriesAsk(since=NOON - DAY + 600, step=0)
+    found = wanted(ask, NOON + 100.0, NOON - 2 * DAY, without=("p",))
+    assert found.without == ("p",)
+    assert found.step == found.until - found.since
+    ends = (found.since, found.until - 1)
+    assert {point(at, found) for at in ends} == {found.since} == {NOON - DAY + 600}
 
 
 @pytest.mark.parametrize(
@@ -62,12 +79,13 @@ def test_minutes_in_memory_are_picked_as_those_in_the_file() -> None:
         page(NOON + 60, m=[1, 1.0, 1, 5, 1.0, 5, 0]),
         page(NOON + HOUR),
     ]
-    what = Wanted(since=NOON, until=NOON + HOUR, step=HOUR, by="model")
+    what = Wanted(since=NOON, hours_since=NOON, until=NOON + HOUR, step=HOUR, by="model")
     assert [(at, name, row[0]) for at, name, row in points_of(pages, what)] == [
         (NOON, "a", 1), (NOON, "b", 2), (NOON, "m", 1),
     ]  # fmt: skip
-    client = Wanted(since=0, until=2 * NOON, step=60, role="client")
+    client = Wanted(since=0, hours_since=0, until=2 * NOON, step=60, role="client")
     assert [(at, name, row[0]) for at, name, row in points_of(pages, client)] == [(NOON, "", 2)]
+    assert points_of(pages, what.__replace__(without=("p",))) == []
     assert looks_of(pages, what) == [(NOON, ("engine", "m"), [1, 1.0, 1, 5, 1.0, 5, 0])]
 
 
@@ -116,9 +134,6 @@ def test_a_machine_is_told_on_average_and_at_most() -> None:
     )  # fmt: skip
 
 
-def test_what_others_had_leaves_out_this_node_nobody_and_failures() -> None:
-    found = [
-        (0, "p", figures(3)), (0, "other", figures(1)), (0, OWN, figures(5)), (0, "", figures(7)),
-        (0, "p", figures(1, failed=True, completion_tokens=1)),
-    ]  # fmt: skip
-    assert answered(found, OWN) == ShareSum(requests=4, prompt_tokens=50, completion_tokens=21)
+def test_what_was_answered_leaves_out_failures() -> None:
+    found = [(0, "", figures(4)), (0, "", figures(1, failed=True, completion_tokens=1))]
+    assert answered(found) == ShareSum(requests=4, prompt_tokens=50, completion_tokens=21)

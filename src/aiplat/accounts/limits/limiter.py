@@ -19,15 +19,15 @@ from aiplat.accounts.limits.refusing import Refusing
 from aiplat.accounts.limits.reservation import Reservation
 from aiplat.accounts.limits.state import State
 from aiplat.accounts.limits.subject import Limit, Subject
+from aiplat.accounts.limits.window import SPAN
 from aiplat.domain.accounts import RateState
 
 __all__ = ["Limit", "LimitHit", "Limiter", "QuotaHit", "RateLimitHit", "Reservation", "Subject"]
 
-_SWEEP_EVERY = 1000
-_SWEPT = 64
-"""Subjects that are looked at each time, whether they still matter."""
-_SWEPT_FOR_A_NEW_ONE = 2
-"""More than come, so that those that matter no more do not pile up."""
+_LOOK_EVERY = SPAN + 1
+"""How long a subject matters at least, and is not looked at."""
+_MOST_LOOKS = 8
+"""Of subjects that may matter no more, so many are looked at with each request."""
 
 
 class Limiter:
@@ -50,9 +50,7 @@ class Limiter:
         self._months = Months()
         self._refusing = Refusing(month_ends)
         self._states: dict[str, State] = {}
-        self._in_turn: deque[State] = deque()
-        self._swept = 0
-        self._to_sweep = 0
+        self._to_look_at: deque[tuple[int, State]] = deque()  # when, the next first
 
     def __len__(self) -> int:
         """How many subjects there is more known of than their months."""
@@ -71,13 +69,13 @@ class Limiter:
         if tokens < 0:
             raise ValueError(f"a request comes to no {tokens} tokens")
         now = self._clock.read()
-        if self._to_sweep or now - self._swept >= _SWEEP_EVERY:
+        if self._to_look_at and self._to_look_at[0][0] <= now:
             self._sweep(now)
         table = self._months.now(self._month())
         holds: list[Hold] = []
         fits, is_awaited = True, False
         for subject in subjects:
-            state = self._states.get(subject.id) or self._begin(subject)
+            state = self._states.get(subject.id) or self._begin(now, subject)
             state.subject = subject
             hold = Hold(state, table.get(subject.id) or use_of(table, subject.id))
             holds.append(hold)
@@ -114,20 +112,18 @@ class Limiter:
         self._states.pop(subject_id, None)
         self._months.forget(subject_id)
 
-    def _begin(self, subject: Subject) -> State:
+    def _begin(self, now: int, subject: Subject) -> State:
         state = self._states[subject.id] = State(subject)
-        self._in_turn.append(state)
-        self._to_sweep += _SWEPT_FOR_A_NEW_ONE
+        self._to_look_at.append((now + _LOOK_EVERY, state))
         return state
 
     def _sweep(self, now: int) -> None:
-        """Drop subjects of which nothing matters any more; a few are looked at each time."""
-        if now - self._swept >= _SWEEP_EVERY:
-            self._swept = now
-            self._to_sweep += _SWEPT
-        look, self._to_sweep = min(self._to_sweep, len(self._in_turn)), 0
-        for _ in range(look):
-            state = self._in_turn.popleft()
+        """Drop subjects of which nothing matters any more."""
+        queue = self._to_look_at
+        for _ in range(_MOST_LOOKS):
+            if not queue or queue[0][0] > now:
+                return
+            _, state = queue.popleft()
             subject = state.subject.id
             if self._states.get(subject) is not state:
                 continue  # it was forgotten
@@ -135,7 +131,7 @@ class Limiter:
                 del self._states[subject]
                 self._months.tidy(subject)
             else:
-                self._in_turn.append(state)
+                queue.append((now + _LOOK_EVERY, state))
 
 
 def _who_came(now: int, holds: list[Hold]) -> list[tuple[State, Limit, Promises]]:

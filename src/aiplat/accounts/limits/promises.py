@@ -18,7 +18,7 @@ LATE = 1000
 """A promise is kept so long after its time: who comes has a way to come."""
 _EARLY = 5
 """The clocks of those who sleep are not better than that."""
-_MOST_STEPS = 1000
+_MOST_STEPS = 500
 """So many things that leave a limit are looked at for one refusal, and no more."""
 
 _MOST_ROOM = 16.0
@@ -34,14 +34,17 @@ class Promises:
     Others take what was meant for those who wait: they come while there is room, and nobody is
     refused who fits. So a promise counts for more than its amount, by as much as it shows to need
     for nine in ten to be let in who come when they were told.
+
+    Arguments:
+        room: how much more a promise counts for, before anybody came.
     """
 
     __slots__ = ("_all", "_promised", "_room")
 
-    def __init__(self) -> None:
+    def __init__(self, room: float) -> None:
         self._all: list[tuple[int, float]] = []  # when, and how much of the limit; the next first
         self._promised = 0.0
-        self._room = 1.0
+        self._room = room
 
     def move(self, now: int) -> None:
         """Drop those whose time is over."""
@@ -59,7 +62,8 @@ class Promises:
         self.move(now)
         if not self._all or self._all[0][0] > now + _EARLY:
             return False
-        self._promised -= self._all.pop(0)[1]
+        amount = self._all.pop(0)[1]
+        self._promised = self._promised - amount if self._all else 0.0  # sums of floats drift
         return True
 
     def came(self, *, let_in: bool) -> None:
@@ -96,13 +100,17 @@ class Promises:
         return at
 
     def _free_after(self, lacking: float, last: int, stay: int) -> int:
-        if len(self._all) >= MOST_PROMISES:
-            return max(last, self._all[-1][0]) + stay
-        for when, amount in self._all:
-            lacking -= amount
-            if lacking <= 1e-6:  # of sums that were rounded
-                return max(last, when + stay)
-        return last
+        """When there is room that they leave who are still to come."""
+        if not self._all:
+            return last
+        latest = self._all[-1][0]
+        if len(self._all) < MOST_PROMISES:
+            for when, amount in self._all:
+                lacking -= amount
+                if lacking <= 1e-6:  # they are rounded
+                    latest = when
+                    break
+        return max(last, latest + stay)
 
     def promise(self, when: int, amount: float) -> None:
         """Somebody was told to come then, and will take so much."""

@@ -27,7 +27,7 @@ def rate_state(now: int, known: Iterable[tuple[Subject, State | None]]) -> RateS
         if window is not None:
             window.move(now)
             used, taken = window.requests, window.tokens
-            requests_free, tokens_free = window.is_free_at()
+            requests_free, tokens_free = window.requests_free_at, window.tokens_free_at
         limits = subject.limits
         requests = _less(requests, limits.requests_per_minute, used, requests_free - now)
         tokens = _less(tokens, limits.tokens_per_minute, taken, tokens_free - now)

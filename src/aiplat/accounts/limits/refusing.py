@@ -14,6 +14,9 @@ from aiplat.accounts.limits.window import SPAN
 
 _DURATIONS = 256
 _LONGEST_MONTH = 31 * 86_400.0
+_TURNS = 4
+"""What a request gives back others take, who give back a part of it, and so on. It showed in
+simulations that this is over so many durations later, times the share that is not used."""
 
 
 class Refusing:
@@ -65,7 +68,7 @@ class Refusing:
         if limits.tokens_per_minute is not None:
             window = state.minute(now)
             if (lacking := window.tokens + more - limits.tokens_per_minute) > 0:
-                wait = _until_tokens_leave(now, state, lacking, tokens)
+                wait = self._until_tokens_leave(now, state, lacking, tokens)
                 used = window.tokens - window.held
                 yield hits.too_many_tokens(state.subject, used, window.held, tokens, wait)
         month = limits.tokens_per_month
@@ -77,38 +80,38 @@ class Refusing:
         own = state.times()
         durations = own if own.says_something else self.durations
         usual = durations.still_takes(0)
-        leaving = ((max(began + usual, _soonest(now, began, usual, durations)), 1)
-                   for began in state.running.values())  # fmt: skip
+        leaving = ((_ends(now, began, usual, durations), 1) for began in state.running.values())
         promises = state.waiting("concurrent")
         at = promises.free_at(lacking, len(state.running), leaving, now + usual, usual)
         return _told(now, at, promises, 1)
 
-
-def _soonest(now: int, began: int, usual: int, durations: Durations) -> int:
-    """When one may end that has lasted as long as others do, or nearly so."""
-    if began + usual > now + 1000:
-        return now
-    return now + durations.still_takes(now - began)
+    def _until_tokens_leave(self, now: int, state: State, lacking: int, tokens: int) -> float:
+        """What requests under way will not use is given back before it leaves, and others take it:
+        it is not counted on. Nor is that of those who will come, until others have had it as well.
+        """
+        window = state.minute(now)
+        unused = 1 - state.used_share
+        taken = window.tokens - window.held * unused
+        stay = SPAN + 1 + int(_TURNS * unused * self.durations.still_takes(0))
+        promises = state.waiting("tokens_per_minute")
+        leaving = window.tokens_leaving(unused)
+        at = promises.free_at(lacking, taken, leaving, window.tokens_free_at, stay)
+        return _told(now, at, promises, tokens)
 
 
 def _until_requests_leave(now: int, state: State, lacking: int) -> float:
     window = state.minute(now)
     promises = state.waiting("requests_per_minute")
-    leaving = ((leaves, bucket.requests) for leaves, bucket in window.leaving())
-    last, _ = window.is_free_at()
+    leaving, last = window.requests_leaving(), window.requests_free_at
     at = promises.free_at(lacking, window.requests, leaving, last, SPAN + 1)
     return _told(now, at, promises, 1)
 
 
-def _until_tokens_leave(now: int, state: State, lacking: int, tokens: int) -> float:
-    window = state.minute(now)
-    promises = state.waiting("tokens_per_minute")
-    unused = 1 - state.used_share
-    leaving = ((leaves, bucket.tokens - bucket.held * unused) for leaves, bucket in window.leaving())
-    _, last = window.is_free_at()
-    taken = window.tokens - window.held * unused
-    at = promises.free_at(lacking, taken, leaving, last, SPAN + 1)
-    return _told(now, at, promises, tokens)
+def _ends(now: int, began: int, usual: int, durations: Durations) -> int:
+    """When one that began then ends, as far as one can guess: in a second at the soonest."""
+    if began + usual >= now + 1000:
+        return began + usual
+    return now + durations.still_takes(now - began)
 
 
 def _told(now: int, at: int, promises: Promises, amount: int) -> float:

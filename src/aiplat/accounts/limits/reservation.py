@@ -58,7 +58,7 @@ class Reservation:
             return
         self._is_over = True
         now = self._clock.read()
-        used = max(tokens, 0)
+        used, reserved = max(tokens, 0), self._tokens
         if used > self._tokens:
             self._grow(now, used - self._tokens)
         elif self._first < self._tokens:
@@ -72,9 +72,7 @@ class Reservation:
                 hold.state.release(now, bucket, 0, part)
             if hold.bucket is not None:
                 hold.state.release(now, hold.bucket, spare, self._first)
-            if hold.state.promises is not None and self._tokens:
-                hold.state.used_share += (used / self._tokens - hold.state.used_share) / 32
-            took = hold.state.ended(self, now)
+            took = hold.state.ended(self, now, reserved, used)
         self._refusing.durations.add(took)
 
     def _grow(self, now: int, more: int) -> None:

@@ -28,7 +28,7 @@ class Bucket(Struct):
     after: Bucket | None = None
 
 
-class Window:
+class Window(Struct, eq=False):
     """The buckets of the last minute with their sums. At most 60,001, whatever the rate.
 
     All times are in milliseconds and do not go back. Sums hold after `move` to the time that is.
@@ -37,13 +37,13 @@ class Window:
         requests, tokens, held: the sums of the buckets' own.
     """
 
-    __slots__ = ("_first", "_last", "_last_request", "_last_token", "held", "requests", "tokens")
-
-    def __init__(self) -> None:
-        self.requests = self.tokens = self.held = 0
-        self._first: Bucket | None = None
-        self._last: Bucket | None = None
-        self._last_request = self._last_token = 0
+    requests: int = 0
+    tokens: int = 0
+    held: int = 0
+    _first: Bucket | None = None
+    _last: Bucket | None = None
+    _last_request: int = 0
+    _last_token: int = 0
 
     def move(self, now: int) -> None:
         """Let go of what is older than a minute; each bucket costs once."""
@@ -54,7 +54,9 @@ class Window:
             self.requests -= bucket.requests
             self.tokens -= bucket.tokens
             self.held -= bucket.held
-            bucket = bucket.after
+            after = bucket.after
+            bucket.after = None  # who holds it still holds no chain of later ones
+            bucket = after
         self._first = bucket
         if bucket is None:
             self._last = None
@@ -100,16 +102,26 @@ class Window:
         """Whether there is nothing in it."""
         return self._last is None or self._last.ms < now - SPAN
 
-    def leaving(self) -> Iterator[tuple[int, Bucket]]:
-        """When what is in it will be in it no more; the next first."""
+    def requests_leaving(self) -> Iterator[tuple[int, int]]:
+        """When how many of its requests will be in it no more; the next first."""
         bucket = self._first
         while bucket is not None:
-            yield bucket.ms + SPAN + 1, bucket
+            yield bucket.ms + SPAN + 1, bucket.requests
             bucket = bucket.after
 
-    def is_free_at(self) -> tuple[int, int]:
-        """When its requests, and when its tokens, are all in it no more, if nothing is added.
+    def tokens_leaving(self, unused: float) -> Iterator[tuple[int, float]]:
+        """The same of its tokens, without the share of those held that will be given back before."""
+        bucket = self._first
+        while bucket is not None:
+            yield bucket.ms + SPAN + 1, bucket.tokens - bucket.held * unused
+            bucket = bucket.after
 
-        What is given back meanwhile may make it earlier.
-        """
-        return self._last_request + SPAN + 1, self._last_token + SPAN + 1
+    @property
+    def requests_free_at(self) -> int:
+        """When none of its requests is in it any more, if nothing is added."""
+        return self._last_request + SPAN + 1
+
+    @property
+    def tokens_free_at(self) -> int:
+        """The same of its tokens, at the latest: some may be given back before."""
+        return self._last_token + SPAN + 1

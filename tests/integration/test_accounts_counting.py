@@ -1,0 +1,180 @@
+"""Every token is counted once: what clients, the gateway's accounts and processors say of it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from aiplat.control.accounts import Nothing, StoreCheck, UsageAsk, UsageReply
+from aiplat.domain.answers import DEFAULT_CREDIT
+from tests.support.accounts_home import Row, control
+from tests.support.accounts_load import Crowd, Plan, Told, plans
+from tests.support.accounts_world import GATEWAY, Death, World
+from tests.support.waiting import eventually
+
+RATE = 60.0
+TOKEN_COST = 20
+"""`Delta.cost` of a token of echo at most: an id and four characters, four each."""
+FLUSH_SECONDS = 0.2
+SLACK_SECONDS = 0.6
+"""Between a token's way through the gateway and its clients' clocks, on a machine with much to do."""
+WRITTEN_SECONDS = FLUSH_SECONDS + SLACK_SECONDS
+LOG_SECONDS = 2.0
+"""A processor's log is written by a thread: a killed one may not have written its last lines."""
+
+
+@dataclass
+class Judge:
+    """Compares what was told of each request; fails at the first that does not hold.
+
+    Arguments:
+        events: the gateway's, by request.
+        processed: the processors' own counts, by request and processor.
+        deaths: who was killed, and when.
+    """
+
+    events: dict[str, Row]
+    processed: dict[tuple[str, str], int]
+    deaths: list[Death]
+    equal: int = 0
+    most_apart: dict[str, int] = field(default_factory=dict)
+
+    def see(self, told: Told) -> None:
+        """Compare one request."""
+        event = self.events.get(told.request)
+        death = self._death_of(GATEWAY, told)
+        if death is not None:
+            self._with_a_dead_gateway(told, event, death)
+        elif told.end == "done":
+            assert event is not None, f"not counted at all: {told}"
+            assert told.tokens == told.usage == event.completion, (told, event)
+            self._as_the_processor(told, event)
+            self.equal += 1
+        elif told.end in ("left", "broken"):
+            self._with_a_client_that_is_gone(told, event)
+        elif event is None:
+            assert told.tokens == 0, f"got tokens that were not counted: {told}"
+        elif told.plan.streams:
+            assert told.tokens == event.completion, (told, event)  # both heard of the end
+            self.equal += 1
+
+    def _death_of(self, name: str, told: Told) -> Death | None:
+        """Whether that node died before what was counted of the request was surely written."""
+        for death in self.deaths:
+            if death.name == name and told.began <= death.at <= told.ended + WRITTEN_SECONDS:
+                return death
+        return None
+
+    def _with_a_dead_gateway(self, told: Told, event: Row | None, death: Death) -> None:
+        """All is counted but what came in the last flush window."""
+        surely = told.tokens_before(death.at - WRITTEN_SECONDS)
+        counted = 0 if event is None else event.completion
+        assert counted >= surely, (told, event, death)
+        self._within_a_window("gateway died", told.tokens - counted)
+        if told.plan.streams:
+            self._within_a_window("gateway died", counted - told.tokens)
+
+    def _with_a_client_that_is_gone(self, told: Told, event: Row | None) -> None:
+        """It is charged for what was on its way to it too, at most a window."""
+        if event is None:
+            assert not told.tokens, f"got tokens that were not counted: {told}"
+            return
+        assert told.tokens <= event.completion, (told, event)
+        if told.plan.streams:
+            self._within_a_window("client gone", event.completion - told.tokens)
+        own = self.processed.get((told.request, event.processor))
+        if own is not None:
+            assert own >= event.completion, (told, event, own)
+            self._within_a_window("processor told to stop", own - event.completion)
+
+    def _as_the_processor(self, told: Told, event: Row) -> None:
+        own = self.processed.get((told.request, event.processor))
+        if own is None:
+            assert any(
+                death.peer_id == event.processor and death.at <= told.ended + LOG_SECONDS
+                for death in self.deaths
+            ), f"its processor does not know of it: {told}"
+            return
+        assert own == event.completion, (told, event, own)
+
+    def _within_a_window(self, what: str, tokens: int) -> None:
+        assert tokens * TOKEN_COST <= DEFAULT_CREDIT, (what, tokens)
+        self.most_apart[what] = max(tokens, self.most_apart.get(what, 0))
+
+
+def deaths_of(world: World, times: int, clients: list[str], draw: random.Random) -> list[str]:
+    """Who dies, in which order: the gateway, a processor and a client so many times each."""
+    names = [GATEWAY] * times
+    names += [draw.choice(world.processors) for _ in range(times)]
+    names += [draw.choice(clients) for _ in range(times)]
+    draw.shuffle(names)
+    return names
+
+
+def live_through(world: World, todo: list[Plan], names: list[str], size: int) -> list[Told]:
+    """Let the crowd ask, and nodes die one after the other while it does."""
+    with Crowd(todo, size, world.door, world.token) as crowd:
+        for place, name in enumerate(names):
+            crowd.wait(len(todo) * (place + 1) // (len(names) + 1), 120)
+            world.restart(name)
+        crowd.wait(len(todo), 120)
+    return crowd.told
+
+
+def check_the_books(world: World, told: list[Told]) -> Judge:
+    """All that must hold at the end."""
+    home = world.home
+    eventually(lambda: not home.running(), 10, "nothing is under way any more")
+    world.restart(GATEWAY)
+    assert home.running() == {}
+    home.check_sums()
+    events = home.by_request()  # none twice
+    named = {one.request for one in told if one.request}
+    nameless = [one for one in told if not one.request]
+    assert len(events.keys() - named) <= len(nameless), "requests that nobody asked"
+    client = control(world[GATEWAY])
+    assert client.accounts("db.check", Nothing(), StoreCheck).problems == ()
+    total = client.accounts("usage", UsageAsk(everyone=True), UsageReply).total
+    assert total.requests == len(events)
+    assert total.completion_tokens == sum(event.completion for event in events.values())
+    assert total.prompt_tokens == sum(event.prompt for event in events.values())
+    judge = Judge(events, world.processed(), world.deaths)
+    for one in told:
+        if one.request:
+            judge.see(one)
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("count", "processors", "users", "times"),
+    [
+        (100, 1, 2, 1),
+        pytest.param(1000, 2, 4, 3, marks=pytest.mark.slow),
+    ],
+    ids=["hundred", "thousand"],
+)
+def test_client_gateway_and_processor_agree(
+    tmp_path: Path, count: int, processors: int, users: int, times: int
+) -> None:
+    draw = random.Random(count)
+    names = [f"user{number}" for number in range(users)]
+    clients = {"c1": names[0]} if users == 2 else {"c1": names[0], "c2": ""}
+    serving = [f"p{number}" for number in range(1, processors + 1)]
+    with World(tmp_path, names, serving, clients, rate=RATE) as world:
+        doors = [(GATEWAY, world.home.key(name)) for name in names]
+        doors += [(GATEWAY, ""), *((name, "") for name in clients for _ in range(3))]
+        todo = plans(count, doors, seed=count, rate=RATE)
+        dying = deaths_of(world, times, list(clients), draw)
+        told = live_through(world, todo, dying, 24)
+        judge = check_the_books(world, told)
+
+        assert len(told) == count
+        assert judge.equal >= count // 2, "too few to say that they agree"
+        outcomes = {event.outcome for event in judge.events.values()}
+        assert {"length", "cancelled", "gateway_restarted"} <= outcomes
+        payers = {event.user for event in judge.events.values()}
+        assert {person.id for person in world.home.people.values()} <= payers
+        print(f"{judge.equal} of {count} equal to the token; apart otherwise: {judge.most_apart}")
