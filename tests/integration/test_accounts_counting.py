@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ TOKEN_COST = 20
 """`Delta.cost` of a token of echo at most: an id and four characters, four each."""
 FLUSH_SECONDS = 0.2
 SLACK_SECONDS = 0.6
-"""Between a token's way through the gateway and its clients' clocks, on a machine with much to do."""
+"""A token's way through the gateway to the disk, and to a client's clock, on a busy machine."""
 WRITTEN_SECONDS = FLUSH_SECONDS + SLACK_SECONDS
 LOG_SECONDS = 2.0
 """A processor's log is written by a thread: a killed one may not have written its last lines."""
@@ -115,12 +116,18 @@ def deaths_of(world: World, times: int, clients: list[str], draw: random.Random)
 
 
 def live_through(world: World, todo: list[Plan], names: list[str], size: int) -> list[Told]:
-    """Let the crowd ask, and nodes die one after the other while it does."""
-    with Crowd(todo, size, world.door, world.token) as crowd:
+    """Let the crowd ask, and nodes die and return one after the other while it does."""
+    returning: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor() as pool, Crowd(todo, size, world.door, world.token) as crowd:
         for place, name in enumerate(names):
             crowd.wait(len(todo) * (place + 1) // (len(names) + 1), 120)
-            world.restart(name)
+            if name in returning:
+                returning[name].result()
+            world.kill(name)
+            returning[name] = pool.submit(world.start, name)
         crowd.wait(len(todo), 120)
+        for returned in returning.values():
+            returned.result()
     return crowd.told
 
 
@@ -172,7 +179,7 @@ def test_client_gateway_and_processor_agree(
         judge = check_the_books(world, told)
 
         assert len(told) == count
-        assert judge.equal >= count // 2, "too few to say that they agree"
+        assert judge.equal >= count // 3, "too few to say that they agree"
         outcomes = {event.outcome for event in judge.events.values()}
         assert {"length", "cancelled", "gateway_restarted"} <= outcomes
         payers = {event.user for event in judge.events.values()}

@@ -89,14 +89,23 @@ while True:  # the late call ends by itself, and then there is no rest
 told(lambda: ours.secret_of(key))
 """
 
-LATER = f"""
+LATER = """
 import subprocess
 told(lambda: ours.check())
-subprocess.run(["bash", "-c", "{UNLOCKED}"], check=True)
-deadline = time.monotonic() + 60
-while not ours.report().usable and time.monotonic() < deadline:
-    time.sleep(0.05)  # it is up, and takes its name on the bus in a moment
-told(lambda: ours.check())
+daemon = subprocess.Popen(
+    ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"],
+    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+)
+try:
+    daemon.stdin.write(b"pw")
+    daemon.stdin.close()
+    deadline = time.monotonic() + 60
+    while not ours.report().usable and time.monotonic() < deadline:
+        time.sleep(0.05)  # it takes its name on the bus in a moment
+    told(lambda: ours.check())
+finally:
+    daemon.kill()
+    daemon.wait()
 """
 BARE_BUS = """
 <busconfig>

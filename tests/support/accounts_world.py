@@ -1,4 +1,4 @@
-"""A gateway with accounts, its processors and clients: real processes that are killed and return."""
+"""A gateway with accounts, its processors and clients: processes that are killed and return."""
 
 from __future__ import annotations
 

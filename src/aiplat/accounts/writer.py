@@ -36,6 +36,10 @@ CHANGE_SECONDS = 15.0
 Result = TypeVar("Result")
 
 
+class _GivenUp(Exception):
+    """Nobody waits for a change any more: it is not made."""
+
+
 class _Change(Generic[Result]):
     """A change that somebody waits for."""
 
@@ -54,6 +58,8 @@ class _Change(Generic[Result]):
         try:
             with transaction(connection):
                 self._result = self._work(connection)
+                if self.given_up:  # it was told that it failed, so it has to
+                    raise _GivenUp
         except Exception as fault:  # noqa: BLE001  # whoever waits for it gets it
             self._fault = fault
         self._tell()
@@ -134,7 +140,8 @@ class Writer:
     async def change(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Have a change made in a transaction, and wait for it.
 
-        What was handed over before is written before.
+        What was handed over before is written before. Whoever is cancelled meanwhile hears how it
+        went all the same: what is written and what is known in memory must not part.
 
         Raises:
             NotReady: the database does not take it.
@@ -147,7 +154,7 @@ class Writer:
             self._changes.append(change)
             self._wake.notify()
         try:
-            with trio.fail_after(CHANGE_SECONDS):
+            with trio.fail_after(CHANGE_SECONDS, shield=True):
                 return await change.wait()
         except trio.TooSlowError:
             change.given_up = True
@@ -158,7 +165,7 @@ class Writer:
             ) from None
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, OSError) as fault:
             self._metrics.accounts_store_failures.inc()
             raise NotReady(str(unusable(self._path, fault)), retry_after=5) from None
 
@@ -170,18 +177,18 @@ class Writer:
                 if not (self._batches or self._changes or self._stopping or self._writing):
                     self._wake.wait(LOOK_SECONDS)
                 self._take_batches()
-                changes = list(self._changes) if not self._writing else []
+                changes = len(self._changes)
                 last = self._stopping and not (changes or self._writing)
             if last:
                 break
             if not (self._is_in_place() and self._try_batch()):
+                self._fail_changes()
                 if self._stopping:
                     break
-                self._fail_changes()
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopping, RETRY_SECONDS)
                 continue
-            self._make_changes()
+            self._make_changes(changes)
         self._close()
         if self._file is not None:
             self._file.close()
@@ -210,7 +217,7 @@ class Writer:
                 connection = self._open()
                 with transaction(connection):
                     batch.write(connection)
-            except (sqlite3.Error, OSError) as fault:
+            except Exception as fault:  # noqa: BLE001  # whatever it is: it is not counted
                 self._went_wrong(str(unusable(self._path, fault)))
                 self._close()  # a fresh connection may do, after the file was mended
                 return False
@@ -229,11 +236,10 @@ class Writer:
             log.error("usage cannot be written: %s", text, extra={"sign": "❌"})
         self.problem = text
 
-    def _make_changes(self) -> None:
-        while True:
+    def _make_changes(self, count: int) -> None:
+        """Those that waited when the batches were taken; what came later comes after its batch."""
+        for _ in range(count):
             with self._wake:
-                if not self._changes:
-                    return
                 change = self._changes.popleft()
             try:
                 connection = self._open()
@@ -243,11 +249,10 @@ class Writer:
             change.run(connection)
 
     def _fail_changes(self) -> None:
-        fault = NotReady(self.problem, retry_after=5)
         with self._wake:
             changes, self._changes = list(self._changes), deque()
         for change in changes:
-            change.fail(fault)
+            change.fail(NotReady(self.problem, retry_after=5))
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -19,10 +19,10 @@ class SeriesAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Arguments:
         since: the first minute.
-        until: up to this moment, itself left out; 0 for now. With a step of an hour or more, and
-            where minutes are kept no more, it is the end of its hour.
-        step: seconds of one point, at least: a long time has fewer points, and what is older than
-            the minutes that are kept comes by hours. 0 for all of it in one.
+        until: up to this moment, itself left out; 0 for now. With longer steps it is the end of
+            its five minutes, or of its hour.
+        step: seconds of one point, at least: a long time has fewer points (`SeriesReply.step`), and
+            what is older than the minutes that are kept comes by hours. 0 for all of it in one.
         by: what gets rows of its own.
         role: what one of the node's roles saw; "" for all, so that a request that two roles of
             this node had counts twice. What this node's own faces asked is the client's,

@@ -12,6 +12,7 @@ from typing import cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.events import Event, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
@@ -70,9 +71,17 @@ class _Server(TCPServer):
     comes and goes often would have as many connections as one may.
     """
 
+    _gone = False
+
     async def _read_data(self) -> None:
         await super()._read_data()
+        self._gone = True
         await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Do what the protocol says; when nobody is there, that it is idle starts no wait."""
+        if not (self._gone and isinstance(event, Updated)):
+            await super().protocol_send(event)
 
 
 class Connections:

@@ -34,7 +34,7 @@ def points_of(pages: Iterable[Page], what: Wanted) -> list[tuple[int, str, Figur
     place = _COLUMNS.index(what.by) if what.by else None
     return [
         (point(page.at, what), "" if place is None else key[place], figures)
-        for page in pages if what.since <= page.at < what.until
+        for page in pages if what.minutes_since <= page.at < what.until
         for key, figures in page.rows.items()
         if (not what.role or key[0] == what.role) and key[3] not in what.without
     ]  # fmt: skip
@@ -44,7 +44,7 @@ def looks_of(pages: Iterable[Page], what: Wanted) -> list[tuple[int, MachineKey,
     """Pick from minutes in memory what `select_machine` picks from the file."""
     return [
         (point(page.at, what), key, figures)
-        for page in pages if what.since <= page.at < what.until
+        for page in pages if what.minutes_since <= page.at < what.until
         for key, figures in page.machine.items()
     ]  # fmt: skip
 

@@ -16,7 +16,7 @@ migrations = Migrations(SET)
 
 @migrations(name="0001-minutes-and-hours")
 def _begin(db: Database) -> None:
-    """Rows of a minute (`span` 60) or an hour (3600) that begins `at` seconds after 1970."""
+    """Rows of `span` seconds (`aiplat.series.wanted.SPANS`) that begin `at` seconds after 1970."""
     buckets = [f"{time}_{place}" for time in ("first", "total") for place in range(COUNT)]
     counts = ["requests", "errors", "prompt", "cached", "completion", *buckets]
     db.execute(

@@ -167,9 +167,9 @@ class Series:
         hour = int(now) // HOUR * HOUR
         if not believed or hour == self._tidied_in or not self._file.is_open:
             return
-        minutes_since, until = self._minutes_since(now), int(now + _FUTURE)
+        kept_since, until = self._kept_since(now), int(now + _FUTURE)
         hours_since = int(now - settings.days * DAY) // HOUR * HOUR
-        work = partial(prune, minutes_since=minutes_since, hours_since=hours_since, until=until)
+        work = partial(prune, kept_since=kept_since, hours_since=hours_since, until=until)
         try:
             async with self._lock:
                 await self._use("delete", partial(self._file.use, work))
@@ -177,8 +177,8 @@ class Series:
             return
         self._tidied_in = hour
 
-    def _minutes_since(self, now: float) -> int:
-        """Since when minutes are kept."""
+    def _kept_since(self, now: float) -> int:
+        """Since when there are rows of less than hours."""
         return int(now - self._settings.minutes_days * DAY) // HOUR * HOUR
 
     def _close(self) -> None:
@@ -225,11 +225,12 @@ class Series:
             NotReady: the file did not answer in time.
         """
         now = self._now()
-        what = wanted(ask, now, self._minutes_since(now))
+        what = wanted(ask, now, self._kept_since(now))
         [found], looks = await self._find([what], machine=ask.machine)
         return SeriesReply(
-            since=what.since, until=what.until, step=what.step, rows=series_rows(found),
-            total=total_of(found, what.since), machine=machine_rows(looks), problem=self.problem,
+            since=what.minutes_since, until=what.until, step=what.step, rows=series_rows(found),
+            total=total_of(found, what.minutes_since), machine=machine_rows(looks),
+            problem=self.problem,
         )  # fmt: skip
 
     async def exchange(self) -> Exchange:
@@ -252,7 +253,7 @@ class Series:
     def _of_others(self, role: Role, since: int, now: float) -> Wanted:
         """All that one role had to do with others, without this node and without nobody."""
         ask = SeriesAsk(since=since, step=0, role=role)
-        return wanted(ask, now, self._minutes_since(now), without=("", self._own))
+        return wanted(ask, now, self._kept_since(now), without=("", self._own))
 
     async def _find(self, whats: list[Wanted], *, machine: bool) -> tuple[list[Found], FoundLooks]:
         def work(connection: sqlite3.Connection) -> tuple[list[Found], FoundLooks]:

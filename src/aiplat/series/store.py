@@ -1,8 +1,8 @@
 """What is done with the file's rows: added, deleted, summed. Blocking.
 
-What happened in a minute is added to its row and to that of its hour at once. So minutes are
-folded by being deleted, hours are read without them, and a clock that was set back may add to
-both long after.
+What happened in a minute is added to its row, and to those of its five minutes and of its hour, at
+once. So minutes are folded by being deleted, a long time is read without them, and a clock that
+was set back may add to all of them long after.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aiplat.series.figures import (
     MachineKey,
     within,
 )
-from aiplat.series.wanted import HOUR, MINUTE, Wanted
+from aiplat.series.wanted import HOUR, MINUTE, SPANS, Wanted
 
 _CHECK_STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock: a few milliseconds."""
@@ -49,17 +49,16 @@ _SUMS = ", ".join(f"SUM({name})" for name in FIELDS)
 _MACHINE_SUMS = ", ".join(
     f"{'SUM' if place < SUMS else 'MAX'}({name})" for place, name in enumerate(MACHINE_FIELDS)
 )
-_SPANS = (MINUTE, HOUR)
 
 
 # -- writing and deleting ------------------------------------------------------------------------
 
 
 def write(connection: sqlite3.Connection, pages: Iterable[Page], most: int, own: str) -> int:
-    """Add what the minutes came to since they were written last, to their hours too.
+    """Add what the minutes came to since they were written last, to what holds them too.
 
     Arguments:
-        most: distinct rows of a minute, and of an hour; what is beyond is summed.
+        most: distinct rows of a minute, or an hour; what is beyond is summed.
         own: this node's peer id.
 
     Returns:
@@ -68,7 +67,7 @@ def write(connection: sqlite3.Connection, pages: Iterable[Page], most: int, own:
     beyond = 0
     with _transaction(connection):
         for page in pages:
-            for span in _SPANS:
+            for span in SPANS:
                 at = page.at // span * span
                 beyond += _add(connection, span, at, page.rows, most, own)
                 beyond += _add_machine(connection, span, at, page.machine, most)
@@ -108,11 +107,12 @@ def _add_machine(
     return len(left_out)
 
 
-def prune(connection: sqlite3.Connection, minutes_since: int, hours_since: int, until: int) -> None:
-    """Delete minutes and hours that are too old, and what a wrong clock wrote into the future."""
+def prune(connection: sqlite3.Connection, kept_since: int, hours_since: int, until: int) -> None:
+    """Delete what is too old: hours, and rows of less; and what a wrong clock wrote ahead of it."""
     with _transaction(connection):
         for table in ("seen", "machine"):
-            for span, since in zip(_SPANS, (minutes_since, hours_since), strict=True):
+            for span in SPANS:
+                since = hours_since if span == HOUR else kept_since
                 connection.execute(
                     f"DELETE FROM {table} WHERE span = ? AND (at < ? OR at > ?)",
                     [span, since, until],
@@ -127,7 +127,7 @@ def select(
 ) -> list[tuple[int, str, Figures]]:
     """Sum rows: when a point begins, the value of the column, figures.
 
-    A point may come in two rows, of minutes and of hours.
+    A point may come in two rows, of minutes and of more.
 
     Arguments:
         names: how many values of the column stay apart, those with the most requests.
@@ -155,10 +155,10 @@ def _largest(connection: sqlite3.Connection, wanted: Wanted, names: int) -> list
 
 
 def _clauses(wanted: Wanted) -> list[tuple[str, list[int | str]]]:
-    """The rows of minutes, and those of hours."""
+    """Minutes, where the time begins within a span; and what is wanted."""
     times = (
-        (MINUTE, wanted.since, min(wanted.hours_since, wanted.until)),
-        (HOUR, wanted.hours_since, wanted.until),
+        (MINUTE, wanted.minutes_since, min(wanted.since, wanted.until)),
+        (wanted.span, wanted.since, wanted.until),
     )
     clause = "span = ? AND at >= ? AND at < ?"
     more: list[int | str] = []

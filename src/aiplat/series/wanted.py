@@ -8,11 +8,14 @@ from aiplat.control.series import SeriesAsk
 from aiplat.domain.errors import InvalidRequest
 
 MINUTE = 60
+FEW_MINUTES = 5 * MINUTE
 HOUR = 3600
 DAY = 24 * HOUR
+SPANS = (MINUTE, FEW_MINUTES, HOUR)
+"""Seconds that a row is of. Each has the same sums: a graph is made of the longest that fit it."""
 
-MAX_POINTS = 1500
-"""More than a day by minute has, and than any screen has columns."""
+MAX_POINTS = 360
+"""Six hours by the minute, fifteen days by the hour; few screens have so many columns."""
 LATEST = 2**40
 """The last moment that a face may name."""
 
@@ -20,10 +23,10 @@ LATEST = 2**40
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows, and how they are summed. Times are in seconds since 1970.
 
-    Rows of minutes are taken from `since`, rows of hours from `hours_since` to `until`; a row
-    counts by its beginning.
-
     Arguments:
+        span: of the rows; one counts by its beginning.
+        since, until: the time of them.
+        minutes_since: rows of minutes from then to `since` are taken too: a part of a span.
         step: seconds that become one point.
         origin: where a point begins.
         by: the column whose values stay apart; "" for none.
@@ -31,8 +34,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         without: peers whose rows are left out.
     """
 
+    span: int
+    minutes_since: int
     since: int
-    hours_since: int
     until: int
     step: int
     origin: int = 0
@@ -41,15 +45,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     without: tuple[str, ...] = ()
 
 
-def wanted(ask: SeriesAsk, now: float, minutes_since: int, without: tuple[str, ...] = ()) -> Wanted:
+def wanted(ask: SeriesAsk, now: float, kept_since: int, without: tuple[str, ...] = ()) -> Wanted:
     """Make of a face's wish what can be looked up.
-
-    Points of an hour and more are made of rows of hours, a sixtieth of the work; of the first
-    hour, which may be a part, the minutes are taken.
 
     Arguments:
         now: seconds since 1970.
-        minutes_since: an hour, since which minutes are kept.
+        kept_since: an hour, since which there are rows of less than hours.
         without: peers whose rows are left out.
 
     Raises:
@@ -65,16 +66,18 @@ def wanted(ask: SeriesAsk, now: float, minutes_since: int, without: tuple[str, .
         )
     if ask.step < 0:
         raise InvalidRequest(f"step must be at least 0, but is {ask.step}.", param="step")
-    step = max(MINUTE, ask.step, _up(until - since, MAX_POINTS) // MAX_POINTS)
-    hours_since = until
-    if since < minutes_since or step >= HOUR or not ask.step:
-        step, until = _up(step, HOUR), _up(until, HOUR)
-        since = since if since >= minutes_since else since // HOUR * HOUR
-        hours_since = _up(since, HOUR)
-    step, origin = (_up(step, MINUTE), 0) if ask.step else (until - since, since)
+    step = _up(max(1, ask.step, -(-(until - since) // MAX_POINTS)), MINUTE)
+    if since < kept_since:
+        since, step = since // HOUR * HOUR, max(HOUR, step)
+    if not ask.step:
+        step = max(HOUR, step)
+    span = max(span for span in SPANS if span <= step)
+    until, step, origin = _up(until, span), _up(step, span), 0
+    if not ask.step:
+        step, origin = until - since, since
     return Wanted(
-        since=since, hours_since=hours_since, until=until, step=step, origin=origin, by=ask.by,
-        role=ask.role, without=without,
+        span=span, minutes_since=since, since=_up(since, span), until=until, step=step,
+        origin=origin, by=ask.by, role=ask.role, without=without,
     )  # fmt: skip
 
 

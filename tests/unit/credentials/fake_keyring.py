@@ -1,10 +1,16 @@
-"""A keyring of a test's: real as far as its class tells, and as good or bad as the test wants."""
+"""A keyring of a test's: real as far as its class tells, and as good or bad as the test wants.
+
+And credentials that are kept in it.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from aiplat.credentials.backends import Backend
+from aiplat.credentials.credentials import Credentials
 from aiplat.credentials.held import Held
 from aiplat.domain.ids import PeerId
 
@@ -70,3 +76,17 @@ class Hanging(FakeKeyring):
 
     def _hang(self) -> None:
         assert self.answer.wait(60)
+
+
+PLENTY = 60.0
+"""Seconds for a call that is to succeed, on a machine with much else to do."""
+
+
+def credentials(
+    folder: Path, keyring: Backend, *, node: PeerId = NODE, seconds: float = PLENTY, now: int = 1000
+) -> Credentials:
+    return Credentials(node, folder, open_keyring=lambda: keyring, seconds=seconds, now=lambda: now)
+
+
+def no_keyring() -> Broken:
+    return Broken(OSError("no bus"))

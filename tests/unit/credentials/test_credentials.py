@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from aiplat.credentials import index as index_module
-from aiplat.credentials.backends import Backend
-from aiplat.credentials.credentials import Credentials
 from aiplat.credentials.errors import NoKeyring, SecretGone
-from aiplat.credentials.held import Held
-from aiplat.credentials.index import MAX_ENTRIES, Index, IndexFile
-from aiplat.domain.errors import ConfigError, DeadlineExceeded, InvalidRequest
+from aiplat.domain.errors import ConfigError
 from aiplat.domain.ids import PeerId
 
-from .fake_keyring import GATEWAY, NODE, OTHER, SECRET, SERVICE, Broken, FakeKeyring, key
-
-PLENTY = 60.0
-"""Seconds for a call that is to succeed, on a machine with much else to do."""
-
-
-def credentials(
-    folder: Path, keyring: Backend, *, node: PeerId = NODE, seconds: float = PLENTY, now: int = 1000
-) -> Credentials:
-    return Credentials(node, folder, open_keyring=lambda: keyring, seconds=seconds, now=lambda: now)
-
-
-def no_keyring() -> Broken:
-    return Broken(OSError("no bus"))
+from .fake_keyring import (
+    GATEWAY,
+    OTHER,
+    SECRET,
+    SERVICE,
+    FakeKeyring,
+    credentials,
+    key,
+    no_keyring,
+)
 
 
 def on_disk(folder: Path) -> str:
@@ -159,84 +149,6 @@ def test_a_keyring_that_is_locked_holds_up_no_log_out(
     assert ours.report().left == 0
 
 
-# -- what a crash leaves -------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """The process ended here."""
-
-
-@pytest.mark.parametrize("write", [1, 2])
-def test_a_crash_while_keeping_leaves_no_secret_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
-) -> None:
-    keyring, real, writes = FakeKeyring(), IndexFile.write, []
-
-    def dying(self: IndexFile, index: Index) -> None:
-        writes.append(index)
-        if len(writes) == write:
-            raise Killed
-        real(self, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(index_module.IndexFile, "write", dying)
-        with pytest.raises(Killed):
-            credentials(tmp_path, keyring).keep(key(), SECRET)
-    assert len(keyring.kept) == write - 1  # no secret before its place was noted
-    later = credentials(tmp_path, keyring)
-    assert later.held() == ()
-    later.keep(key("other"), "other")
-    assert list(keyring.kept) == [(SERVICE, "key:other")]
-    assert later.report().left == 0
-
-
-def test_a_crash_while_an_old_secret_is_replaced_keeps_it_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keyring = FakeKeyring()
-    ours = credentials(tmp_path, keyring)
-    ours.keep(key(), "old")
-
-    def dying(self: IndexFile, index: Index) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(index_module.IndexFile, "write", dying)
-        with pytest.raises(Killed):
-            ours.keep(key(), "new")
-    ours.forget("key", "whatever")
-    assert ours.secret_of(key()) == "new"
-
-
-def test_a_crash_while_forgetting_leaves_a_secret_to_delete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keyring = FakeKeyring()
-    ours = credentials(tmp_path, keyring)
-    ours.keep(key(), SECRET)
-
-    def dying(self: Credentials, index: Index) -> Index:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Credentials, "_clean", dying)
-        with pytest.raises(Killed):
-            ours.forget("key", "abc")
-    assert ours.held() == () and keyring.kept
-    ours.keep(key("other"), SECRET)
-    assert list(keyring.kept) == [(SERVICE, "key:other")]
-
-
-def test_a_secret_of_a_crash_can_be_kept_again(tmp_path: Path) -> None:
-    keyring = FakeKeyring()
-    IndexFile(tmp_path / "credentials.json").write(Index(left=(key().place,)))
-    keyring.kept[SERVICE, "key:abc"] = "half"
-    ours = credentials(tmp_path, keyring)
-    ours.keep(key(), SECRET)
-    assert ours.secret_of(key()) == SECRET
-    assert ours.report().left == 0
-
-
 # -- plain text ----------------------------------------------------------------------------------
 
 
@@ -303,125 +215,6 @@ def test_secrets_that_others_may_read_are_refused_before_a_key_is_made(tmp_path:
             attempt()
     assert path.read_bytes() == before
     assert ours.held() == (listed,)
-
-
-# -- bounds --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        key(kind="door"),
-        key(""),
-        key("a b"),
-        key("a\n"),
-        key("x" * 101),
-        key(gateways=()),
-        key(gateways=(GATEWAY,) * 17),
-        key(gateways=("gate way",)),
-        key(name="x" * 201),
-        key(user="\x1b[31m"),
-        key(made=-1),
-        key(expires=2**53),
-    ],
-)
-def test_a_field_out_of_its_bounds_is_refused_and_nothing_kept(tmp_path: Path, wrong: Held) -> None:
-    keyring = FakeKeyring()
-    with pytest.raises(InvalidRequest, match=r"A credential's .* must be "):
-        credentials(tmp_path, keyring).keep(wrong, SECRET)
-    assert not keyring.kept
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("secret", ["", "two words", "line\n", "sécret", "x" * 4097, "nul\x00"])
-def test_what_is_no_secret_is_refused_and_not_said_again(tmp_path: Path, secret: str) -> None:
-    keyring = FakeKeyring()
-    with pytest.raises(InvalidRequest, match=f"1 to 4096 .* has {len(secret)} ") as caught:
-        credentials(tmp_path, keyring).keep(key(), secret)
-    assert not secret or secret not in str(caught.value)
-    assert not keyring.kept
-    credentials(tmp_path, keyring).keep(key(), "x" * 4096)
-
-
-def test_a_full_index_refuses_before_a_key_is_made(tmp_path: Path) -> None:
-    keyring = FakeKeyring()
-    ours = credentials(tmp_path, keyring)
-    many = tuple(key(f"k{n}") for n in range(MAX_ENTRIES))
-    IndexFile(tmp_path / "credentials.json").write(Index(held=many))
-    for attempt in (ours.check, lambda: ours.keep(key("more"), SECRET)):
-        with pytest.raises(ConfigError, match=f"lists {MAX_ENTRIES} credentials.*`aiplat keys"):
-            attempt()
-    assert not keyring.kept
-    ours.keep(key("k5", name="anew"), SECRET)  # it takes no more room
-    ours.forget("key", "k7")
-    ours.check()
-    ours.keep(key("more"), SECRET)
-    assert len(ours.held()) == MAX_ENTRIES
-
-
-def test_plain_text_beyond_its_bound_is_refused_and_what_was_kept_stays(tmp_path: Path) -> None:
-    ours = credentials(tmp_path, no_keyring())
-    ours.keep(key(), SECRET, insecure=True)
-    path = tmp_path / "credentials-secrets.json"
-    filler = {f"key:k{n}": '"' * 4096 for n in range(511)}
-    whole = json.dumps({"secrets": {"key:abc": SECRET} | filler, "version": 1})
-    path.write_text(whole)
-    assert len(whole) < 4 * 1024 * 1024
-    with pytest.raises(ConfigError, match=r"would have more than 4194304 bytes"):
-        ours.keep(key("last"), '"' * 4096, insecure=True)
-    assert path.read_text() == whole
-    assert [h.id for h in ours.held()] == ["abc"]
-
-
-# -- the index -----------------------------------------------------------------------------------
-
-
-def test_a_broken_index_stops_everything_and_is_left_as_it_is(tmp_path: Path) -> None:
-    keyring, path = FakeKeyring(), tmp_path / "credentials.json"
-    path.write_text("{")
-    path.chmod(0o600)
-    ours = credentials(tmp_path, keyring)
-    for attempt in (
-        ours.held,
-        ours.check,
-        lambda: ours.keep(key(), SECRET),
-        lambda: ours.forget("key", "abc"),
-        lambda: ours.for_gateway(GATEWAY, "key"),
-    ):
-        with pytest.raises(ConfigError, match=f"{path} is broken .*put a copy back, or move it"):
-            attempt()
-    report = ours.report()
-    assert not report.usable and f"{path} is broken" in report.reason
-    assert path.read_text() == "{"
-    assert not keyring.kept
-
-
-def test_an_index_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    ours = credentials(tmp_path, FakeKeyring())
-    ours.keep(key(), SECRET)
-    (tmp_path / "credentials.json").chmod(0o604)
-    with pytest.raises(ConfigError, match=r"may be read by others \(mode 0604\)"):
-        ours.held()
-
-
-def test_another_process_that_holds_the_lock_is_waited_for_with_a_deadline(tmp_path: Path) -> None:
-    from aiplat.credentials.files import locked
-
-    keyring = FakeKeyring()
-    credentials(tmp_path, keyring).keep(key(), SECRET)
-    keyring.calls.clear()
-    ours = credentials(tmp_path, keyring, seconds=0.02)
-    ours._vault._trusted = keyring  # such a short time is none for a trial
-    with locked(tmp_path / "credentials.lock", 0):
-        for attempt in (
-            ours.check,
-            lambda: ours.keep(key("other"), SECRET),
-            lambda: ours.forget("key", "abc"),
-        ):
-            with pytest.raises(DeadlineExceeded, match=r"credentials\.lock for 0\.1 s: try again"):
-                attempt()
-        assert [h.id for h in ours.held()] == ["abc"]  # who only reads needs no lock
-    assert keyring.calls == []
 
 
 # -- what the doctor says ------------------------------------------------------------------------

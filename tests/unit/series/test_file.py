@@ -19,7 +19,7 @@ from aiplat.series.store import select, write
 from aiplat.series.wanted import Wanted
 from tests.unit.series.helpers import NOON, OWN, page
 
-ALL = Wanted(since=0, hours_since=2 * NOON, until=2 * NOON, step=60)
+ALL = Wanted(span=60, minutes_since=0, since=0, until=2 * NOON, step=60)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_one_that_is_up_to_date_is_opened_without_what_makes_it_so(file: SeriesF
         "import sys\nfrom pathlib import Path\nfrom aiplat.series.file import SeriesFile\n"
         "import aiplat.series.series\n"
         "file = SeriesFile(Path(sys.argv[1]))\n"
-        "assert file.use(lambda db: db.execute('SELECT COUNT(*) FROM seen').fetchone()) == (2,)\n"
+        "assert file.use(lambda db: db.execute('SELECT COUNT(*) FROM seen').fetchone()) == (3,)\n"
         "assert 'sqlite_utils' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(file.path)], check=True)
@@ -101,7 +101,7 @@ def test_one_that_was_removed_is_made_anew(file: SeriesFile) -> None:
     add(file)
     assert requests(file) == 1
     with contextlib.closing(sqlite3.connect(file.path)) as other:
-        assert other.execute("SELECT COUNT(*) FROM seen").fetchone() == (2,)
+        assert other.execute("SELECT COUNT(*) FROM seen").fetchone() == (3,)
 
 
 def test_a_locked_one_is_left_alone(file: SeriesFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,49 +19,57 @@ from aiplat.series.wanted import DAY, HOUR, MAX_POINTS, Wanted, point, wanted
 from tests.unit.series.helpers import NOON, figures, key, page
 
 
-def step_of(seconds: int, step: int = 60, minutes_since: int = 0) -> int:
-    ask = SeriesAsk(since=NOON - seconds, step=step)
-    return wanted(ask, NOON, minutes_since).step
+def step_of(seconds: int, step: int = 60, kept_since: int = 0) -> tuple[int, int]:
+    found = wanted(SeriesAsk(since=NOON - seconds, step=step), NOON, kept_since)
+    return found.step, found.span
 
 
 def test_a_step_is_as_fine_as_the_rows_are_and_no_finer_than_a_screen() -> None:
-    assert step_of(900) == 60
-    assert step_of(900, step=61) == 120
-    assert step_of(DAY) == 60
-    assert step_of(DAY, step=1000) == 1020
-    assert step_of(10 * DAY) == 600
-    assert 10 * DAY / step_of(10 * DAY) <= MAX_POINTS
-    assert step_of(DAY, minutes_since=NOON - HOUR) == HOUR, "hours are not minutes"
-    assert step_of(30 * DAY, step=DAY, minutes_since=NOON) == DAY
-    assert step_of(30 * DAY, step=DAY + 1) == DAY + HOUR
+    assert step_of(900) == step_of(HOUR) == (60, 60)
+    assert step_of(900, step=61) == (120, 60)
+    assert step_of(6 * HOUR - 60) == (60, 60)
+    assert step_of(DAY) == (300, 300), "a day by the minute is more than a screen"
+    assert step_of(DAY, step=301) == (600, 300)
+    assert step_of(DAY, step=HOUR - 1) == (HOUR, HOUR)
+    assert step_of(DAY, step=HOUR) == (HOUR, HOUR)
+    assert step_of(30 * DAY) == (3 * HOUR, HOUR)
+    assert 30 * DAY / step_of(30 * DAY)[0] <= MAX_POINTS
+    assert step_of(DAY, kept_since=NOON - HOUR) == (HOUR, HOUR), "hours are not minutes"
+    assert step_of(30 * DAY, step=DAY, kept_since=NOON) == (DAY, HOUR)
+    assert step_of(30 * DAY, step=DAY + 1) == (DAY + HOUR, HOUR)
 
 
 def test_the_present_minute_is_within_and_the_first_one_whole() -> None:
     found = wanted(SeriesAsk(since=NOON - 59, by="key", role="client"), NOON + 0.5, 0)
     assert found == Wanted(
-        since=NOON - 60, hours_since=NOON + 1, until=NOON + 1, step=60, by="key", role="client"
-    )
+        span=60, minutes_since=NOON - 60, since=NOON - 60, until=NOON + 60, step=60, by="key",
+        role="client",
+    )  # fmt: skip
     assert wanted(SeriesAsk(since=0, until=120), NOON, 0).until == 120
 
 
-def test_points_of_hours_are_of_rows_of_hours_but_for_a_part_in_the_beginning() -> None:
+def test_a_span_that_is_begun_comes_by_minutes_as_long_as_there_are_some() -> None:
     now = NOON + 100.0
-    ask = SeriesAsk(since=NOON - DAY + 600, step=HOUR)
+    ask = SeriesAsk(since=NOON - DAY + 660, step=HOUR)
     found = wanted(ask, now, NOON - 2 * DAY)
-    assert (found.since, found.hours_since, found.until, found.step) == (
-        NOON - DAY + 600, NOON - DAY + HOUR, NOON + HOUR, HOUR,
+    assert (found.minutes_since, found.since, found.until, found.step) == (
+        NOON - DAY + 660, NOON - DAY + HOUR, NOON + HOUR, HOUR,
+    )  # fmt: skip
+    few = wanted(ask.__replace__(step=300), now, NOON - 2 * DAY)
+    assert (few.minutes_since, few.since, few.until) == (
+        NOON - DAY + 660, NOON - DAY + 900, NOON + 300,
     )  # fmt: skip
     folded = wanted(ask, now, NOON - HOUR)
-    assert (folded.since, folded.hours_since) == (NOON - DAY, NOON - DAY), "no minutes are left"
+    assert (folded.minutes_since, folded.since) == (NOON - DAY, NOON - DAY)
 
 
 def test_all_of_it_in_one_is_one_point_that_begins_with_it() -> None:
     ask = SeriesAsk(since=NOON - DAY + 600, step=0)
     found = wanted(ask, NOON + 100.0, NOON - 2 * DAY, without=("p",))
     assert found.without == ("p",)
-    assert found.step == found.until - found.since
-    ends = (found.since, found.until - 1)
-    assert {point(at, found) for at in ends} == {found.since} == {NOON - DAY + 600}
+    begins = found.minutes_since
+    assert found.step == found.until - begins
+    assert {point(at, found) for at in (begins, found.until - 1)} == {begins} == {NOON - DAY + 600}
 
 
 @pytest.mark.parametrize(
@@ -79,11 +87,13 @@ def test_minutes_in_memory_are_picked_as_those_in_the_file() -> None:
         page(NOON + 60, m=[1, 1.0, 1, 5, 1.0, 5, 0]),
         page(NOON + HOUR),
     ]
-    what = Wanted(since=NOON, hours_since=NOON, until=NOON + HOUR, step=HOUR, by="model")
+    what = Wanted(
+        span=HOUR, minutes_since=NOON, since=NOON, until=NOON + HOUR, step=HOUR, by="model"
+    )
     assert [(at, name, row[0]) for at, name, row in points_of(pages, what)] == [
         (NOON, "a", 1), (NOON, "b", 2), (NOON, "m", 1),
     ]  # fmt: skip
-    client = Wanted(since=0, hours_since=0, until=2 * NOON, step=60, role="client")
+    client = Wanted(span=60, minutes_since=0, since=0, until=2 * NOON, step=60, role="client")
     assert [(at, name, row[0]) for at, name, row in points_of(pages, client)] == [(NOON, "", 2)]
     assert points_of(pages, what.__replace__(without=("p",))) == []
     assert looks_of(pages, what) == [(NOON, ("engine", "m"), [1, 1.0, 1, 5, 1.0, 5, 0])]

@@ -145,7 +145,7 @@ async def test_a_file_that_cannot_be_written_disturbs_nobody_and_is_tried_again(
     await desk.series.flush()
     reply = await desk.series.read(ALL)
     assert (reply.total.requests, reply.problem) == (1 + 2, "")
-    assert len(desk.on_disk()) == 3 + 1, "three minutes and their hour"
+    assert len(desk.on_disk()) == 3 + 1 + 1, "three minutes, and what holds them"
 
 
 async def test_a_broken_file_costs_what_was_in_it_and_nothing_more(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_a_broken_file_costs_what_was_in_it_and_nothing_more(tmp_path: Pat
     desk = Desk(tmp_path)
     desk.series.saw(seen())
     await desk.series.flush()
-    assert len(desk.on_disk()) == 2
+    assert len(desk.on_disk()) == 3
     assert desk.series.problem == ""
     assert (tmp_path / "series.db.broken-1").exists()
 
@@ -201,14 +201,14 @@ async def test_old_minutes_are_folded_and_old_hours_deleted_but_by_no_clock_that
     desk.series.saw(seen())
     passes(120)
     desk.series.saw(seen())
-    await flushed(spans={60: 2, 3600: 1})
+    await flushed(spans={60: 2, 300: 1, 3600: 1})
     desk.wall = NOON + 400.0 * DAY  # wrong, for a moment
     desk.series.saw(seen())
-    await flushed(spans={60: 3, 3600: 2})
+    await flushed(spans={60: 3, 300: 2, 3600: 2})
     desk.wall = NOON + 2.5 * DAY
-    await flushed(spans={60: 3, 3600: 2})
+    await flushed(spans={60: 3, 300: 2, 3600: 2})
     passes(STEADY_SECONDS - 1)
-    await flushed(spans={60: 3, 3600: 2})
+    await flushed(spans={60: 3, 300: 2, 3600: 2})
     passes(1)
     await flushed(spans={3600: 1})
     assert await desk.requests() == 2, "the row of the future alone is gone"

@@ -21,8 +21,8 @@ from tests.unit.series.helpers import NOON, OWN, figures, key, page
 Points = dict[tuple[int, str], float]
 
 END = 2 * NOON
-MINUTES = Wanted(since=0, hours_since=END, until=END, step=60)
-HOURS = Wanted(since=0, hours_since=0, until=END, step=HOUR)
+MINUTES = Wanted(span=60, minutes_since=0, since=0, until=END, step=60)
+HOURS = Wanted(span=HOUR, minutes_since=0, since=0, until=END, step=HOUR)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_rows_are_picked_by_time_role_and_peer_and_summed_by_what_is_asked(
         key(model="a", peer="q", role="client"): figures(4),
     }  # fmt: skip
     add(db, page(NOON, rows), page(NOON + 60, rows), page(NOON + HOUR, rows))
-    one = by("model", since=NOON + 60, hours_since=NOON + 61, until=NOON + 61)
+    one = by("model", minutes_since=NOON + 60, since=NOON + 60, until=NOON + 61)
     assert requests(db, one) == {(NOON + 60, "a"): 5, (NOON + 60, "b"): 2}
     hours = {
         (NOON, "p"): 6, (NOON, "q"): 8, (NOON + HOUR, "p"): 3, (NOON + HOUR, "q"): 4,
@@ -99,7 +99,7 @@ def test_rows_are_picked_by_time_role_and_peer_and_summed_by_what_is_asked(
 
 def test_a_part_of_an_hour_comes_by_minutes_and_the_rest_by_hours(db: sqlite3.Connection) -> None:
     add(db, *(page(NOON + 60 * minute) for minute in range(150)))
-    part = Wanted(since=NOON + 600, hours_since=NOON + HOUR, until=END, step=END, origin=0)
+    part = HOURS.__replace__(minutes_since=NOON + 600, since=NOON + HOUR, step=END)
     assert requests(db, part) == {(0, ""): 140}
     db.execute("DELETE FROM seen WHERE span = 60 AND at >= ?", [NOON + HOUR])
     assert requests(db, part) == {(0, ""): 140}
@@ -121,11 +121,13 @@ def test_a_minute_and_an_hour_have_no_more_rows_than_the_bound_over_many_writes(
         return {key(peer=peer): figures(n + 1) for n, peer in enumerate(peers)}
 
     assert add(db, page(NOON, names("a", "b")), most=3) == 0
-    assert add(db, page(NOON, names("a", "c", "d", OWN)), most=3) == 2 * 2
+    assert add(db, page(NOON, names("a", "c", "d", OWN)), most=3) == 3 * 2
     assert requests(db, by("peer")) == requests(db, by("peer", HOURS)) == {
         (NOON, "a"): 2, (NOON, "b"): 2, (NOON, "c"): 2, (NOON, "other"): 3, (NOON, OWN): 4,
     }  # fmt: skip
-    assert add(db, page(NOON + 60, names("e", "a")), most=3) == 1, "its hour is full"
+    assert add(db, page(NOON + 60, names("e", "a")), most=3) == 2, (
+        "its five minutes and its hour are full"
+    )
     assert requests(db, by("peer"))[NOON + 60, "e"] == 1
     assert requests(db, by("peer", HOURS)) == {
         (NOON, "a"): 4, (NOON, "b"): 2, (NOON, "c"): 2, (NOON, "other"): 4, (NOON, OWN): 4,
@@ -133,8 +135,8 @@ def test_a_minute_and_an_hour_have_no_more_rows_than_the_bound_over_many_writes(
     [(rows,)] = db.execute("SELECT COUNT(*) FROM seen WHERE span = 3600")
     assert rows == 3 + 2
     looks: Figures = [1, 1.0, 1, 5, 1.0, 5, 0]
-    assert add(db, page(NOON, {}, a=looks, b=looks), most=1) == 2
-    assert add(db, page(NOON, {}, b=looks), most=1) == 2
+    assert add(db, page(NOON, {}, a=looks, b=looks), most=1) == 3
+    assert add(db, page(NOON, {}, b=looks), most=1) == 3
     assert [name for _, (_, name), _ in select_machine(db, MINUTES)] == ["a"]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from aiplat.accounts.limits.clock import Clock
 from aiplat.accounts.limits.hits import LimitHit, QuotaHit, RateLimitHit
-from aiplat.accounts.limits.holds import Hold
+from aiplat.accounts.limits.holds import Asked
 from aiplat.accounts.limits.months import Months, use_of
 from aiplat.accounts.limits.promises import Promises
 from aiplat.accounts.limits.rates import rate_state
@@ -72,22 +72,22 @@ class Limiter:
         if self._to_look_at and self._to_look_at[0][0] <= now:
             self._sweep(now)
         table = self._months.now(self._month())
-        holds: list[Hold] = []
+        asked: list[Asked] = []
         fits, is_awaited = True, False
         for subject in subjects:
             state = self._states.get(subject.id) or self._begin(now, subject)
             state.subject = subject
-            hold = Hold(state, table.get(subject.id) or use_of(table, subject.id))
-            holds.append(hold)
-            fits = fits and state.lets_in(now, tokens, hold.use)
+            use = table.get(subject.id) or use_of(table, subject.id)
+            asked.append((state, use))
+            fits = fits and state.lets_in(now, tokens, use)
             is_awaited = is_awaited or state.promises is not None
-        came = _who_came(now, holds) if is_awaited else ()
-        hit = None if fits else self._refusing.of_request(now, holds, tokens)
+        came = _who_came(now, asked) if is_awaited else ()
+        hit = None if fits else self._refusing.of_request(now, asked, tokens)
         if came:
             _learn(came, hit)
         if hit is not None:
             raise hit
-        return Reservation(self._clock, self._refusing, holds, tokens, now)
+        return Reservation(self._clock, self._refusing, asked, tokens, now)
 
     def state(self, subjects: Sequence[Subject]) -> RateState:
         """How far the limits of a minute are used: of each kind whose leaves least."""
@@ -134,13 +134,13 @@ class Limiter:
                 queue.append((now + _LOOK_EVERY, state))
 
 
-def _who_came(now: int, holds: list[Hold]) -> list[tuple[State, Limit, Promises]]:
+def _who_came(now: int, asked: Sequence[Asked]) -> list[tuple[State, Limit, Promises]]:
     """The promises that this request may be the other side of."""
     return [
-        (hold.state, limit, promises)
-        for hold in holds
-        if hold.state.promises is not None
-        for limit, promises in hold.state.promises.items()
+        (state, limit, promises)
+        for state, _ in asked
+        if state.promises is not None
+        for limit, promises in state.promises.items()
         if promises.claim(now)
     ]
 

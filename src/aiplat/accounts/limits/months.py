@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 MOST_MONTHS = 4
 """So many are kept. A wall clock that is set back and forth is seldom wrong in more ways."""
 
 
-class Use(Struct, gc=False):
+class Use:
     """The tokens of one subject in one month.
 
     Attributes:
@@ -16,8 +14,11 @@ class Use(Struct, gc=False):
         held: reserved by requests under way.
     """
 
-    used: int = 0
-    held: int = 0
+    __slots__ = ("held", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.held = 0
 
 
 Table = dict[str, Use]

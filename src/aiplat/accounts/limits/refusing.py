@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aiplat.accounts.limits import hits
 from aiplat.accounts.limits.durations import Durations
-from aiplat.accounts.limits.holds import Hold
+from aiplat.accounts.limits.holds import Asked
 from aiplat.accounts.limits.promises import LONGEST_WAIT, Promises
 from aiplat.accounts.limits.state import State
 from aiplat.accounts.limits.window import SPAN
@@ -33,25 +33,26 @@ class Refusing:
         self._month_ends = month_ends
         self.durations = Durations(_DURATIONS)
 
-    def of_request(self, now: int, holds: Sequence[Hold], tokens: int) -> hits.LimitHit:
+    def of_request(self, now: int, asked: Sequence[Asked], tokens: int) -> hits.LimitHit:
         """Why a request is not let in: of the limits that it does not fit the one with the longest
         wait. Each of them counts on it to come back.
         """
-        return _never(holds, tokens) or _longest(
-            hit for hold in holds for hit in self._hits(now, hold, tokens)
+        return _never(asked, tokens) or _longest(
+            hit for one in asked for hit in self._hits(now, one, tokens)
         )
 
-    def of_more(self, now: int, holds: Sequence[Hold], tokens: int, more: int) -> hits.LimitHit:
+    def of_more(self, now: int, asked: Sequence[Asked], tokens: int, more: int) -> hits.LimitHit:
         """Why one under way cannot have so many more, which would make it so many in the whole.
 
         It is counted on to be given up, and to come back whole.
         """
-        return _never(holds, tokens) or _longest(
-            hit for hold in holds for hit in self._token_hits(now, hold, tokens, more)
+        return _never(asked, tokens) or _longest(
+            hit for one in asked for hit in self._token_hits(now, one, tokens, more)
         )
 
-    def _hits(self, now: int, hold: Hold, tokens: int) -> Iterator[hits.LimitHit]:
-        state, limits = hold.state, hold.state.subject.limits
+    def _hits(self, now: int, one: Asked, tokens: int) -> Iterator[hits.LimitHit]:
+        state = one[0]
+        limits = state.subject.limits
         running = len(state.running)
         if limits.concurrent is not None and running >= limits.concurrent:
             wait = self._until_one_ends(now, state, running + 1 - limits.concurrent)
@@ -61,10 +62,11 @@ class Refusing:
             if sent >= limits.requests_per_minute:
                 wait = _until_requests_leave(now, state, sent + 1 - limits.requests_per_minute)
                 yield hits.too_many_requests(state.subject, sent, wait)
-        yield from self._token_hits(now, hold, tokens, tokens)
+        yield from self._token_hits(now, one, tokens, tokens)
 
-    def _token_hits(self, now: int, hold: Hold, tokens: int, more: int) -> Iterator[hits.LimitHit]:
-        state, use, limits = hold.state, hold.use, hold.state.subject.limits
+    def _token_hits(self, now: int, one: Asked, tokens: int, more: int) -> Iterator[hits.LimitHit]:
+        state, use = one
+        limits = state.subject.limits
         if limits.tokens_per_minute is not None:
             window = state.minute(now)
             if (lacking := window.tokens + more - limits.tokens_per_minute) > 0:
@@ -121,10 +123,10 @@ def _told(now: int, at: int, promises: Promises, amount: int) -> float:
     return float(wait)
 
 
-def _never(holds: Sequence[Hold], tokens: int) -> hits.LimitHit | None:
+def _never(asked: Sequence[Asked], tokens: int) -> hits.LimitHit | None:
     """The first limit that the request alone is more than."""
-    for hold in holds:
-        subject = hold.state.subject
+    for state, _ in asked:
+        subject = state.subject
         month, minute = subject.limits.tokens_per_month, subject.limits.tokens_per_minute
         if month is not None and tokens > month:
             return hits.never_fits(subject, "tokens_per_month", month, tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiplat.accounts.limits.clock import Clock
-from aiplat.accounts.limits.holds import Hold
+from aiplat.accounts.limits.holds import Asked, Hold
 from aiplat.accounts.limits.refusing import Refusing
 
 
@@ -16,17 +16,17 @@ class Reservation:
     __slots__ = ("_clock", "_first", "_holds", "_is_over", "_refusing", "_tokens")
 
     def __init__(
-        self, clock: Clock, refusing: Refusing, holds: list[Hold], tokens: int, now: int
+        self, clock: Clock, refusing: Refusing, asked: list[Asked], tokens: int, now: int
     ) -> None:
         self._clock = clock
         self._refusing = refusing
-        self._holds = holds
         self._first = self._tokens = tokens
         self._is_over = False
-        for hold in holds:
-            hold.use.held += tokens
-            hold.bucket = hold.state.charge(now, 1, tokens)
-            hold.state.running[self] = now
+        self._holds: list[Hold] = []
+        for state, use in asked:
+            use.held += tokens
+            state.running[self] = now
+            self._holds.append(Hold(state, use, state.charge(now, 1, tokens)))
 
     def adjust(self, tokens: int) -> None:
         """Say better what the whole request may come to. After its end that does nothing.
@@ -43,8 +43,9 @@ class Reservation:
         now = self._clock.read()
         more = tokens - self._tokens
         if more > 0:
-            if not all(hold.state.gives(now, more, hold.use) for hold in self._holds):
-                raise self._refusing.of_more(now, self._holds, tokens, more)
+            asked = [(hold.state, hold.use) for hold in self._holds]
+            if not all(state.gives(now, more, use) for state, use in asked):
+                raise self._refusing.of_more(now, asked, tokens, more)
             self._grow(now, more)
         elif more < 0:
             self._shrink(now, -more)

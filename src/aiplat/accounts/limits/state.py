@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, field
-
 from aiplat.accounts.limits.durations import Durations
 from aiplat.accounts.limits.months import Use
 from aiplat.accounts.limits.promises import Promises
@@ -18,7 +16,7 @@ _LEARNS = 32
 """So many requests outweigh what was before them."""
 
 
-class State(Struct, eq=False):
+class State:
     """One subject. Times are in milliseconds.
 
     Attributes:
@@ -30,12 +28,15 @@ class State(Struct, eq=False):
         used_share: how much of what is reserved is used, by those that ended since it refused one.
     """
 
-    subject: Subject
-    running: dict[object, int] = field(default_factory=dict)
-    window: Window | None = None
-    promises: dict[Limit, Promises] | None = None
-    durations: Durations | None = None
-    used_share: float = 0.5
+    __slots__ = ("durations", "promises", "running", "subject", "used_share", "window")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.running: dict[object, int] = {}
+        self.window: Window | None = None
+        self.promises: dict[Limit, Promises] | None = None
+        self.durations: Durations | None = None
+        self.used_share = 0.5
 
     def lets_in(self, now: int, tokens: int, use: Use) -> bool:
         """Whether one request more, that may come to so many tokens, fits all limits."""

@@ -10,7 +10,7 @@ SPAN = 60_000
 """How long a charge counts, in milliseconds; at its end it counts still."""
 
 
-class Bucket(Struct):
+class Bucket(Struct, eq=False):
     """What was charged within one millisecond.
 
     Attributes:
@@ -28,7 +28,7 @@ class Bucket(Struct):
     after: Bucket | None = None
 
 
-class Window(Struct, eq=False):
+class Window:
     """The buckets of the last minute with their sums. At most 60,001, whatever the rate.
 
     All times are in milliseconds and do not go back. Sums hold after `move` to the time that is.
@@ -37,13 +37,13 @@ class Window(Struct, eq=False):
         requests, tokens, held: the sums of the buckets' own.
     """
 
-    requests: int = 0
-    tokens: int = 0
-    held: int = 0
-    _first: Bucket | None = None
-    _last: Bucket | None = None
-    _last_request: int = 0
-    _last_token: int = 0
+    __slots__ = ("_first", "_last", "_last_request", "_last_token", "held", "requests", "tokens")
+
+    def __init__(self) -> None:
+        self.requests = self.tokens = self.held = 0
+        self._first: Bucket | None = None
+        self._last: Bucket | None = None
+        self._last_request = self._last_token = 0
 
     def move(self, now: int) -> None:
         """Let go of what is older than a minute; each bucket costs once."""
@@ -110,7 +110,7 @@ class Window(Struct, eq=False):
             bucket = bucket.after
 
     def tokens_leaving(self, unused: float) -> Iterator[tuple[int, float]]:
-        """The same of its tokens, without the share of those held that will be given back before."""
+        """The same of its tokens, without the share of those held that is given back before."""
         bucket = self._first
         while bucket is not None:
             yield bucket.ms + SPAN + 1, bucket.tokens - bucket.held * unused

@@ -1,0 +1,164 @@
+"""What keys, limits and the count add to a request at a node's HTTP door.
+
+Three real nodes with the model `echo`, which takes no time to think: *counted* is asked with an
+account's key, which has all four limits as its user has; *uncounted* is the same node with its
+accounts switched off (`uncounted.py`), asked with its local token; its *twin* is one more of those,
+so that the difference of the two shows how much of a difference is chance. Another process asks:
+one request at a time, each of the nodes in turn; and many at once, one node after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.nodes import COMMAND, aiplat, environment
+
+HERE = Path(__file__).parent
+NAMES = ("uncounted", "counted", "twin")
+AT_ONCE = 100
+_LIMITS = (
+    "--rpm", "100M", "--tpm", "10000M", "--concurrent", "10000", "--tokens-per-month", "1000000M",
+)  # fmt: skip
+_STOP_SECONDS = 60.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Node:
+    """An `aiplat serve` of its own home; ready when the constructor returns."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        command = COMMAND if name == "counted" else [sys.executable, str(HERE / "uncounted.py")]
+        self.home = home
+        self.process = subprocess.Popen(
+            [*command, "--home", str(home), "serve", "--json", "--http", "127.0.0.1:0",
+             "--model", "echo", "--echo-rate", "0"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=environment(),
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the node {name} did not start")
+        self.port = int(str(json.loads(line)["http"]).rpartition(":")[2])
+        self.key = self._account_key() if name == "counted" else self._local_token()
+
+    def _account_key(self) -> str:
+        self._told("users", "limits", "operator", *_LIMITS, "--json")
+        return str(self._told("keys", "create", "--name", "bench", *_LIMITS, "--json")["key"])
+
+    def _local_token(self) -> str:
+        return str(self._told("env", "--json")["OPENAI_API_KEY"])
+
+    def _told(self, *arguments: str) -> dict[str, Any]:
+        done = aiplat(self.home, *arguments)
+        if done.returncode:
+            raise SystemExit(f"aiplat {arguments[0]}: {done.stdout}{done.stderr}")
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    def cpu_seconds(self) -> float:
+        """What all its threads took so far, user and system."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Asker:
+    """The process that asks (`asker.py`)."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "asker.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._say([(node.port, node.key) for node in nodes])
+
+    def order(self, what: str, **given: object) -> dict[str, Any]:
+        """Have something measured."""
+        self._say({"do": what} | given)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("the one who asks has ended: see above")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def _say(self, what: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[tuple[list[Node], Asker]]:
+    """The nodes, by the order of `NAMES`, and who asks them."""
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for name in NAMES:
+            nodes.append(Node(name, folder / name))
+            stack.callback(nodes[-1].stop)
+        asker = Asker(nodes)
+        stack.callback(asker.stop)
+        yield nodes, asker
+
+
+def measure(folder: Path, rounds: int, requests: int, seconds: float) -> dict[str, Any]:
+    """Ask.
+
+    Returns:
+        For each node the figures of each round: `p50_ms` and `p99_ms` one at a time, and with
+        `AT_ONCE` requests at once `rate` (a second), `rate_p99_ms` and `cpu_us` of the node for
+        each request.
+    """
+    found: dict[str, Any] = {name: {} for name in NAMES}
+    with running(folder) as (nodes, asker):
+        asker.order("turns", count=requests)  # warm, and not measured
+        for number in range(rounds):
+            taken = asker.order("turns", count=requests)["ms"]
+            for name, times in zip(NAMES, taken, strict=True):
+                _note(found[name], p50_ms=statistics.median(times), p99_ms=_p99(times))
+            for step in range(len(nodes)):
+                door = (number + step) % len(nodes)
+                _note(found[NAMES[door]], **_rate(nodes[door], asker, door, seconds))
+    return found
+
+
+def _rate(node: Node, asker: Asker, door: int, seconds: float) -> dict[str, float]:
+    before = node.cpu_seconds()
+    told = asker.order("rate", door=door, at_once=AT_ONCE, seconds=seconds)
+    cpu = node.cpu_seconds() - before
+    return {
+        "rate": told["requests"] / told["seconds"], "rate_p99_ms": told["p99_ms"],
+        "cpu_us": cpu / told["requests"] * 1e6,
+    }  # fmt: skip
+
+
+def _note(row: dict[str, list[float]], **figures: float) -> None:
+    for name, value in figures.items():
+        row.setdefault(name, []).append(value)
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
