@@ -81,9 +81,15 @@ def _identity(places: Places) -> list[tuple[Path, str]]:
 
 
 def _kept_keys(path: Path, places: Places) -> str:
-    """Name what lies there; an owner's key cannot be made again."""
+    """Name what lies there; an owner's key and accounts cannot be made again."""
     if path == places.network and any(path.glob("owner*.key")):
         return "THE OWNER'S KEY of a network: without it nobody is invited, renewed or revoked"
+    if path.name.startswith(places.accounts.name):
+        return "ACCOUNTS: the users, keys and usage of this gateway"
+    if path.name == "backups":
+        return "copies of the accounts, made before updates"
+    if path.name.startswith("credentials"):
+        return "which API keys and sessions this home keeps"
     return "membership of a network" if path == places.network else "identity and network keys"
 
 
