@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import trio
 
 from aiplat.control.accounts import Nothing, StoreCheck, UsageAsk, UsageReply
-from aiplat.domain.answers import DEFAULT_CREDIT
+from aiplat.domain.answers import DEFAULT_CREDIT, Finished
 from tests.support.accounts_home import Row, control
 from tests.support.accounts_load import Crowd, Plan, Told, plans
+from tests.support.accounts_reader import Reader, reaching
 from tests.support.accounts_world import GATEWAY, Death, World
 from tests.support.waiting import eventually
+from tests.unit.node.nodes import until
 
 RATE = 60.0
 TOKEN_COST = 20
@@ -185,3 +189,50 @@ def test_client_gateway_and_processor_agree(
         payers = {event.user for event in judge.events.values()}
         assert {person.id for person in world.home.people.values()} <= payers
         print(f"{judge.equal} of {count} equal to the token; apart otherwise: {judge.most_apart}")
+
+
+# -- over a channel, seen event by event -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway and a processor that nobody kills."""
+    with World(tmp_path_factory.mktemp("quiet"), ("ann",), ("p",), {}, rate=RATE) as world:
+        yield world
+
+
+def written(world: World, *requests: str) -> dict[str, Row]:
+    """Their events, once they are there, with the processor's own counts too."""
+
+    def all_there() -> dict[str, Row] | None:
+        found = world.home.by_request()
+        counts = world.processed()
+        done = all((r in found and (r, found[r].processor) in counts) for r in requests)
+        return found if done else None
+
+    found = eventually(all_there, 20, "all is written")
+    assert found is not None
+    return found
+
+
+@pytest.mark.trio
+async def test_each_hop_counts_the_same_also_of_what_is_cancelled(quiet: World) -> None:
+    draw = random.Random(5)
+    key = quiet.home.key("ann")
+    async with reaching(quiet[GATEWAY]) as channel:
+        readers = []
+        for number in range(60):
+            enough = draw.randint(1, 40) if number % 3 else None
+            reader = Reader(enough=enough)
+            readers.append(reader.ask(channel, draw.randint(1, 60), key=key if number % 2 else ""))
+        await until(lambda: all(reader.end for reader in readers))
+    events = await trio.to_thread.run_sync(written, quiet, *(one.request for one in readers))
+    processed = quiet.processed()
+    apart = []
+    for reader in readers:
+        assert isinstance(reader.end, Finished)
+        event = events[reader.request]
+        own = processed[reader.request, event.processor]
+        assert event.outcome == reader.end.reason
+        assert reader.tokens == reader.end.usage.completion_tokens
+        print(reader.end.reason, reader.tokens, event.completion, own)

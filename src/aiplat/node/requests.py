@@ -81,6 +81,8 @@ class Requests:
         return asking, frame
 
     def _say(self, message: Ack | Cancel, number: int) -> None:
+        if not self._machine.is_open(number):
+            return  # its end lies in the same bytes as what is being handed on now
         self._send(message, number)
         if type(message) is Cancel:
             self.cancelled_ones.owes(number, self._now())

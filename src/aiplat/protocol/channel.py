@@ -168,6 +168,10 @@ class ChannelMachine:
         """Requests whose end this side waits for."""
         return len(self._asked)
 
+    def is_open(self, number: int) -> bool:
+        """Whether this side asked that request, and its end has not come."""
+        return number in self._asked
+
     @property
     def serving(self) -> int:
         """Requests whose end the peer waits for."""

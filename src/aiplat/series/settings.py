@@ -16,7 +16,8 @@ class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
     rows: Annotated[
         int,
         Meta(ge=1, le=10_000, description="Rows of one minute, or one hour: distinct role, "
-             "model, key and peer. What is beyond is summed under the name `other`."),
+             "model, key and peer. What is beyond is summed under the name `other`. "
+             "100 rows in every minute come to some 140 MiB of disk."),
     ] = 100  # fmt: skip
     flush_seconds: Annotated[
         float,

@@ -47,7 +47,7 @@ class Durations:
         """
         if self._sorted is None:
             self._sorted = sorted(self._latest)
-        longer = bisect.bisect_right(self._sorted, took)
-        count = len(self._sorted) - longer
-        left = self._sorted[longer + int(count * _SHARE)] - took if count else took or _UNKNOWN
+        shorter = bisect.bisect_left(self._sorted, took)
+        count = len(self._sorted) - shorter
+        left = self._sorted[shorter + int(count * _SHARE)] - took if count else took or _UNKNOWN
         return min(max(left, _SHORTEST), _LONGEST)

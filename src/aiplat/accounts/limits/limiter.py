@@ -76,7 +76,7 @@ class Limiter:
         fits, is_awaited = True, False
         for subject in subjects:
             state = self._states.get(subject.id) or self._begin(now, subject)
-            state.subject = subject
+            state.subject, state.asked = subject, now
             use = table.get(subject.id) or use_of(table, subject.id)
             asked.append((state, use))
             fits = fits and state.lets_in(now, tokens, use)

@@ -6,7 +6,7 @@ from aiplat.accounts.limits.durations import Durations
 from aiplat.accounts.limits.months import Use
 from aiplat.accounts.limits.promises import Promises
 from aiplat.accounts.limits.subject import Limit, Subject
-from aiplat.accounts.limits.window import Bucket, Window
+from aiplat.accounts.limits.window import SPAN, Bucket, Window
 
 _DURATIONS = 64
 _FIRST_ROOM: dict[Limit, float] = {"tokens_per_minute": 2.0, "concurrent": 2.0}
@@ -21,6 +21,7 @@ class State:
 
     Attributes:
         subject: as it was at its last request; its limits hold for those under way too.
+        asked: when it asked last.
         running: reservations that are not settled, the oldest first, and when each was let in.
         window: its last minute; None while it has no limit of a minute.
         promises: whom it told to come back, by the limit; None when nobody was.
@@ -28,10 +29,11 @@ class State:
         used_share: how much of what is reserved is used, by those that ended since it refused one.
     """
 
-    __slots__ = ("durations", "promises", "running", "subject", "used_share", "window")
+    __slots__ = ("asked", "durations", "promises", "running", "subject", "used_share", "window")
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self.asked = 0
         self.running: dict[object, int] = {}
         self.window: Window | None = None
         self.promises: dict[Limit, Promises] | None = None
@@ -110,7 +112,9 @@ class State:
         return took
 
     def is_idle(self, now: int) -> bool:
-        """Whether nothing of it matters any more."""
-        if self.running or not (self.window is None or self.window.is_empty(now)):
+        """Whether nothing of it matters any more. What it learned is kept while it is busy."""
+        if self.running or now - self.asked <= SPAN:
+            return False
+        if self.window is not None and not self.window.is_empty(now):
             return False
         return self.promises is None or all(p.is_empty(now) for p in self.promises.values())
