@@ -20,42 +20,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[2])  # the checkout in place of this folder
 
 from aiplat.accounts.accounts import Accounts
 from aiplat.accounts.meter import Lease
-from aiplat.domain.answers import Finished, Started
 from aiplat.domain.errors import AiplatError
-from aiplat.domain.models import Manifest
-from aiplat.domain.usage import Timings, Usage
 from bench.accounts.people import People, accounts_in, add_people
+from bench.accounts.traffic import ANSWER, DONE, MODEL, PROMPT, TIMINGS, WHOLE
 from bench.engine.memory import pss_mib
 
-MODEL = "echo"
 UNDER_WAY = 100
-PROMPT, ANSWER = 30, 50
-STARTED = Started(
-    Manifest(name=MODEL, weights="0" * 64, tokenizer="0" * 64, template="0" * 64, recipe=1,
-             dtype="none", context=10_000, vocabulary=50_000, backend="bench"),
-    prompt_tokens=PROMPT,
-)  # fmt: skip
-DONE = Finished("stop", Usage(PROMPT, ANSWER))
-TIMINGS = Timings(1.0, 20.0, 300.0)
-
-
-class Progress(NamedTuple):
-    """A request under way, as a gateway has it (`aiplat.accounts.meter.Progress`)."""
-
-    tokens: int = ANSWER
-    began: Started | None = STARTED
-    processor: str | None = "12D3KooW" + "C" * 44
-    model: str = MODEL
-
-
-PROGRESS = Progress()
 Nanoseconds = dict[str, list[int]]
 
 
@@ -76,7 +53,7 @@ class Requests:
             began = clock()
             lease = admit(name, text, None, MODEL, PROMPT, ANSWER)
             taken["admit"].append(clock() - began)
-            lease.progress = PROGRESS
+            lease.progress = WHOLE
             self._live.append(lease)
             if len(self._live) > UNDER_WAY:
                 taken["settle"].append(self._settle(self._live.popleft()))

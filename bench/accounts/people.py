@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +55,9 @@ def places_in(folder: Path) -> StorePlaces:
     return StorePlaces(folder / "accounts.db", folder / "backups")
 
 
-def accounts_in(folder: Path) -> Accounts:
+def accounts_in(folder: Path, wall: Callable[[], float] = time.time) -> Accounts:
     """The accounts of that store, with the settings that a gateway has by itself."""
-    return Accounts(GATEWAY, places_in(folder), AccountsSettings(), Metrics())
+    return Accounts(GATEWAY, places_in(folder), AccountsSettings(), Metrics(), wall=wall)
 
 
 def add_people(folder: Path, users: int, keys: int) -> People:

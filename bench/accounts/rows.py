@@ -3,135 +3,88 @@
 A gateway hands over what came to it ten times a second (half of `flush_seconds`), so a batch has a
 hundred events at a thousand requests a second and ten at a hundred. Each is written as the writer
 does it, in a transaction on a real file, and is timed whole: with its commit, and with the copying
-of the WAL into the database that falls to some. Beside it stands the floor: the same events in the
-same batches, into a bare table of a database of its own. Of *long* requests each was on the disk
-as under way before its end is written; *renewed* are rows of those, at each batch anew.
+of the WAL into the database that falls to some. Kinds that take turns, batch by batch:
 
-Afterwards what was written is folded into the sums, and old rows are removed, as a gateway does each
-ten seconds: the longest of these transactions is how long a batch may have to wait.
+- *ended*: requests that came and went between two batches;
+- *floor*: the same events in the same batches, into a bare table of a database of its own;
+- *long*: the end of requests that were written down as under way before;
+- *grown*: the rows of ten times as many that are under way, each anew, as answers of a second need.
+
+Afterwards all that is folded into the sums and what is old is removed, as a gateway does each ten
+seconds: as long as the longest of these transactions is, a batch may have to wait.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from aiplat.accounts import database, usage
-from aiplat.accounts.metered import Batch, Event, Running
+from aiplat.accounts.metered import Batch, Event
 from bench.accounts.people import places_in
+from bench.accounts.traffic import Traffic
 
 BATCHES = {"1000": 100, "100": 10}
 """Requests a second → events of a batch."""
-_FLUSHES = 10  # a second
-_EVENTS_DAYS, _AUDIT_DAYS = 90, 730  # as settings have them
-
-
-class Traffic:
-    """Batches of a gateway's usage, by keys that are in the store.
-
-    Arguments:
-        keys: each with its user.
-        at: when it begins, in seconds since 1970 (UTC); a tenth of a second goes by with each batch.
-    """
-
-    def __init__(self, keys: list[tuple[str, str]], at: float) -> None:
-        self._owner = itertools.cycle(keys)
-        self._numbers = itertools.count(1)
-        self._at = at
-
-    def ended(self, count: int) -> Batch:
-        """So many that came and went since the last batch."""
-        self._pass()
-        return self._batch({}, [self._running() for _ in range(count)])
-
-    def long(self, count: int) -> tuple[Batch, Batch]:
-        """So many that are under way, and then the end of them all."""
-        self._pass()
-        rows = [self._running() for _ in range(count)]
-        return self._batch({row.id: row for row in rows}, []), self._batch({}, rows)
-
-    def renewed(self, begun: Batch) -> Batch:
-        """All those under way, a few tokens later."""
-        self._pass()
-        rows = {
-            number: Running(
-                row.id, row.request, row.at, row.user, row.key, "echo", "0" * 16, _PROCESSOR, 30,
-                row.completion + 5,
-            )
-            for number, row in begun.running.items()
-        }  # fmt: skip
-        return self._batch(rows, [])
-
-    def _pass(self) -> None:
-        self._at += 1 / _FLUSHES
-
-    def _running(self) -> Running:
-        number, (key, user) = next(self._numbers), next(self._owner)
-        return Running(number, f"req-{number:024x}", round(self._at * 1000), user, key)
-
-    def _batch(self, running: dict[int, Running], ended: list[Running]) -> Batch:
-        minute = int(self._at) // 60 * 60
-        used = {row.key: minute for row in (*running.values(), *ended)}
-        return Batch(running, [(row.id, _event(row)) for row in ended], used)
-
-
-_PROCESSOR = "12D3KooW" + "C" * 44
-
-
-def _event(row: Running) -> Event:
-    return Event(
-        row.at, row.request, row.user, row.key, "echo", "0" * 16, _PROCESSOR, 30, 0, 50, True,
-        1.25, 20.125, 300.0625, "stop",
-    )  # fmt: skip
+_LONG = 10
+_DAYS = 90, 730
+"""How long events and the audit log are kept, as the settings have it."""
 
 
 class Store:
-    """A store that is written to, and beside it a bare table.
+    """A store that is written to, and beside it a bare table; all of it timed, in seconds.
 
     Arguments:
         folder: has the store.
-        at: the time of day, in seconds since 1970 (UTC).
     """
 
-    def __init__(self, folder: Path, at: float) -> None:
+    def __init__(self, folder: Path) -> None:
         self.connection = database.connect(places_in(folder).database)
-        keys = self.connection.execute("SELECT id, user FROM keys ORDER BY hash").fetchall()
-        self.traffic = Traffic(keys, at)
-        self._at = at
         self._bare = database.connect(folder / "bare.db")
         columns = ", ".join(Event.__struct_fields__)
-        self._bare.execute(f"CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, {columns})")
         marks = ", ".join("?" * len(Event.__struct_fields__))
+        self._bare.execute("DROP TABLE IF EXISTS bare")
+        self._bare.execute(f"CREATE TABLE bare (id INTEGER PRIMARY KEY, {columns})")
         self._into_bare = f"INSERT INTO bare ({columns}) VALUES ({marks})"
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> float:
         """As the writer does."""
+        began = time.perf_counter()
         with database.transaction(self.connection):
             batch.write(self.connection)
+        return time.perf_counter() - began
 
-    def write_bare(self, batch: Batch) -> None:
+    def write_bare(self, batch: Batch) -> float:
         """The floor."""
+        began = time.perf_counter()
         with database.transaction(self._bare):
-            self._bare.executemany(self._into_bare, [_columns(event) for _, event in batch.ended])
+            rows = [msgspec.structs.astuple(event) for _, event in batch.ended]
+            self._bare.executemany(self._into_bare, rows)
+        return time.perf_counter() - began
 
-    def tend(self) -> tuple[list[float], list[float]]:
-        """Fold and prune; gives the seconds of each transaction."""
-        folds, prunes = [], []
-        more = True
+    def unfolded(self) -> int:
+        """How many events are not in the sums yet."""
+        mark = usage.folded(self.connection)
+        found = self.connection.execute("SELECT count(*) FROM events WHERE id > ?", (mark,))
+        return int(found.fetchone()[0])
+
+    def fold(self) -> list[float]:
+        """Add all that is not in the sums yet, a transaction at a time."""
+        taken, more = [], True
         while more:
-            taken, more = self._timed(usage.fold)
-            folds.append(taken)
-        prune: Callable[[sqlite3.Connection], bool] = lambda connection: usage.prune(  # noqa: E731
-            connection, self._at, 0, _AUDIT_DAYS
-        )
-        for _ in range(3):
-            prunes.append(self._timed(prune)[0])
-        return folds, prunes
+            seconds, more = self._timed(usage.fold)
+            taken.append(seconds)
+        return taken
+
+    def prune(self, at: float) -> float:
+        """Remove what is old at that time."""
+        return self._timed(lambda connection: usage.prune(connection, at, *_DAYS))[0]
 
     def _timed(self, work: Callable[[sqlite3.Connection], bool]) -> tuple[float, bool]:
         began = time.perf_counter()
@@ -145,7 +98,55 @@ class Store:
         self._bare.close()
 
 
-def _columns(event: Event) -> tuple[object, ...]:
-    import msgspec
+def measure(
+    folder: Path, keys: Sequence[str], at: float, rounds: int, batches: int
+) -> dict[str, Any]:
+    """Write into a store that has these keys, and tend it.
 
-    return msgspec.structs.astuple(event)
+    Arguments:
+        at: the time of day, in seconds since 1970 (UTC).
+        batches: of each kind and size in each round.
+
+    Returns:
+        `rows`: for each kind and rate the mean microseconds for a row (`mean_us`) and the longest
+        batch (`longest_ms`) of each round. Besides what opening, folding and pruning took.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    began = time.perf_counter()
+    traffic = Traffic(folder, keys, at)
+    opened = time.perf_counter() - began
+    with contextlib.closing(Store(folder)) as store:
+        [(events,)] = store.connection.execute("SELECT count(*) FROM events").fetchall()
+        for _ in range(rounds):
+            for rate, size in BATCHES.items():
+                for kind, taken, rows in _round(store, traffic, size, batches):
+                    row = found.setdefault(f"{kind}.{rate}", {"mean_us": [], "longest_ms": []})
+                    row["mean_us"].append(sum(taken) / rows * 1e6)
+                    row["longest_ms"].append(max(taken) * 1e3)
+        written, folds = store.unfolded(), store.fold()
+        prunes = [store.prune(traffic.at) for _ in range(3)]
+    return {
+        "rows": found, "events_before": events, "open_s": opened,
+        "fold_us": sum(folds) / written * 1e6, "fold_longest_ms": max(folds) * 1e3,
+        "prune_longest_ms": max(prunes) * 1e3,
+    }  # fmt: skip
+
+
+def _round(
+    store: Store, traffic: Traffic, size: int, batches: int
+) -> Iterator[tuple[str, list[float], int]]:
+    """Each kind with the seconds of its batches, and how many rows they had."""
+    under_way, batch = traffic.begun(size * _LONG)
+    store.write(batch)
+    taken: dict[str, list[float]] = {"ended": [], "floor": [], "long": [], "grown": []}
+    for _ in range(batches):
+        batch = traffic.ended(size)
+        taken["ended"].append(store.write(batch))
+        taken["floor"].append(store.write_bare(batch))
+        leases, begun = traffic.begun(size)
+        store.write(begun)
+        taken["long"].append(store.write(traffic.over(leases)))
+        taken["grown"].append(store.write(traffic.grown(under_way)))
+    store.write(traffic.over(under_way))
+    for kind, times in taken.items():
+        yield kind, times, batches * size * (_LONG if kind == "grown" else 1)

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from aiplat.control.accounts import Nothing, StoreCheck, UsageAsk, UsageReply
-from aiplat.domain.answers import DEFAULT_CREDIT, Finished
+from aiplat.domain.answers import DEFAULT_CREDIT, Failed, Finished
 from tests.support.accounts_home import Row, control
 from tests.support.accounts_load import Crowd, Plan, Told, plans
 from tests.support.accounts_reader import Reader, reaching
@@ -27,6 +27,12 @@ FLUSH_SECONDS = 0.2
 SLACK_SECONDS = 0.6
 """A token's way through the gateway to the disk, and to a client's clock, on a busy machine."""
 WRITTEN_SECONDS = FLUSH_SECONDS + SLACK_SECONDS
+SMALL = 400
+"""A small window, of 20 to 25 tokens."""
+LEAST_COST = 16
+"""Of a token of what is asked over a channel here, on the average."""
+BURST = 8
+"""Tokens that echo says at once when it is late (`engine.echo_burst`)."""
 LOG_SECONDS = 2.0
 """A processor's log is written by a thread: a killed one may not have written its last lines."""
 
@@ -216,23 +222,59 @@ def written(world: World, *requests: str) -> dict[str, Row]:
 
 
 @pytest.mark.trio
-async def test_each_hop_counts_the_same_also_of_what_is_cancelled(quiet: World) -> None:
-    draw = random.Random(5)
-    key = quiet.home.key("ann")
+async def test_who_cancels_pays_for_what_was_taken_until_then(quiet: World) -> None:
+    """And who stays gets the same figure from all three, to the token."""
+    draw, key = random.Random(5), quiet.home.key("ann")
+    readers = []
     async with reaching(quiet[GATEWAY]) as channel:
-        readers = []
         for number in range(60):
-            enough = draw.randint(1, 40) if number % 3 else None
-            reader = Reader(enough=enough)
-            readers.append(reader.ask(channel, draw.randint(1, 60), key=key if number % 2 else ""))
+            reader = Reader(enough=draw.randint(1, 40) if number % 3 else None)
+            tokens = draw.randint(1, 60)
+            reader.ask(channel, tokens, key=key if number % 2 else "", credit=SMALL)
+            readers.append(reader)
         await until(lambda: all(reader.end for reader in readers))
     events = await trio.to_thread.run_sync(written, quiet, *(one.request for one in readers))
     processed = quiet.processed()
-    apart = []
+    reasons = set()
     for reader in readers:
         assert isinstance(reader.end, Finished)
         event = events[reader.request]
         own = processed[reader.request, event.processor]
-        assert event.outcome == reader.end.reason
         assert reader.tokens == reader.end.usage.completion_tokens
-        print(reader.end.reason, reader.tokens, event.completion, own)
+        assert reader.tokens <= event.completion <= own, (reader.end, event, own)
+        if reader.end.reason == "cancelled":
+            assert (own - reader.tokens) * LEAST_COST <= SMALL, (reader.end, event, own)
+            # The gateway counts nothing after the cancel: a token may have stood in its line then.
+            assert event.completion - reader.tokens <= BURST, (reader.end, event, own)
+        else:
+            assert reader.tokens == event.completion == own, (reader.end, event, own)
+        reasons.add(reader.end.reason)
+    assert reasons == {"cancelled", "length"}
+
+
+@pytest.mark.trio
+async def test_who_takes_nothing_and_goes_away_pays_for_a_window_at_most(quiet: World) -> None:
+    async with reaching(quiet[GATEWAY]) as channel:
+        reader = Reader(takes=False).ask(channel, 100_000, credit=SMALL)
+        await until(lambda: reader.cost > SMALL - TOKEN_COST)
+    assert reader.end is None or isinstance(reader.end, Failed)  # its own channel's end
+    events = await trio.to_thread.run_sync(written, quiet, reader.request)
+    event = events[reader.request]
+    assert event.outcome == "cancelled"
+    assert reader.tokens <= event.completion <= SMALL // LEAST_COST
+    own = quiet.processed()[reader.request, event.processor]
+    assert event.completion <= own <= SMALL // LEAST_COST
+
+
+@pytest.mark.trio
+async def test_one_that_was_refused_is_not_counted(quiet: World) -> None:
+    before = len(quiet.home.events())
+    async with reaching(quiet[GATEWAY]) as channel:
+        refused = Reader().ask(channel, 5, key=quiet.home.key("ann")[:-1] + "_")
+        served = Reader().ask(channel, 5)
+        await until(lambda: refused.end and served.end)
+    assert isinstance(refused.end, Failed)
+    assert refused.end.code == "invalid_api_key"
+    events = await trio.to_thread.run_sync(written, quiet, served.request)
+    assert len(events) == before + 1
+    assert refused.request not in events

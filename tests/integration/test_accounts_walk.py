@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,8 +115,8 @@ def test_register_make_a_key_ask_and_see_what_it_came_to(walk: Walk) -> None:
     assert "disabled" in walk.person("ask", PROMPT, code=3, AIPLAT_API_KEY=other["key"])
 
 
-def _usage_of(walk: Walk, requests: int) -> dict[str, object] | None:
-    told = json.loads(walk.person("usage", "--by", "key", "--json"))
+def _usage_of(walk: Walk, requests: int) -> dict[str, Any] | None:
+    told: dict[str, Any] = json.loads(walk.person("usage", "--by", "key", "--json"))
     return told if told["total"]["requests"] == requests else None
 
 

@@ -327,9 +327,23 @@ async def test_who_leaves_in_the_middle_of_a_handshake_is_gone(
         assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-async def is_let_in(door: Door, authority: Authority) -> bool:
+async def test_who_comes_and_goes_often_has_one_connection_at_a_time(
+    certificate: Certificate, authority: Authority
+) -> None:
+    settings = HttpSettings(max_connections=1)
+    async with open_door(settings=settings, certificate=certificate) as door:
+        with trio.fail_after(15):  # it took 1 s each while gone connections were kept
+            for _ in range(40):
+                while not await is_let_in(door, authority, GET):
+                    await trio.sleep(0.01)
+
+
+async def is_let_in(door: Door, authority: Authority, said: bytes = b"") -> bool:
     try:
-        async with secured(door, authority):
+        async with secured(door, authority) as tls:
+            if said:
+                await tls.send_all(said)
+                await read_until(tls, b"}")
             return True
     except trio.BrokenResourceError:
         return False

@@ -123,7 +123,7 @@ class AccountsHome:
     def check_sums(self) -> None:
         """The sums are those of the events, by days and by hours, of each and of all."""
         figures = "count(*), sum(prompt), sum(cached), sum(completion)"
-        summed = "sum(requests), sum(prompt), sum(cached), sum(completion)"
+        summed = "coalesce(sum(requests), 0), sum(prompt), sum(cached), sum(completion)"
         with self.reading() as connection:
 
             def ask(query: str) -> list[tuple[Any, ...]]:

@@ -37,8 +37,9 @@ class Reader(Sink):
         super().__init__()
         self.request = ""
         self.seen: list[tuple[float, int]] = []
-        """Moments (trio's clock, which is the monotonic one), each with the tokens by then."""
+        """Moments (trio's clock), each with the tokens by then."""
         self.ended_at = 0.0
+        self.cost = 0
         self._takes = takes
         self._enough = enough
 
@@ -64,6 +65,7 @@ class Reader(Sink):
 
     def _took(self, delta: Delta) -> None:
         count = len(self.ids)
+        self.cost += delta.cost
         self.seen.append((trio.current_time(), count))
         assert self.asking is not None
         if self._enough is not None and count >= self._enough:
@@ -75,6 +77,10 @@ class Reader(Sink):
     def tokens(self) -> int:
         """How many it got."""
         return len(self.ids)
+
+    def tokens_before(self, moment: float) -> int:
+        """How many it had at that moment."""
+        return max((count for when, count in self.seen if when <= moment), default=0)
 
 
 @asynccontextmanager

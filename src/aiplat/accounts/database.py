@@ -31,6 +31,8 @@ Format", 1.3.3). Ours say so from their making on; a backup does not."""
 MAGIC = b"SQLite format 3\0"
 """How such a file begins (the same, 1.3)."""
 _STEP_PAGES = 1000
+_LEAST_ROOM = 64 * 1024
+"""Bytes that a new WAL and its index take."""
 _BEFORE_THE_FIRST = ("sqlite_", f"{Migrations.migrations_table}", "idx__sqlite_migrations")
 """What sqlite-utils makes before the first step, which may be all that there is after a crash."""
 
@@ -85,7 +87,9 @@ def unusable(path: Path, fault: Exception) -> ConfigError:
     """Say why the database cannot be used, and what to do."""
     if isinstance(fault, sqlite3.OperationalError) and "locked" in str(fault):
         mend = "another program holds it: close that, and try again."
-    elif isinstance(fault, sqlite3.OperationalError) and "full" in str(fault):
+    elif isinstance(fault, sqlite3.OperationalError) and (
+        "full" in str(fault) or _has_no_room(path.parent)
+    ):
         mend = "make room on its disk, and try again."
     elif isinstance(fault, sqlite3.DatabaseError) and not isinstance(
         fault, sqlite3.OperationalError
@@ -97,6 +101,15 @@ def unusable(path: Path, fault: Exception) -> ConfigError:
     else:
         mend = "see to the file and its folder, and try again."
     return ConfigError(f"The accounts' database {path} cannot be used ({fault}): {mend}")
+
+
+def _has_no_room(folder: Path) -> bool:
+    """Where SQLite cannot make a file beside the database, it speaks of an I/O error."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _LEAST_ROOM
 
 
 def _make_private(path: Path) -> None:

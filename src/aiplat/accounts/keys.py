@@ -158,17 +158,18 @@ class Keys:
     async def revoke(self, caller: Caller, wish: KeyName) -> Done:
         """End a key now, and with it what it has under way.
 
-        By its name also those that it took the place of, as far as they still hold.
+        By its name that is every secret that it has: the one in use, and those that it was rotated
+        from and that hold still.
         """
         user = self._house.whose(caller, wish.user)
         key = self._house.key(wish.key, user)
-        if key.revoked:
-            return Done(message=f"The key {key.name!r} ({key.id}) was revoked before.")
-        now = self._house.now()
         keys = [key]
         if wish.key != key.id:
-            keys += [one for one in user.keys.values() if one is not key
-                     and one.folded == key.folded and self._state(one) == "rotated"]  # fmt: skip
+            keys = [one for one in user.keys.values() if one.name == key.name]
+        keys = [one for one in keys if not one.revoked]
+        if not keys:
+            return Done(message=f"The key {key.name!r} ({key.id}) was revoked before.")
+        now = self._house.now()
 
         def write(connection: sqlite3.Connection) -> None:
             for one in keys:
@@ -176,12 +177,12 @@ class Keys:
                 note(connection, now, caller, "key.revoke", one.id, one.name)
 
         await self._house.writer.change(write)
-        names = {one.id for one in keys}
+        ended = {one.id for one in keys}
         for one in keys:
             one.revoked = now
-        self._house.ends(lambda lease: lease.key in names, revoked(key))
-        more = f", and {len(keys) - 1} more that it took the place of" if len(keys) > 1 else ""
-        return Done(message=f"The key {key.name!r} ({key.id}) is revoked{more}: it holds no more.")
+        self._house.ends(lambda lease: lease.key in ended, revoked(key))
+        ids = ", ".join(one.id for one in keys)
+        return Done(message=f"The key {key.name!r} ({ids}) is revoked: it holds no more.")
 
     async def list(self, caller: Caller, wish: KeysAsk) -> KeyList:
         """One's keys, or for operators others'."""

@@ -153,6 +153,11 @@ class Lease:
             ),
         )  # fmt: skip
 
+    @property
+    def has_row(self) -> bool:
+        """Whether it was handed over as one under way."""
+        return self._written is not None
+
     def _held(self, prompt_tokens: int) -> int:
         """What is held back for a prompt: once for all choices of the same request."""
         return prompt_tokens if self.shared is None or self.shared.holder is self else 0
@@ -199,6 +204,8 @@ class Meter:
         self._live: dict[int, Lease] = {}
         self._ended: list[tuple[int, Event]] = []
         self._used: dict[str, int] = {}
+        self._noted: set[str] = set()
+        self._minute = 0
         self._next = 0
 
     def __len__(self) -> int:
@@ -246,11 +253,16 @@ class Meter:
     def over(self, lease: Lease, event: Event) -> None:
         """It ended."""
         self._live.pop(lease.id, None)
-        self._ended.append((lease.id, event))
+        self._ended.append((lease.id if lease.has_row else 0, event))
 
     def used(self, key: str) -> None:
-        """A key was used at this minute."""
-        self._used[key] = int(self._wall()) // 60 * 60
+        """A key was used at this minute; that is written once for each."""
+        minute = int(self._wall()) // 60 * 60
+        if minute != self._minute:
+            self._minute, self._noted = minute, set()
+        if key not in self._noted:
+            self._noted.add(key)
+            self._used[key] = minute
 
     def take(self) -> Batch | None:
         """What changed since the last time; None when nothing did."""

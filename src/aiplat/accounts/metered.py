@@ -69,7 +69,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     Arguments:
         running: by their ids, as they stand now.
-        ended: events, with the ids of their rows of `running`, whether written or not.
+        ended: events, with the ids of their rows of `running`; 0 for those that never had one.
         used: keys, and the minute (in seconds since 1970) in which they were used.
     """
 
@@ -83,7 +83,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write it, within a transaction."""
-        gone = {number for number, _ in self.ended}
+        gone = {number for number, _ in self.ended if number}
         as_tuple = msgspec.structs.astuple
         connection.executemany(
             _ADD_RUNNING,

@@ -89,3 +89,21 @@ def _usage(db: Database) -> None:
     )
     db.execute("CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID")
     db.execute("INSERT INTO marks VALUES ('folded', 0)")
+
+
+@migrations(name="0003-payers")
+def _payers(db: Database) -> None:
+    """The sums without their models and processors, by time: everyone's keys, and a month's use.
+
+    Of `sums`, which are by user, either would take a look at every row.
+    """
+    db.execute(
+        "CREATE TABLE payers (size INTEGER NOT NULL, start INTEGER NOT NULL, user TEXT NOT NULL, "
+        "key TEXT NOT NULL, requests INTEGER NOT NULL, errors INTEGER NOT NULL, prompt INTEGER NOT "
+        "NULL, cached INTEGER NOT NULL, completion INTEGER NOT NULL, "
+        "PRIMARY KEY (size, start, user, key)) WITHOUT ROWID"
+    )
+    db.execute(
+        "INSERT INTO payers SELECT size, start, user, key, sum(requests), sum(errors), "
+        "sum(prompt), sum(cached), sum(completion) FROM sums GROUP BY size, start, user, key"
+    )

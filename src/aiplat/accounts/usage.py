@@ -41,12 +41,12 @@ _ADD = (
 )
 
 
-def fold(connection: sqlite3.Connection) -> bool:
-    """Add events to the sums, within a transaction; whether more are left."""
+def fold(connection: sqlite3.Connection, most: int = FOLD_AT_ONCE) -> bool:
+    """Add the next events to the sums, within a transaction; whether more are left."""
     mark = folded(connection)
     last = connection.execute(
         "SELECT max(id), count(*) FROM (SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)",
-        (mark, FOLD_AT_ONCE),
+        (mark, most),
     ).fetchone()
     if last[0] is None:
         return False
@@ -65,8 +65,14 @@ def fold(connection: sqlite3.Connection) -> bool:
             f"ON CONFLICT (size, start, model, processor) DO UPDATE SET {_ADD}",
             (mark, last[0]),
         )
+        connection.execute(
+            f"INSERT INTO payers SELECT {size}, {start} AS start, user, key, {_FIGURES} "
+            "FROM events WHERE id > ? AND id <= ? GROUP BY start, user, key "
+            f"ON CONFLICT (size, start, user, key) DO UPDATE SET {_ADD}",
+            (mark, last[0]),
+        )
     connection.execute("UPDATE marks SET value = ? WHERE name = 'folded'", (last[0],))
-    return int(last[1]) == FOLD_AT_ONCE
+    return int(last[1]) == most
 
 
 def folded(connection: sqlite3.Connection) -> int:
@@ -90,14 +96,18 @@ def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_da
             "LIMIT ?) AND at < ?",
             (folded(connection), PRUNE_AT_ONCE, round((now - events_days * DAY) * 1000)),
         ).rowcount
-    before = round(now - HOURS_KEPT)
-    connection.execute("DELETE FROM totals WHERE size = ? AND start < ?", (HOUR, before))
+    old = {"hour": HOUR, "before": round(now - HOURS_KEPT)}
     connection.execute(
-        "DELETE FROM sums WHERE size = ? AND start < ? AND user IN "
-        "(SELECT DISTINCT user FROM sums)",
-        (HOUR, before),
+        "DELETE FROM sums WHERE size = :hour AND start < :before AND user IN "
+        "(SELECT DISTINCT user FROM payers WHERE size = :hour AND start < :before)",
+        old,
     )
-    connection.execute("DELETE FROM audit WHERE at < ?", (round(now - audit_days * DAY),))
+    for table in ("payers", "totals"):
+        connection.execute(f"DELETE FROM {table} WHERE size = :hour AND start < :before", old)
+    connection.execute(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?) AND at < ?",
+        (PRUNE_AT_ONCE, round(now - audit_days * DAY)),
+    )
     return removed == PRUNE_AT_ONCE
 
 
@@ -105,7 +115,7 @@ def month_use(connection: sqlite3.Connection, start: int) -> list[tuple[str, str
     """Tokens by user and key since `start`, the beginning of a month (seconds since 1970, UTC)."""
     return connection.execute(
         "SELECT user, key, sum(tokens) FROM ("
-        "SELECT user, key, prompt + completion AS tokens FROM sums "
+        "SELECT user, key, prompt + completion AS tokens FROM payers "
         f"WHERE size = {DAY} AND start >= ? AND start < ? UNION ALL "
         "SELECT user, key, prompt + completion FROM events WHERE id > ? AND at >= ? AND at < ?) "
         "GROUP BY user, key",
@@ -184,8 +194,8 @@ _NONE = {"model": "(no model)", "peer": "(no processor)"}
 def _rows(
     connection: sqlite3.Connection, by: UsageBy, user: str | None, size: int, since: int
 ) -> list[UsageRow]:
-    """From the sums, and what was not folded yet; over all users from the small table if it can."""
-    table = "totals" if user is None and by != "key" else "sums"
+    """From the sums, and what was not folded yet; over all users from a smaller table."""
+    table = "sums" if user is not None else "payers" if by == "key" else "totals"
     whose = "" if user is None else "user = :user AND "
     name = f"start / {DAY} * {DAY}" if by == "day" else _COLUMNS[by]
     late = f"(at / 1000) / {DAY} * {DAY}" if by == "day" else _COLUMNS[by]

@@ -1,7 +1,7 @@
 """One request on its way through a gateway: a sink towards the processor, an `Asking` back.
 
 It keeps the token ids that were accepted: they are what is counted, and what a processor that
-goes on with the answer will need.
+goes on with the answer will need. What comes after a cancel is neither passed on nor counted.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class Forwarding:
         self.model = submission.model
         self.ids: list[int] = []
         self._pieces = 0
+        self._cut = False
         self.started: Started | None = None
         self.ended = False
         self.stages = Stages(submission, settings, now())
@@ -292,6 +293,9 @@ class Forwarding:
             self.fail(error)
 
     def _delta(self, delta: Delta) -> None:
+        if self.stages.cancelled_at is not None:
+            self._cut = True  # nobody takes what was on its way when the cancel came
+            return
         lease, started = self.lease, self.started
         if lease is not None and started is not None:
             tokens = (len(self.ids) + len(delta.ids)) if started.exact else self._pieces + 1
@@ -316,6 +320,8 @@ class Forwarding:
             usage = Usage(self.started.prompt_tokens, len(self.ids), told.cached_tokens)
         elif self.started is not None:
             usage = msgspec.structs.replace(told, exact=False)
+        if self._cut:
+            finished = msgspec.structs.replace(finished, reason="cancelled")
         timings = self.stages.timings(self._now())
         self._end(msgspec.structs.replace(finished, usage=usage, timings=timings))
 

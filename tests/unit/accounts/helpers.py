@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -237,3 +238,22 @@ async def until(check: Callable[[], Any], what: str, seconds: float = 30.0) -> A
             await trio.sleep(0.005)
         return found
     raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+async def busy(home: Home, nursery: trio.Nursery) -> threading.Event:
+    """Keep the writer at something until what is given is set."""
+    holds, goes_on = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        holds.set()
+        assert goes_on.wait(60)
+
+    nursery.start_soon(home.accounts._house.writer.change, slow)
+    await until(holds.is_set, "the writer is busy")
+    return goes_on
+
+
+async def waiting(home: Home, count: int) -> None:
+    """Until so many changes wait for the writer."""
+    writer = home.accounts._house.writer
+    await until(lambda: len(writer._changes) == count, f"{count} changes wait")

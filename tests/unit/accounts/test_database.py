@@ -280,7 +280,7 @@ def test_a_copy_is_of_one_moment_and_ends_while_others_write(
     class Watched(sqlite3.Connection):
         """Somebody writes whenever a few pages were copied."""
 
-        def backup(self, target: sqlite3.Connection, *, pages: int = -1, **how: Any) -> None:  # type: ignore[override]
+        def backup(self, target: sqlite3.Connection, *, pages: int = -1, **how: Any) -> None:
             def between(*_: int) -> None:
                 nonlocal writes
                 writes += 1

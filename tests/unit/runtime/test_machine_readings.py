@@ -147,10 +147,10 @@ async def test_gpus_are_asked_for_while_a_model_is_loaded_alone(tmp_path: Path) 
 async def test_a_program_that_hangs_is_not_waited_for_and_not_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
 ) -> None:
-    ends, begun = threading.Event(), [0]
+    ends, begun = threading.Event(), threading.Semaphore(0)
 
     def hangs(_: str) -> list[Reading]:
-        begun[0] += 1
+        begun.release()
         ends.wait(30)
         return []
 
@@ -159,10 +159,10 @@ async def test_a_program_that_hangs_is_not_waited_for_and_not_started_again(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readings.look)
-            await trio.testing.wait_all_tasks_blocked()
+            assert await trio.to_thread.run_sync(begun.acquire, True, 30.0), "it was started"
             mock_clock.jump(2 * module.GPU_SECONDS + 0.1)
         await readings.look()
-        assert begun[0] == 1
+        assert not begun.acquire(blocking=False), "and once only"
     finally:
         ends.set()
 

@@ -238,12 +238,13 @@ async def test_what_was_given_and_taken_in_a_day_and_a_month(tmp_path: Path) -> 
 async def test_a_disk_that_does_not_answer_holds_up_neither_reader_nor_end(
     tmp_path: Path, mock_clock: MockClock
 ) -> None:
-    answers, asked = threading.Event(), threading.Event()
+    answers, asked, answered = threading.Event(), threading.Event(), threading.Event()
     desk = Desk(tmp_path)
 
     def hangs(*_: object) -> None:
         asked.set()
         answers.wait(30)
+        answered.set()
 
     try:
         async with at_work(desk):
@@ -262,6 +263,7 @@ async def test_a_disk_that_does_not_answer_holds_up_neither_reader_nor_end(
                 nursery.start_soon(read)
                 await go_on(mock_clock, module.READ_SECONDS + 0.1)
             mock_clock.autojump_threshold = 0.05  # for the last two seconds of the end
+        assert not answered.is_set(), "nobody waited for it"
     finally:
         answers.set()
 

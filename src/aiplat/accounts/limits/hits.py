@@ -42,47 +42,45 @@ class QuotaHit(LimitHit, QuotaExceeded):
     """The limit of a month."""
 
 
-def too_many_requests(subject: Subject, sent: int, wait: float) -> RateLimitHit:
+def too_many_requests(subject: Subject, sent: int, wait: int) -> RateLimitHit:
     """So many were let in within the last minute."""
     bound = subject.limits.requests_per_minute
     return RateLimitHit(
         f"{_begin(subject)} may send {bound} requests a minute, and {sent} were let in within the "
         f"last 60 seconds. Come back in {_span(wait)}.",
-        limit="requests_per_minute", subject=subject.id, retry_after=wait,
+        limit="requests_per_minute", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
 
-def too_many_tokens(
-    subject: Subject, used: int, held: int, asked: int, wait: float
-) -> RateLimitHit:
+def too_many_tokens(subject: Subject, used: int, held: int, asked: int, wait: int) -> RateLimitHit:
     """So many were taken within the last minute."""
     bound = subject.limits.tokens_per_minute
     return RateLimitHit(
         f"{_begin(subject)} may take {bound} tokens a minute: {used} are used, {held} reserved by "
         f"requests under way, and this request may come to {asked}. Come back in {_span(wait)}, or "
         "ask for fewer (max_tokens).",
-        limit="tokens_per_minute", subject=subject.id, retry_after=wait,
+        limit="tokens_per_minute", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
 
-def too_many_at_once(subject: Subject, running: int, wait: float) -> RateLimitHit:
+def too_many_at_once(subject: Subject, running: int, wait: int) -> RateLimitHit:
     """So many are under way."""
     bound = subject.limits.concurrent
     return RateLimitHit(
         f"{_begin(subject)} may have {bound} requests under way at once, and has {running}. Come "
         f"back in {_span(wait)}.",
-        limit="concurrent", subject=subject.id, retry_after=wait,
+        limit="concurrent", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
 
-def month_is_used(subject: Subject, used: int, held: int, asked: int, wait: float) -> QuotaHit:
+def month_is_used(subject: Subject, used: int, held: int, asked: int, wait: int) -> QuotaHit:
     """So many were taken within the month."""
     bound = subject.limits.tokens_per_month
     return QuotaHit(
         f"{_begin(subject)} may take {bound} tokens a month: {used} are used, {held} reserved by "
         f"requests under way, and this request may come to {asked}. The next month (UTC) begins in "
         f"{_span(wait)}.",
-        limit="tokens_per_month", subject=subject.id, retry_after=wait,
+        limit="tokens_per_month", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
 
@@ -101,9 +99,8 @@ def _begin(subject: Subject) -> str:
     return subject.what[:1].upper() + subject.what[1:]
 
 
-def _span(seconds: float) -> str:
+def _span(seconds: int) -> str:
     for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds > 2 * unit:
             return f"{math.ceil(seconds / unit)} {name}"
-    whole = math.ceil(seconds)
-    return f"{whole} second{'s' * (whole != 1)}"
+    return f"{seconds} second{'s' * (seconds != 1)}"

@@ -82,11 +82,13 @@ class Limiter:
             fits = fits and state.lets_in(now, tokens, use)
             is_awaited = is_awaited or state.promises is not None
         came = _who_came(now, asked) if is_awaited else ()
-        hit = None if fits else self._refusing.of_request(now, asked, tokens)
-        if came:
-            _learn(came, hit)
-        if hit is not None:
+        if not fits:
+            hit = self._refusing.of_request(now, asked, tokens)
+            if came:
+                _came_between(asked, hit)
             raise hit
+        for promises in came:
+            promises.came(let_in=True)
         return Reservation(self._clock, self._refusing, asked, tokens, now)
 
     def state(self, subjects: Sequence[Subject]) -> RateState:
@@ -134,21 +136,19 @@ class Limiter:
                 queue.append((now + _LOOK_EVERY, state))
 
 
-def _who_came(now: int, asked: Sequence[Asked]) -> list[tuple[State, Limit, Promises]]:
+def _who_came(now: int, asked: Sequence[Asked]) -> list[Promises]:
     """The promises that this request may be the other side of."""
     return [
-        (state, limit, promises)
+        promises
         for state, _ in asked
         if state.promises is not None
-        for limit, promises in state.promises.items()
+        for promises in state.promises.values()
         if promises.claim(now)
     ]
 
 
-def _learn(came: Sequence[tuple[State, Limit, Promises]], hit: LimitHit | None) -> None:
-    """Tell the promises what became of it, where it was not another limit that refused it."""
-    for state, limit, promises in came:
-        if hit is None:
-            promises.came(let_in=True)
-        elif (hit.limit, hit.subject) == (limit, state.subject.id):
-            promises.came(let_in=False)
+def _came_between(asked: Sequence[Asked], hit: LimitHit) -> None:
+    """One that came when it was told is refused: others had come to that limit between."""
+    for state, _ in asked:
+        if state.subject.id == hit.subject and state.promises and hit.limit in state.promises:
+            state.promises[hit.limit].came(let_in=False)

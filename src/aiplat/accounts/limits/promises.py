@@ -24,8 +24,8 @@ _MOST_STEPS = 500
 _MOST_ROOM = 16.0
 _MORE_ROOM = 1.1
 """For one who came when told and was refused: others came between."""
-_LESS_ROOM = _MORE_ROOM ** (-1 / 9)
-"""For one who came and was let in. The two balance where nine in ten are."""
+_LESS_ROOM = _MORE_ROOM ** (-1 / 14)
+"""For one who came and was let in. The two balance where 14 of 15 are."""
 
 
 class Promises:
@@ -33,7 +33,7 @@ class Promises:
 
     Others take what was meant for those who wait: they come while there is room, and nobody is
     refused who fits. So a promise counts for more than its amount, by as much as it shows to need
-    for nine in ten to be let in who come when they were told.
+    for nearly all to be let in who come when they were told.
 
     Arguments:
         room: how much more a promise counts for, before anybody came.
@@ -81,14 +81,18 @@ class Promises:
     ) -> int:
         """Tell when there will be room, if those who wait already come and take their part.
 
+        Gives 0 where there is room even so.
+
         Arguments:
-            lacking: how much has to leave for one who comes now to fit.
+            lacking: how much has to leave for one who comes now to fit; below 0 where more fits.
             taken: how much is taken now.
             leaving: what leaves of it, the next first: when, and how much.
             last: when all of it has left.
             stay: how long they stay who will come.
         """
         lacking += self._promised
+        if lacking <= 0:
+            return 0
         if lacking > taken:
             return self._free_after(lacking - taken, last, stay)
         at = last

@@ -9,9 +9,12 @@ from aiplat.accounts.limits.subject import Limit, Subject
 from aiplat.accounts.limits.window import SPAN, Bucket, Window
 
 _DURATIONS = 64
-_FIRST_ROOM: dict[Limit, float] = {"tokens_per_minute": 2.0, "concurrent": 2.0}
-"""What becomes free of these at a time that nobody knows, others take more often. So it was in
-simulations; each subject learns its own."""
+_FIRST_ROOM: dict[Limit, float] = {
+    "requests_per_minute": 1.5, "tokens_per_minute": 3.0, "concurrent": 4.0,
+}  # fmt: skip
+"""By what a promise counts for more, until its limit has learned what it needs. Places and tokens
+become free when nobody knows it before, and are taken by others more often. The figures are those
+of simulated crowds."""
 _LEARNS = 32
 """So many requests outweigh what was before them."""
 
@@ -93,7 +96,7 @@ class State:
             self.promises = {}
         found = self.promises.get(limit)
         if found is None:
-            found = self.promises[limit] = Promises(_FIRST_ROOM.get(limit, 1.0))
+            found = self.promises[limit] = Promises(_FIRST_ROOM[limit])
         return found
 
     def times(self) -> Durations:

@@ -35,6 +35,13 @@ def test_the_next_comes_when_there_is_room_for_both() -> None:
     assert told(promises, lacking=1, taken=3, leaving=leaving) == 200 + STAY
 
 
+def test_where_there_is_room_for_all_who_wait_nobody_waits() -> None:
+    promises = Promises(1.0)
+    promises.promise(50, 1)
+    assert told(promises, lacking=-1, taken=3, leaving=[(100, 3)]) == 0
+    assert told(promises, lacking=0, taken=3, leaving=[(100, 3)]) == 100
+
+
 def test_a_promise_is_over_soon_after_its_time() -> None:
     promises = Promises(1.0)
     promises.promise(1000, 1)
@@ -67,7 +74,7 @@ def test_a_promise_gets_more_room_when_others_come_between_and_less_when_not() -
         promises.came(let_in=False)
     promises.promise(60, 1)  # counts for more than two now
     assert told(promises, lacking=1, taken=10, leaving=leaving) == 500
-    for _ in range(100):
+    for _ in range(200):
         promises.came(let_in=True)
     promises.promise(70, 1)  # for one again
     assert told(promises, lacking=1, taken=10, leaving=leaving) == 600
