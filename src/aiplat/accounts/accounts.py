@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from aiplat.accounts import database, metered, usage
-from aiplat.accounts.admission import Admission, expired
+from aiplat.accounts.admission import PEER, Admission, expired
 from aiplat.accounts.callers import Caller, Callers, check_may
 from aiplat.accounts.directory import Directory
 from aiplat.accounts.house import Ends, House
@@ -146,7 +146,8 @@ class Accounts:
             log.warning("%d requests were cut off by this gateway's last end", interrupted)
 
     def _seed(self, connection: sqlite3.Connection, limiter: Limiter) -> None:
-        """What was used of this month and the one before."""
+        """What was used of this month and the one before, and let in within the last minute."""
+        self._seed_minute(connection, limiter)
         start = usage.month_start(self._wall())
         for begin in (start, usage.month_start(start - 1)):
             month = usage.month_number(begin)
@@ -156,6 +157,20 @@ class Accounts:
                 known = self._house.directory.keys.get(key)
                 if known is not None:
                     limiter.used_before(known.subjects[0].id, month, tokens)
+
+    def _seed_minute(self, connection: sqlite3.Connection, limiter: Limiter) -> None:
+        """A gateway that is started again lets nobody begin the minute anew."""
+        now, directory = self._wall(), self._house.directory
+        for at, user, key, tokens in usage.last_minute(connection, now):
+            known, account = directory.keys.get(key), directory.users.get(user)
+            if known is not None:
+                subjects = known.subjects
+            elif account is not None:
+                subjects = (account.subject,)
+            else:
+                subjects = self.admission.peer(user) if user.startswith(PEER) else ()
+            for subject in subjects:
+                limiter.let_in_before(subject, now - at / 1000, tokens)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is counted, until cancelled; then what is left."""

@@ -138,7 +138,11 @@ class Admission:
                 "and `aiplat keys create --name …` get one; AIPLAT_API_KEY hands one over."
             )
         payer = PEER + asker
-        return payer, "", (Subject(payer, f"the peer …{asker[-8:]}", self._defaults),)
+        return payer, "", self.peer(payer)
+
+    def peer(self, payer: str) -> tuple[Subject, ...]:
+        """Whose limits hold for a peer without a key."""
+        return (Subject(payer, f"the peer …{payer[-8:]}", self._defaults),)
 
     @property
     def keyless(self) -> bool:

@@ -25,6 +25,8 @@ FINE_SECONDS = 2 * DAY
 HOURS_KEPT = 60 * DAY
 FOLD_AT_ONCE = 50_000
 PRUNE_AT_ONCE = 5_000
+MINUTE_AT_MOST = 200_000
+"""Events that are looked through for those of the last minute: more than a gateway serves."""
 MAX_ROWS = 1000
 GOOD = ("stop", "length", "cancelled", "tool_calls")
 """Outcomes that are no errors."""
@@ -120,6 +122,20 @@ def month_use(connection: sqlite3.Connection, start: int) -> list[tuple[str, str
         "SELECT user, key, prompt + completion FROM events WHERE id > ? AND at >= ? AND at < ?) "
         "GROUP BY user, key",
         (start, next_month(start), folded(connection), start * 1000, next_month(start) * 1000),
+    ).fetchall()
+
+
+def last_minute(connection: sqlite3.Connection, now: float) -> list[tuple[int, str, str, int]]:
+    """Requests that were let in within the last minute, the oldest first.
+
+    Returns:
+        When each was let in (milliseconds since 1970, UTC), its user, its key and its tokens.
+    """
+    ms = round(now * 1000)
+    return connection.execute(
+        "SELECT at, user, key, prompt + completion FROM events "
+        "WHERE id > (SELECT max(id) FROM events) - ? AND at > ? AND at <= ? ORDER BY at",
+        (MINUTE_AT_MOST, ms - 60_000, ms),
     ).fetchall()
 
 

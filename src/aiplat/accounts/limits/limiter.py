@@ -104,6 +104,21 @@ class Limiter:
         """
         self._months.add(subject_id, month, tokens)
 
+    def let_in_before(self, subject: Subject, ago: float, tokens: int) -> None:
+        """Count a request that an earlier life of this gateway let in, and that is over.
+
+        Called before any request is let in, the oldest first. (Its month is `used_before`.)
+
+        Arguments:
+            ago: seconds since it was let in; of more than a minute nothing counts any more.
+            tokens: what it came to.
+        """
+        now = self._clock.read()
+        state = self._states.get(subject.id) or self._begin(now, subject)
+        state.asked = now
+        bucket = state.charge(now - max(0, round(ago * 1000)), 1, tokens)
+        state.release(now, bucket, 0, tokens)
+
     def used_this_month(self, subject_id: str) -> int:
         """Tokens that a subject used of this month; without what requests under way reserve."""
         use = self._months.find(subject_id, self._month())
