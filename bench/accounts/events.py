@@ -95,7 +95,5 @@ def _owners(connection: sqlite3.Connection) -> tuple[int, str, str]:
     connection.execute(
         "INSERT INTO temp.owners SELECT row_number() OVER (ORDER BY user, id) - 1, id, user FROM keys"
     )
-    found = connection.execute(
-        "SELECT count(*), min(user), max(user) FROM temp.owners"
-    ).fetchone()
+    found = connection.execute("SELECT count(*), min(user), max(user) FROM temp.owners").fetchone()
     return int(found[0]), str(found[1]), str(found[2])

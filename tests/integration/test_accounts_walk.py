@@ -39,7 +39,8 @@ class Walk:
         return done.stdout
 
     def person(self, *arguments: str, stdin: str = "", code: int = 0, **extra: str) -> str:
-        done = aiplat(self.client.home, *arguments, stdin=stdin, **(self.environ | extra))
+        environ: Any = self.environ | extra  # which holds none of `aiplat`'s own arguments
+        done = aiplat(self.client.home, *arguments, stdin=stdin, **environ)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout if code == 0 else done.stderr
 

@@ -247,23 +247,10 @@ class Pair:
         for kind, used in (("requests", model.sent(name)), ("tokens", model.taken(name))):
             bound = getattr(subject.limits, f"{kind}_per_minute")
             remaining = None if bound is None else max(bound - used, 0)
-            if self.counted_from_the_start(name):
-                assert getattr(state, f"{kind}_remaining") == remaining
+            assert getattr(state, f"{kind}_remaining") == remaining
         month = model.month(self.real.month)
         used = model.of_month(name, month, running=False)
         assert self.real.limiter.used_this_month(name) == used
-
-    def counted_from_the_start(self, name: str) -> bool:
-        """A window is only kept while there is a limit of a minute."""
-        return name not in self.unwatched
-
-    @property
-    def unwatched(self) -> set[str]:
-        return {
-            name
-            for name, limits in self.limits.items()
-            if limits.requests_per_minute is None and limits.tokens_per_minute is None
-        }
 
     def admit(self, names: tuple[str, ...], tokens: int) -> None:
         model, subjects = self.model, [self.subject(name) for name in names]

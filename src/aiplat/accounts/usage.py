@@ -57,8 +57,8 @@ def fold(connection: sqlite3.Connection, most: int = FOLD_AT_ONCE) -> bool:
         connection.execute(
             f"INSERT INTO sums SELECT user, {size}, {start} AS start, key, model, processor, "
             f"{_FIGURES} FROM events WHERE id > ? AND id <= ? "
-            "GROUP BY user, start, key, model, processor "
-            f"ON CONFLICT (user, size, start, key, model, processor) DO UPDATE SET {_ADD}",
+            "GROUP BY start, user, key, model, processor "
+            f"ON CONFLICT (size, start, user, key, model, processor) DO UPDATE SET {_ADD}",
             (mark, last[0]),
         )
         connection.execute(
@@ -98,14 +98,9 @@ def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_da
             "LIMIT ?) AND at < ?",
             (folded(connection), PRUNE_AT_ONCE, round((now - events_days * DAY) * 1000)),
         ).rowcount
-    old = {"hour": HOUR, "before": round(now - HOURS_KEPT)}
-    connection.execute(
-        "DELETE FROM sums WHERE size = :hour AND start < :before AND user IN "
-        "(SELECT DISTINCT user FROM payers WHERE size = :hour AND start < :before)",
-        old,
-    )
-    for table in ("payers", "totals"):
-        connection.execute(f"DELETE FROM {table} WHERE size = :hour AND start < :before", old)
+    before = round(now - HOURS_KEPT)
+    for table in ("sums", "payers", "totals"):
+        connection.execute(f"DELETE FROM {table} WHERE size = ? AND start < ?", (HOUR, before))
     connection.execute(
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?) AND at < ?",
         (PRUNE_AT_ONCE, round(now - audit_days * DAY)),
@@ -202,6 +197,13 @@ def ask(
     )  # fmt: skip
 
 
+_STARTS = (
+    "WITH RECURSIVE starts(start) AS ("
+    "SELECT min(start) FROM {table} WHERE size = :size AND start >= :since UNION ALL "
+    "SELECT (SELECT min(start) FROM {table} WHERE size = :size AND start > starts.start) "
+    "FROM starts WHERE starts.start IS NOT NULL) SELECT start FROM starts"
+)
+"""The hours or days that there are: each is looked up, so that others' rows are not read."""
 _COLUMNS = {"model": "model", "key": "key", "peer": "processor"}
 _NONE = {"model": "(no model)", "peer": "(no processor)"}
 """Of requests that no processor had."""
@@ -210,8 +212,12 @@ _NONE = {"model": "(no model)", "peer": "(no processor)"}
 def _rows(
     connection: sqlite3.Connection, by: UsageBy, user: str | None, size: int, since: int
 ) -> list[UsageRow]:
-    """From the sums, and what was not folded yet; over all users from a smaller table."""
-    table = "sums" if user is not None else "payers" if by == "key" else "totals"
+    """From the sums, and what was not folded yet; from the smallest table that can tell."""
+    table = "sums"
+    if by == "key" or (by == "day" and user is not None):
+        table = "payers"
+    elif user is None:
+        table = "totals"
     whose = "" if user is None else "user = :user AND "
     name = f"start / {DAY} * {DAY}" if by == "day" else _COLUMNS[by]
     late = f"(at / 1000) / {DAY} * {DAY}" if by == "day" else _COLUMNS[by]
@@ -219,7 +225,7 @@ def _rows(
     found = connection.execute(
         f"SELECT name, sum(requests), sum(errors), sum(prompt), sum(cached), sum(completion) FROM ("
         f"SELECT {name} AS name, {figures} FROM {table} "
-        f"WHERE {whose}size = :size AND start >= :since UNION ALL "
+        f"WHERE {whose}size = :size AND start IN ({_STARTS.format(table=table)}) UNION ALL "
         f"SELECT {late} AS name, {_FIGURES} FROM events "
         f"WHERE {whose}id > :mark AND at >= :since * 1000 GROUP BY 1) GROUP BY name",
         {"user": user, "size": size, "since": since, "mark": folded(connection)},

@@ -29,6 +29,7 @@ ROWS = {
     "events": (1, 5000, "req-0", "u1", "k1", "m", "f", "p", 3, 1, 4, 1, 0.5, 1.5, 2.5, "stop"),
     "sums": ("u1", 3600, 0, "k1", "m", "p", 1, 0, 3, 1, 4),
     "totals": (3600, 0, "m", "p", 1, 0, 3, 1, 4),
+    "payers": (3600, 0, "u1", "k1", 1, 0, 3, 1, 4),
 }
 
 
@@ -112,6 +113,16 @@ def test_every_earlier_version_becomes_the_newest_with_its_rows(
     assert {table: select(path, f"SELECT * FROM {table}") for table in tables} == before
     expected = [f"accounts-before-{step}-19700101T000000Z.db" for step in STEPS[version:]]
     assert names_in(backups) == expected
+
+
+def test_sums_by_payer_are_made_of_those_that_there_are(path: Path, backups: Path) -> None:
+    of_version(path, 2)
+    with contextlib.closing(connect(path)) as connection:
+        for model, processor in (("m", "q"), ("n", "p")):
+            row = ("u1", 3600, 0, "k1", model, processor, 1, 1, 30, 10, 40)
+            connection.execute(f"INSERT INTO sums VALUES ({', '.join('?' * 11)})", row)
+    prepare(path, backups)
+    assert select(path, "SELECT * FROM payers") == [(3600, 0, "u1", "k1", 3, 2, 63, 21, 84)]
 
 
 def test_a_backup_before_each_step_is_as_it_was_before_it(path: Path, backups: Path) -> None:

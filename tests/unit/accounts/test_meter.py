@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aiplat.accounts.meter import Lease
 from aiplat.accounts.metered import INTERRUPTED
 from aiplat.control.accounts import LimitsWish
 from aiplat.domain.accounts import MAX_LIMIT
@@ -41,6 +42,11 @@ async def limited(home: Home, **limits: int) -> None:
     await home.ask("users.limits", LimitsWish(name="operator", **limits))
 
 
+def fails_after(lease: Lease, tokens: int) -> None:
+    says(lease, tokens)
+    fails(lease, tokens)
+
+
 # -- each way to end -------------------------------------------------------------------------------
 
 
@@ -52,8 +58,8 @@ async def limited(home: Home, **limits: int) -> None:
         (lambda lease: finishes(lease, 0, cached=99, reason="stop"), (12, 12, 0, "stop")),
         (lambda lease: finishes(lease, 3, reason="cancelled"), (12, 0, 3, "cancelled")),
         (lambda lease: finishes(lease, 0, reason="cancelled"), (12, 0, 0, "cancelled")),
-        (lambda lease: (says(lease, 4), fails(lease, 4)), (12, 0, 4, "processor_lost")),
-        (lambda lease: (says(lease, 0), fails(lease, 0)), (0, 0, 0, "processor_lost")),
+        (lambda lease: fails_after(lease, 4), (12, 0, 4, "processor_lost")),
+        (lambda lease: fails_after(lease, 0), (0, 0, 0, "processor_lost")),
         (lambda lease: fails(lease, code="no_processor"), (0, 0, 0, "no_processor")),
         (lambda lease: lease.end(Finished("cancelled", Usage(0, 0)), "", "cancelled", Timings()),
          (0, 0, 0, "cancelled")),
