@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import resource
 import sys
@@ -58,7 +59,7 @@ class Requests:
             if len(self._live) > UNDER_WAY:
                 taken["settle"].append(self._settle(self._live.popleft()))
         while self._live:
-            self._settle(self._live.popleft())
+            taken["settle"].append(self._settle(self._live.popleft()))
         return taken
 
     def refuse(self, keys: Sequence[str]) -> Nanoseconds:
@@ -130,13 +131,13 @@ def measure(folder: Path, users: int, keys: int, rounds: int, count: int) -> dic
         Of the opening, and of each kind and step the p50 and p99 of each round in microseconds.
     """
     people = add_people(folder, users, keys)
-    before = pss_mib(_here())
+    before = pss_mib(os.getpid())
     began = time.perf_counter()
     accounts = accounts_in(folder)
     accounts.open()
     opened = time.perf_counter() - began
     gc.collect()
-    found: dict[str, Any] = {"open_s": opened, "open_mib": pss_mib(_here()) - before}
+    found: dict[str, Any] = {"open_s": opened, "open_mib": pss_mib(os.getpid()) - before}
     gc.freeze()  # as a node does when it is ready: see aiplat.runtime.run
     rows: dict[str, dict[str, list[float]]] = {}
     for name, work in kinds(people, Requests(accounts), count, rounds):
@@ -149,12 +150,6 @@ def measure(folder: Path, users: int, keys: int, rounds: int, count: int) -> dic
 
 def _rank(taken: list[int], share: float) -> float:
     return sorted(taken)[int(share * len(taken))] / 1000
-
-
-def _here() -> int:
-    import os
-
-    return os.getpid()
 
 
 def _peak_mib() -> float:

@@ -1,22 +1,26 @@
-"""Millions of events, made by SQLite itself, and folded into sums as a gateway does it."""
+"""Millions of events, made by SQLite itself, and folded into sums by what a gateway folds with."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from aiplat.accounts import database, usage
 from bench.accounts.people import places_in
 
 DAYS = 120
 MODELS, PROCESSORS = 8, 12
+BUSY_KEYS = 30
 _AT_ONCE = 500_000
+_CACHE_KIB = 1_000_000
 
-# One in two events is of any user, the others of the ten busiest. Each figure comes from bits of its
-# own of a product with a large odd number (Knuth, TAOCP 3, 6.4): no two of them go together.
+# One in two events is of any key, the others of the first thirty, which ten users have. Each choice
+# is made by bits of its own of a product with a large odd number (Knuth, TAOCP 3, 6.4): so no two
+# of them go together, and the same ones come out each time.
 _FILL = f"""
 WITH RECURSIVE
   numbers(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :last),
@@ -31,25 +35,24 @@ SELECT :begin + hashed.n * :span / :count, printf('req-%024x', hashed.n), owner.
        20 + c % 500, c % 20, 1 + (c >> 10) % 400, 1, c % 50, 20 + c % 300, 500 + c % 5000,
        CASE WHEN c % 100 < 3 THEN 'no_processor' ELSE 'stop' END
 FROM hashed JOIN temp.owners AS owner
-  ON owner.n = CASE WHEN a & 1 THEN (a >> 1) % :owners ELSE (a >> 1) % :busy END
+  ON owner.n = CASE WHEN a & 1 THEN (a >> 1) % :keys ELSE (a >> 1) % :busy END
 ORDER BY hashed.n
 """
 
 
-@dataclass(frozen=True)
-class Filling:
-    """What it took to make them.
+class Filling(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made.
 
     Arguments:
-        seconds: writing the events; `fold_seconds`: adding them to the sums.
-        sums: rows of the sums afterwards.
+        seconds: what that took, in all.
+        sums: rows of the sums by hour and day.
         mib: the database's size.
-        busiest: the id of a user with a great many, `ordinary`: of one with few.
+        busiest: the name of one of the users with most events; `ordinary`: of one with few.
         until: the time after the last event, in seconds since 1970 (UTC).
     """
 
+    events: int
     seconds: float
-    fold_seconds: float
     sums: int
     mib: float
     busiest: str
@@ -60,40 +63,42 @@ class Filling:
 def add_events(folder: Path, count: int, until: float) -> Filling:
     """Fill a store that has users and keys with `count` events of the 120 days before `until`."""
     path = places_in(folder).database
+    began = time.perf_counter()
     with contextlib.closing(database.connect(path)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")  # of a store that can be made again
-        owners, busiest, ordinary = _owners(connection)
-        began = time.perf_counter()
+        # Of a store that can be made again nothing has to outlive a crash.
+        connection.execute("PRAGMA journal_mode = OFF").fetchone()
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        keys, busiest, ordinary = _number(connection)
         given = {
             "begin": round((until - DAYS * usage.DAY) * 1000), "span": DAYS * usage.DAY * 1000,
-            "count": count, "owners": owners, "busy": min(30, owners),
+            "count": count, "keys": keys, "busy": min(BUSY_KEYS, keys),
         }  # fmt: skip
         for first in range(0, count, _AT_ONCE):
             with database.transaction(connection):
                 last = min(count, first + _AT_ONCE)
                 connection.execute(_FILL, given | {"first": first, "last": last})
-        filled = time.perf_counter()
-        fold_all(connection)
-        folded = time.perf_counter()
+                while usage.fold(connection, _AT_ONCE):
+                    pass
         [sums] = connection.execute("SELECT count(*) FROM sums").fetchone()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    size = path.stat().st_size / 2**20
-    return Filling(filled - began, folded - filled, sums, size, busiest, ordinary, until)
+    return Filling(
+        events=count, seconds=time.perf_counter() - began, sums=sums,
+        mib=path.stat().st_size / 2**20, busiest=busiest, ordinary=ordinary, until=until,
+    )  # fmt: skip
 
 
-def fold_all(connection: sqlite3.Connection) -> None:
-    """Add to the sums what is not in them, as a gateway does each ten seconds."""
-    more = True
-    while more:
-        with database.transaction(connection):
-            more = usage.fold(connection)
-
-
-def _owners(connection: sqlite3.Connection) -> tuple[int, str, str]:
-    """Number the keys, users by turns; gives how many, and the first and last user."""
+def _number(connection: sqlite3.Connection) -> tuple[int, str, str]:
+    """Number the keys by their users; gives how many, and the first and the last user's name."""
     connection.execute("CREATE TEMP TABLE owners (n INTEGER PRIMARY KEY, id TEXT, user TEXT)")
     connection.execute(
-        "INSERT INTO temp.owners SELECT row_number() OVER (ORDER BY user, id) - 1, id, user FROM keys"
+        "INSERT INTO temp.owners "
+        "SELECT row_number() OVER (ORDER BY user, id) - 1, id, user FROM keys"
     )
-    found = connection.execute("SELECT count(*), min(user), max(user) FROM temp.owners").fetchone()
-    return int(found[0]), str(found[1]), str(found[2])
+    [keys] = connection.execute("SELECT count(*) FROM temp.owners").fetchone()
+    names = [
+        str(connection.execute(
+            f"SELECT name FROM users WHERE id = (SELECT {which}(user) FROM temp.owners)"
+        ).fetchone()[0])
+        for which in ("min", "max")
+    ]  # fmt: skip
+    return int(keys), names[0], names[1]

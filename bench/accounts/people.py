@@ -63,6 +63,8 @@ def accounts_in(folder: Path, wall: Callable[[], float] = time.time) -> Accounts
 def add_people(folder: Path, users: int, keys: int) -> People:
     """Make a store of so many users and keys: nine in ten with all limits, the rest with none.
 
+    There is one key more, which may ask once a minute.
+
     Arguments:
         folder: an empty one.
         keys: at least as many as users.
@@ -72,26 +74,23 @@ def add_people(folder: Path, users: int, keys: int) -> People:
     database.prepare(places.database, places.backups)
     limited_users = users * 9 // 10
     found: dict[Limits, list[str]] = {WIDE: [], UNLIMITED: [], _ONCE: []}
-    with contextlib.closing(database.connect(places.database)) as connection:
-        with database.transaction(connection):
-            connection.executemany(
-                _USER,
-                (
-                    (user_id(n), f"user{n}", CREATED, *columns_of(_limits(n, limited_users)))
-                    for n in range(users)
-                ),
-            )
-            texts = key_texts(keys + 1)
-            for n, text in enumerate(texts):
-                user = n % users
-                limits = _ONCE if n == keys else _limits(user, limited_users)
-                found[limits].append(text)
-                secret = take_apart(text, "sk")
-                connection.execute(
-                    _KEY,
-                    (secret.id, user_id(user), f"k{n}", f"k{n}", secret.hash, CREATED,
-                     *columns_of(limits)),
-                )  # fmt: skip
+    with (
+        contextlib.closing(database.connect(places.database)) as connection,
+        database.transaction(connection),
+    ):
+        for n in range(users):
+            limits = columns_of(_limits(n, limited_users))
+            connection.execute(_USER, (user_id(n), f"user{n}", CREATED, *limits))
+        for n, text in enumerate(key_texts(keys + 1)):
+            user = n % users
+            of_key = _ONCE if n == keys else _limits(user, limited_users)
+            found[of_key].append(text)
+            secret = take_apart(text, "sk")
+            connection.execute(
+                _KEY,
+                (secret.id, user_id(user), f"k{n}", f"k{n}", secret.hash, CREATED,
+                 *columns_of(of_key)),
+            )  # fmt: skip
     chance = random.Random(1)
     for texts_of in found.values():
         chance.shuffle(texts_of)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiplat.accounts.accounts import Accounts
-from aiplat.accounts.metered import Batch
 from aiplat.accounts.meter import Lease
+from aiplat.accounts.metered import Batch
 from aiplat.domain.answers import Finished, Started
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage

@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/accounts/uncounted.py --home DIR serve --model echo
 
-It lets in whoever has the local token, holds no limit and counts nothing: what `door` compares with.
+It lets in whoever has the local token, holds no limit and counts nothing: `door` compares with it.
 """
 
 from __future__ import annotations

@@ -20,8 +20,10 @@ from tests.support.accounts_world import GATEWAY, World
 from tests.support.waiting import eventually
 from tests.unit.node.nodes import until
 
-RATE = 30.0
+RATE = 80.0
 PROMPT = "one two three four"
+STAYS = 240
+"""Tokens of those who are left alone: 3 s, more than the overlap."""
 AT_MOST_SECONDS = 1.0
 OVERLAP_SECONDS = 2
 USERS = ("disabled", "revoked", "rotated", "deleted", "stays")
@@ -91,10 +93,10 @@ async def test_what_is_under_way_ends_within_a_second_and_is_counted(
 
             def listen(key: str, tokens: int) -> Audience:
                 plan = Plan(GATEWAY, key, PROMPT, tokens, streams=True, leaves_after=None)
-                at_door = pool.submit(ask, plan, world[GATEWAY], "")
+                at_door = pool.submit(ask, plan, world[GATEWAY], key)
                 return Audience(at_door, Reader().ask(channel, tokens, key=key))
 
-            cut, goes_on = listen(key, 100_000), listen(other, 150)
+            cut, goes_on = listen(key, 100_000), listen(other, STAYS)
             await until(lambda: len(world.home.running()) >= 4)
             await until(lambda: cut.over_channel.tokens and goes_on.over_channel.tokens)
             over = await trio.to_thread.run_sync(act, world, name)
@@ -111,8 +113,9 @@ async def test_what_is_under_way_ends_within_a_second_and_is_counted(
             assert isinstance(again.end, Failed)
             await until(lambda: goes_on.over_channel.end)
             stayed, calm = await trio.to_thread.run_sync(goes_on.told)
-    assert (stayed.end, stayed.tokens) == ("done", 150)
+    assert (stayed.end, stayed.tokens) == ("done", STAYS)
     assert isinstance(calm.end, Finished)
+    assert stayed.ended > over, "it was over before"
 
     def counted() -> dict[str, Row] | None:
         events = world.home.by_request()

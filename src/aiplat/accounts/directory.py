@@ -17,6 +17,8 @@ from aiplat.accounts.names import LOCAL_OPERATOR
 from aiplat.domain.accounts import UNLIMITED, Limits, Scope, UserRole
 
 LIMIT_COLUMNS = Limits.__struct_fields__
+_SCOPES = msgspec.json.Decoder(tuple[Scope, ...])
+_MODELS = msgspec.json.Decoder(tuple[str, ...])
 
 
 @dataclass(slots=True)
@@ -222,9 +224,8 @@ def _key(
     *limits: int | None,
 ) -> Key:
     return Key(
-        number, user, name, folded, digest, msgspec.json.decode(scopes, type=tuple[Scope, ...]),
-        msgspec.json.decode(models, type=tuple[str, ...]), created, expires, revoked, replaced_by,
-        last_used, limits_of(limits),
+        number, user, name, folded, digest, _SCOPES.decode(scopes), _MODELS.decode(models), created,
+        expires, revoked, replaced_by, last_used, limits_of(limits),
     )  # fmt: skip
 
 

@@ -189,7 +189,7 @@ class Lease:
 
 def _sane(tokens: int) -> int:
     """What a processor told, as far as it can be written down: a peer may tell any number."""
-    return max(0, min(tokens, MAX_LIMIT))
+    return tokens if 0 <= tokens <= MAX_LIMIT else max(0, min(tokens, MAX_LIMIT))
 
 
 class Meter:

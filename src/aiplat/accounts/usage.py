@@ -23,7 +23,8 @@ DAY = 86_400
 FINE_SECONDS = 2 * DAY
 """Up to here usage is told from the hour on, beyond it from the day on."""
 HOURS_KEPT = 60 * DAY
-FOLD_AT_ONCE = 50_000
+FOLD_AT_ONCE = 2_000
+"""A transaction of a tenth of a second at most: meanwhile nothing else is written."""
 PRUNE_AT_ONCE = 5_000
 MINUTE_AT_MOST = 200_000
 """Events that are looked through for those of the last minute: more than a gateway serves."""

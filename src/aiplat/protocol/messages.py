@@ -101,6 +101,10 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     body: msgspec.Raw = msgspec.Raw(b"\xc0")
     credential: str = ""
 
+    def __repr__(self) -> str:
+        """Name it without what it holds, which may be a secret: a repr ends up in logs."""
+        return f"Call({self.method!r})"
+
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a `Call`, or why there is none."""

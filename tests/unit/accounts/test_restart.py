@@ -9,7 +9,7 @@ import trio
 
 from aiplat.accounts.accounts import Accounts, StorePlaces
 from aiplat.accounts.settings import AccountsSettings
-from aiplat.domain.answers import Finished, Started
+from aiplat.domain.answers import Finished
 from aiplat.domain.errors import RateLimited
 from aiplat.domain.usage import Timings, Usage
 from aiplat.telemetry.metrics import Metrics

@@ -209,17 +209,45 @@ def test_an_adjustment_that_does_not_fit_everywhere_changes_nothing() -> None:
 def test_what_was_added_last_is_given_back_first() -> None:
     world, laptop = World(), key(tpm=100)
     running = world.admit(laptop, tokens=40)
-    for whole in (60, 80, 100):
+    for whole in (70, 100):
         world.wait(10)
         running.adjust(whole)
-    running.adjust(50)
-    assert world.lets_in(laptop, tokens=50)
-    running.settle(30)
+    running.adjust(80)
     assert world.lets_in(laptop, tokens=20)
     assert not world.lets_in(laptop, tokens=1)
-    world.wait(30.001)  # the thirty were of its beginning
+    world.wait(40.001)
+    assert world.lets_in(laptop, tokens=40)  # those of its beginning have left
+    assert not world.lets_in(laptop, tokens=1)
+    world.wait(10)
     assert world.lets_in(laptop, tokens=30)
     assert not world.lets_in(laptop, tokens=1)
+    world.wait(9.999)
+    assert not world.lets_in(laptop, tokens=1)
+    world.wait(0.001)
+    assert world.lets_in(laptop, tokens=10)
+
+
+def test_what_is_held_and_what_is_used_are_told_apart_to_the_end() -> None:
+    def told(tokens: int) -> str:
+        return str(world.hit(laptop, tokens=tokens)).split(": ")[1].split(" by")[0]
+
+    world, laptop = World(), key(tpm=100)
+    running = world.admit(laptop, tokens=40)
+    world.wait(1)
+    running.adjust(60)
+    world.wait(1)
+    running.adjust(100)
+    assert told(1) == "0 are used, 100 reserved"
+    running.adjust(30)
+    assert told(71) == "0 are used, 30 reserved"
+    world.wait(1)
+    running.adjust(90)
+    running.settle(60)
+    assert told(41) == "60 are used, 0 reserved"
+    world.wait(60)
+    assert told(71) == "30 are used, 0 reserved"
+    world.wait(1)
+    assert world.lets_in(laptop, tokens=100)
 
 
 def test_what_was_used_beyond_the_reservation_counts_too() -> None:
@@ -291,6 +319,19 @@ def test_a_forgotten_subject_begins_anew_and_its_requests_end_as_they_would() ->
     assert world.limiter.used_this_month("key:k") == 100
 
 
+def test_looking_for_the_idle_does_not_meet_those_that_were_forgotten() -> None:
+    world, laptop = World(), key(rpm=1)
+    world.admit(laptop).settle(0)
+    world.admit(key("gone")).settle(0)
+    world.limiter.forget("key:k")
+    world.limiter.forget("key:gone")
+    world.wait(30)
+    world.admit(laptop).settle(0)
+    world.wait(30.001)
+    assert not world.lets_in(key("other", rpm=1), laptop)
+    assert len(world.limiter) == 2
+
+
 def test_a_clock_that_goes_back_stands_still() -> None:
     world, laptop = World(), key(rpm=1, tpm=10)
     world.admit(laptop, tokens=10)
@@ -305,6 +346,17 @@ def test_a_clock_that_goes_back_stands_still() -> None:
     world.wait(-50)
     running.settle(4)
     assert world.limiter.state([laptop]).tokens_remaining == 6
+
+
+def test_what_is_taken_while_the_clock_is_back_counts_from_the_latest_time() -> None:
+    world, laptop = World(), key(rpm=1)
+    world.limiter.state([laptop])
+    world.wait(-30)
+    world.admit(laptop)
+    world.wait(60.001)
+    assert not world.lets_in(laptop)
+    world.wait(30)
+    assert world.lets_in(laptop)
 
 
 def test_what_is_known_of_idle_subjects_is_dropped_but_their_months_stay() -> None:

@@ -65,6 +65,13 @@ def test_who_comes_when_told_waits_no_more() -> None:
     assert promises.is_empty(2500)
 
 
+def test_nobody_comes_before_what_is_taken_has_left() -> None:
+    promises = Promises(1.0)
+    promises.promise(100, 1)
+    # Somebody else took it since, for longer than the one that was told to come will.
+    assert promises.free_at(1, 1, [(900, 1)], 900, 50) == 900
+
+
 def test_a_promise_gets_more_room_when_others_come_between_and_less_when_not() -> None:
     leaving = [(100 * n, 1) for n in range(1, 11)]
     promises = Promises(1.0)

@@ -141,6 +141,36 @@ def test_tokens_that_are_reserved_are_not_counted_on_as_a_whole() -> None:
     assert world.hit(laptop, tokens=31).retry_after == 61
 
 
+def test_what_requests_use_of_what_they_reserve_is_learned() -> None:
+    world, laptop = World(), key(tpm=100)
+    world.admit(laptop, tokens=60)
+    world.hit(laptop, tokens=100)
+    for _ in range(100):
+        world.wait(61)
+        world.admit(laptop, tokens=100).settle(100)
+    world.wait(100)
+    world.admit(laptop, tokens=60)  # nothing of that will be given back
+    world.wait(20)
+    world.admit(laptop, tokens=40).settle(40)
+    assert world.hit(laptop, tokens=58).retry_after == 41
+
+
+def test_those_who_came_when_told_and_were_refused_make_the_next_wait_longer() -> None:
+    for missed, last in ((0, 61), (8, 122)):
+        world, laptop = World(), key(rpm=20)
+        for _ in range(20):
+            world.admit(laptop)
+        wait = world.hit(laptop).retry_after or 0
+        for number in range(missed):
+            before = 0.4 - number * 0.04
+            world.wait(wait - before)
+            for _ in range(20):
+                world.admit(laptop)  # others, before the one that was told to come
+            world.wait(before)
+            wait = world.hit(laptop).retry_after or 0
+        assert round(waits(world, 8, laptop)[-1]) == pytest.approx(last, abs=1)
+
+
 def test_those_who_wait_for_a_place_are_told_times_by_how_long_requests_take() -> None:
     world, laptop = World(), key(at_once=2)
     for seconds in [4] * 10:
