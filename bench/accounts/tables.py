@@ -8,7 +8,7 @@ from typing import Any
 from bench.engine.figures import short, spread
 
 Raw = dict[str, Any]
-Table = list[Sequence[str]]
+Table = Sequence[Sequence[str]]
 
 _ADMISSION = {
     "limited": "a key with all four limits, of a user with all four",

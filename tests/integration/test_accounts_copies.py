@@ -39,6 +39,7 @@ def opened(home: AccountsHome, copy: Path, folder: Path) -> AccountsHome:
     return other
 
 
+@pytest.mark.slow
 def test_a_backup_has_all_that_was_counted_before_it_was_asked_for(
     world: World, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def _serve_from(other: AccountsHome, home: AccountsHome, expected: dict[str, Row
         node.close()
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_put_in_the_place_of_a_killed_gateways_file_is_what_holds(
     world: World, tmp_path: Path
 ) -> None:

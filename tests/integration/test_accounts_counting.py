@@ -204,7 +204,7 @@ def check_the_books(world: World, told: list[Told]) -> Judge:
     [
         Scale(100, 8, 1.0, users=2, processors=1, clients=1, gateway=1, others=1),
         pytest.param(
-            Scale(1000, 24, 2.5, users=4, processors=2, clients=2, gateway=3, others=2),
+            Scale(1000, 24, 1.5, users=4, processors=2, clients=2, gateway=3, others=2),
             marks=pytest.mark.slow,
         ),
     ],
@@ -220,7 +220,7 @@ def test_client_gateway_and_processor_agree(tmp_path: Path, scale: Scale) -> Non
         judge = check_the_books(world, told)
 
         assert len(told) == count
-        assert judge.equal >= count // 2, "too few to say that they agree"
+        assert judge.equal >= count // 3, "too few to say that they agree"
         outcomes = {event.outcome for event in judge.events.values()}
         assert {"length", "cancelled", "gateway_restarted"} <= outcomes
         payers = {event.user for event in judge.events.values()}

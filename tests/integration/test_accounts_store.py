@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +30,8 @@ LONG = (30, 90, 250)
 """Tokens of the answers under way: one ends while the store fails, one lasts until it is back."""
 STALL_SECONDS = 1.0
 PROMPT = "all that is said is counted"
+FAILURES = "aiplat_accounts_store_failures_total"
+LOST = "aiplat_channels_lost_total"
 pytestmark = pytest.mark.slow
 
 
@@ -61,10 +63,10 @@ class Passers:
         if kind is None and self._faults:
             raise self._faults[0]
 
-    def _again(self, step: object) -> None:
+    def _again(self, step: Callable[[], None]) -> None:
         try:
             while not self._over.wait(0.02) and not self._faults:
-                step()  # type: ignore[operator]  # it is a method
+                step()
         except BaseException as fault:  # noqa: BLE001  # whoever waits for it gets it
             self._faults.append(fault)
 
@@ -96,10 +98,6 @@ def figures(world: World, name: str) -> float:
     lines = [line for line in page.decode().splitlines() if line.startswith(name)]
     assert lines, name
     return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-FAILURES = "aiplat_accounts_store_failures_total"
-LOST = "aiplat_channels_lost_total"
 
 
 class Story:
@@ -137,8 +135,9 @@ class Story:
             eventually(lambda: passers.refused, 15, "nobody is let in")
             began, count = time.monotonic(), len(passers.refused)
             assert self._says in passers.refused[-1][1]
-            grows = lambda: figures(self._world, FAILURES) >= failures + 2  # noqa: E731 - a wait
-            eventually(grows, 15, "failures are counted")
+            eventually(
+                lambda: figures(self._world, FAILURES) >= failures + 2, 15, "failures are counted"
+            )
             eventually(lambda: len(passers.refused) >= count + 10, 15, "it stays so")
             return began, time.monotonic()
 

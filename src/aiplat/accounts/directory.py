@@ -6,6 +6,7 @@ The database is what holds; this follows each change once it is written. One nod
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -224,14 +225,26 @@ def _key(
     *limits: int | None,
 ) -> Key:
     return Key(
-        number, user, name, folded, digest, _SCOPES.decode(scopes), _MODELS.decode(models), created,
+        number, user, name, folded, digest, _scopes_of(scopes), _MODELS.decode(models), created,
         expires, revoked, replaced_by, last_used, limits_of(limits),
     )  # fmt: skip
 
 
 def limits_of(columns: Iterable[int | None]) -> Limits:
-    """Limits from their columns, in the order of `LIMIT_COLUMNS`."""
+    """Limits from their columns, in the order of `LIMIT_COLUMNS`; equal ones are mostly one."""
+    return _limits_of(tuple(columns))
+
+
+# Most accounts have the same limits and scopes as many others. Kept once they take less memory,
+# and lie in the processor's cache when a request is let in.
+@functools.lru_cache(maxsize=1024)
+def _limits_of(columns: tuple[int | None, ...]) -> Limits:
     return Limits(**dict(zip(LIMIT_COLUMNS, columns, strict=True)))
+
+
+@functools.lru_cache(maxsize=64)
+def _scopes_of(text: str) -> tuple[Scope, ...]:
+    return _SCOPES.decode(text)
 
 
 def columns_of(limits: Limits) -> tuple[int | None, ...]:

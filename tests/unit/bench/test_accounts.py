@@ -104,7 +104,7 @@ def test_usage_is_asked_over_events_that_are_all_in_the_sums(tmp_path: Path) -> 
 
 def test_events_are_spread_over_time_users_models_and_processors(tmp_path: Path) -> None:
     add_people(tmp_path, 100, 300)
-    filling = add_events(tmp_path, 20_000, run.UNTIL)
+    filling = add_events(tmp_path, 5_000, run.UNTIL)
 
     with opened(places_in(tmp_path).database) as store:
         spread = store.execute(
