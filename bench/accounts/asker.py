@@ -6,19 +6,22 @@ A program of its own. The first line on stdin has the doors, [[PORT, KEY], …];
 object a line, and answers with one:
 
     {"do": "turns", "count": N}         N requests at each door, one at a time, the doors in turns
-    {"do": "rate", "door": N, "at_once": N, "seconds": S}   as many as there can be, at one door
+    {"do": "open", "at_once": N}        so many connections to each door, kept alive until `close`
+    {"do": "rate", "door": N, "seconds": S}     a request on each of them, and the next, for so long
+    {"do": "close"}
 
-Connections are kept alive as long as one such command takes. An answer is read as far as its
-length says, and no further.
+An answer is read as far as its length says, and no further.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import selectors
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 BODY = json.dumps({
@@ -79,6 +82,7 @@ class Asker:
 
     def __init__(self, doors: list[tuple[int, str]]) -> None:
         self._doors = doors
+        self._open: dict[int, list[Line]] = {}
 
     def turns(self, count: int) -> dict[str, Any]:
         """One at a time; who is first changes each time. Gives milliseconds, for each door."""
@@ -97,16 +101,25 @@ class Asker:
             line.socket.close()
         return {"ms": taken}
 
-    def rate(self, door: int, at_once: int, seconds: float) -> dict[str, Any]:
-        """Keep so many under way for so long."""
-        lines = [Line(*self._doors[door]) for _ in range(at_once)]
-        with selectors.DefaultSelector() as selector:
-            for line in lines:
-                selector.register(line.socket, selectors.EVENT_READ, line)
-            taken = self._drive(selector, lines, seconds)
-        for line in lines:
+    def open(self, at_once: int) -> dict[str, Any]:
+        """Connect to each door."""
+        for place, door in enumerate(self._doors):
+            self._open[place] = [Line(*door) for _ in range(at_once)]
+        return {}
+
+    def close(self) -> dict[str, Any]:
+        """Let go of those."""
+        for line in itertools.chain.from_iterable(self._open.values()):
             line.socket.close()
-        return taken
+        self._open.clear()
+        return {}
+
+    def rate(self, door: int, seconds: float) -> dict[str, Any]:
+        """Keep all connections of a door busy for so long."""
+        with selectors.DefaultSelector() as selector:
+            for line in self._open[door]:
+                selector.register(line.socket, selectors.EVENT_READ, line)
+            return self._drive(selector, self._open[door], seconds)
 
     def _drive(
         self, selector: selectors.BaseSelector, lines: list[Line], seconds: float
@@ -130,17 +143,15 @@ class Asker:
                     line.ask()
                 else:
                     left -= 1
-        times.sort()
-        return {
-            "requests": len(times), "seconds": clock() - began, "p50_ms": times[len(times) // 2],
-            "p99_ms": times[int(len(times) * 0.99)],
-        }  # fmt: skip
+        return {"ms": times, "seconds": clock() - began}
 
 
 def main() -> None:
     """Obey until stdin ends."""
     asker = Asker([(port, key) for port, key in json.loads(sys.stdin.readline())])
-    work = {"turns": asker.turns, "rate": asker.rate}
+    work: dict[str, Callable[..., dict[str, Any]]] = {
+        "turns": asker.turns, "open": asker.open, "rate": asker.rate, "close": asker.close,
+    }  # fmt: skip
     for line in sys.stdin:
         given = json.loads(line)
         print(json.dumps(work[given.pop("do")](**given)), flush=True)

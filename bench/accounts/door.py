@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.support.nodes import COMMAND, aiplat, environment
 HERE = Path(__file__).parent
 NAMES = ("uncounted", "counted", "twin")
 AT_ONCE = 100
+SLICES = 6
 _LIMITS = (
     "--rpm", "100M", "--tpm", "10000M", "--concurrent", "10000", "--tokens-per-month", "1000000M",
 )  # fmt: skip
@@ -129,37 +131,58 @@ def running(folder: Path) -> Iterator[tuple[list[Node], Asker]]:
 def measure(folder: Path, rounds: int, requests: int, seconds: float) -> dict[str, Any]:
     """Ask.
 
+    Arguments:
+        requests: one at a time, at each node in a round.
+        seconds: with `AT_ONCE` at once, at each node in each of the `SLICES` of a round.
+
     Returns:
-        For each node the figures of each round: `p50_ms` and `p99_ms` one at a time, and with
-        `AT_ONCE` requests at once `rate` (a second), `rate_p99_ms` and `cpu_us` of the node for
-        each request.
+        For each node the figures of each round: `p50_ms` and `p99_ms` one at a time; with many at
+        once `rate` (a second), `rate_p99_ms` and `cpu_us` of the node for each request.
     """
     found: dict[str, Any] = {name: {} for name in NAMES}
     with running(folder) as (nodes, asker):
-        asker.order("turns", count=requests)  # warm, and not measured
-        for number in range(rounds):
+        for number in range(-1, rounds):
             taken = asker.order("turns", count=requests)["ms"]
-            for name, times in zip(NAMES, taken, strict=True):
-                _note(found[name], p50_ms=statistics.median(times), p99_ms=_p99(times))
-            for step in range(len(nodes)):
-                door = (number + step) % len(nodes)
-                _note(found[NAMES[door]], **_rate(nodes[door], asker, door, seconds))
+            crowds = _crowds(nodes, asker, seconds)
+            if number < 0:
+                continue  # warm now
+            for name, times, crowd in zip(NAMES, taken, crowds, strict=True):
+                figures = {"p50_ms": statistics.median(times), "p99_ms": _p99(times)}
+                for figure, value in (figures | crowd.figures()).items():
+                    found[name].setdefault(figure, []).append(value)
     return found
 
 
-def _rate(node: Node, asker: Asker, door: int, seconds: float) -> dict[str, float]:
-    before = node.cpu_seconds()
-    told = asker.order("rate", door=door, at_once=AT_ONCE, seconds=seconds)
-    cpu = node.cpu_seconds() - before
-    return {
-        "rate": told["requests"] / told["seconds"], "rate_p99_ms": told["p99_ms"],
-        "cpu_us": cpu / told["requests"] * 1e6,
-    }  # fmt: skip
+@dataclass
+class Crowd:
+    """What many at once came to at one node, over the slices of a round."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    ms: list[float] = field(default_factory=list)
+
+    def figures(self) -> dict[str, float]:
+        """For the table."""
+        return {
+            "rate": len(self.ms) / self.seconds, "rate_p99_ms": _p99(self.ms),
+            "cpu_us": self.cpu / len(self.ms) * 1e6,
+        }  # fmt: skip
 
 
-def _note(row: dict[str, list[float]], **figures: float) -> None:
-    for name, value in figures.items():
-        row.setdefault(name, []).append(value)
+def _crowds(nodes: list[Node], asker: Asker, seconds: float) -> list[Crowd]:
+    """Slices of all nodes in turns: what else the machine does falls on all of them."""
+    crowds = [Crowd() for _ in nodes]
+    asker.order("open", at_once=AT_ONCE)
+    for slice_ in range(SLICES):
+        for step in range(len(nodes)):
+            door = (slice_ + step) % len(nodes)
+            before = nodes[door].cpu_seconds()
+            told = asker.order("rate", door=door, seconds=seconds)
+            crowds[door].cpu += nodes[door].cpu_seconds() - before
+            crowds[door].seconds += told["seconds"]
+            crowds[door].ms += told["ms"]
+    asker.order("close")
+    return crowds
 
 
 def _p99(times: list[float]) -> float:

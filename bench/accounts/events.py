@@ -1,4 +1,4 @@
-"""Millions of events, made by SQLite itself, and folded into sums by what a gateway folds with."""
+"""Millions of events, made by SQLite itself; sums of them are made by what a gateway uses."""
 
 from __future__ import annotations
 
@@ -80,6 +80,9 @@ def add_events(folder: Path, count: int, until: float) -> Filling:
                 connection.execute(_FILL, given | {"first": first, "last": last})
                 while usage.fold(connection, _AT_ONCE):
                     pass
+        with database.transaction(connection):
+            while usage.prune(connection, until, 0, 1):  # old hours, as a gateway does each hour
+                pass
         [sums] = connection.execute("SELECT count(*) FROM sums").fetchone()
     return Filling(
         events=count, seconds=time.perf_counter() - began, sums=sums,

@@ -41,7 +41,7 @@ class Sizes:
         batches: of each kind and size in a round.
         events: that are there already.
         requests: one at a time, at each node in a round.
-        seconds: with a hundred requests at once, at each node in a round.
+        seconds: with a hundred requests at once, at each node in each of six slices of a round.
     """
 
     users: int = 10_000
@@ -52,7 +52,7 @@ class Sizes:
     batches: int = 100
     events: int = 10_000_000
     requests: int = 300
-    seconds: float = 2.0
+    seconds: float = 1.0
 
 
 QUICK = Sizes(

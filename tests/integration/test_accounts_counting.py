@@ -309,3 +309,15 @@ async def test_one_that_was_refused_is_not_counted(quiet: World) -> None:
     events = await trio.to_thread.run_sync(written, quiet, served.request)
     assert len(events) == before + 1
     assert refused.request not in events
+
+
+@pytest.mark.trio
+async def test_what_the_processor_shows_its_owner_is_what_it_counted(quiet: World) -> None:
+    async with reaching(quiet[GATEWAY]) as channel:
+        readers = [Reader(enough=number).ask(channel, 20) for number in range(10, 30)]
+        await until(lambda: all(reader.end for reader in readers))
+    await trio.to_thread.run_sync(written, quiet, *(one.request for one in readers))
+    shown = await trio.to_thread.run_sync(control(quiet["p"]).share)
+    processed = quiet.processed()
+    assert shown.requests == len(processed)
+    assert shown.tokens == sum(processed.values())

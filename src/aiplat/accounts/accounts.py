@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -201,8 +202,8 @@ class Accounts:
                 known = self._house.directory.keys.get(key)
                 if known is not None:
                     known.last_used = max(known.last_used, minute)
-            for _, event in batch.ended:
-                self._metrics.accounts_events.labels(_kind(event.outcome)).inc()
+            for kind, count in Counter(_kind(event.outcome) for _, event in batch.ended).items():
+                self._metrics.accounts_events.labels(kind).inc(count)
             self._house.writer.write(batch)
         self._metrics.accounts_unwritten.set(self._house.writer.unwritten)
 

@@ -99,14 +99,21 @@ def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_da
             "LIMIT ?) AND at < ?",
             (folded(connection), PRUNE_AT_ONCE, round((now - events_days * DAY) * 1000)),
         ).rowcount
-    before = round(now - HOURS_KEPT)
-    for table in ("sums", "payers", "totals"):
-        connection.execute(f"DELETE FROM {table} WHERE size = ? AND start < ?", (HOUR, before))
+        # SQLite gives out the numbers above those that are left: they are not folded yet.
+        connection.execute(
+            "UPDATE marks SET value = min(value, coalesce((SELECT max(id) FROM events), 0)) "
+            "WHERE name = 'folded'"
+        )
+    [hour] = connection.execute("SELECT min(start) FROM totals WHERE size = ?", (HOUR,)).fetchone()
+    is_old = hour is not None and hour < round(now - HOURS_KEPT)
+    if is_old:
+        for table in ("sums", "payers", "totals"):
+            connection.execute(f"DELETE FROM {table} WHERE size = ? AND start = ?", (HOUR, hour))
     connection.execute(
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?) AND at < ?",
         (PRUNE_AT_ONCE, round(now - audit_days * DAY)),
     )
-    return removed == PRUNE_AT_ONCE
+    return is_old or removed == PRUNE_AT_ONCE
 
 
 def month_use(connection: sqlite3.Connection, start: int) -> list[tuple[str, str, int]]:

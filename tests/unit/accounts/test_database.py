@@ -276,6 +276,40 @@ def test_a_folder_in_its_place(path: Path, backups: Path) -> None:
         prepare(path, backups)
 
 
+def died_with_a_wal(path: Path, backups: Path, row: str) -> None:
+    """What is left of a gateway that was killed: the last row is in its WAL alone."""
+    living = path.with_name("living.db")
+    prepare(living, backups)
+    with contextlib.closing(connect(living)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("INSERT INTO marks VALUES (?, 1)", (row,))
+        for suffix in ("", "-wal"):
+            path.with_name(path.name + suffix).write_bytes(Path(f"{living}{suffix}").read_bytes())
+    path.chmod(0o600)
+    assert row.encode() not in path.read_bytes()
+
+
+def test_what_a_killed_gateway_left_in_its_wal_is_there_again(path: Path, backups: Path) -> None:
+    died_with_a_wal(path, backups, "lastwords")
+    prepare(path, backups)
+    assert ("lastwords",) in select(path, "SELECT name FROM marks")
+
+
+def test_a_backup_put_in_its_place_is_not_mixed_with_what_was_there(
+    path: Path, backups: Path
+) -> None:
+    died_with_a_wal(path, backups, "lastwords")
+    good, copy = path.with_name("good.db"), path.with_name("copy.db")
+    prepare(good, backups)
+    with contextlib.closing(connect(good)) as connection:
+        connection.execute("INSERT INTO marks VALUES ('of the backup', 1)")
+    copy_to(good, copy)
+    copy.replace(path)
+    prepare(path, backups)
+    assert select(path, "SELECT name FROM marks ORDER BY 1") == [("folded",), ("of the backup",)]
+    assert b"lastwords" in path.with_name("accounts.db-wal.old").read_bytes(), "kept, for a look"
+
+
 # -- copies ----------------------------------------------------------------------------------------
 
 

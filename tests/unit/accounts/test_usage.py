@@ -183,25 +183,53 @@ def test_a_fold_that_is_cut_off_is_as_if_it_had_not_been(db: sqlite3.Connection)
 # -- old rows --------------------------------------------------------------------------------------
 
 
+def tidy(db: sqlite3.Connection, events_days: int) -> int:
+    """Remove all that is old; gives in how many steps."""
+    steps = 1
+    while prune(db, NOON, events_days, 30):
+        steps += 1
+        assert steps < 100
+    return steps
+
+
 def test_events_go_after_their_time_and_their_days_stay(db: sqlite3.Connection) -> None:
     events = [at(-100 * DAY), at(-91 * DAY), at(-89 * DAY), at(0)]
     add(db, *events)
-    assert prune(db, NOON, 90, 30) is False
+    tidy(db, 90)
     assert len(db.execute("SELECT * FROM events").fetchall()) == 4, "what is not folded stays"
     fold(db)
-    assert prune(db, NOON, 0, 30) is False
+    tidy(db, 0)
     assert len(db.execute("SELECT * FROM events").fetchall()) == 4, "0 keeps them for ever"
-    prune(db, NOON, 90, 30)
+    tidy(db, 90)
     kept = [row[0] // 1000 - NOON for row in db.execute("SELECT at FROM events ORDER BY id")]
     assert kept == [-89 * DAY, 0]
     assert told(db, since=200 * DAY) == plain(events, "day", None, 200 * DAY)
     assert told(db, "key", "u1", since=200 * DAY) == plain(events, "key", "u1", 200 * DAY)
 
 
+@pytest.mark.parametrize("rest", [(), (1,), (0, 3)], ids=["none", "the oldest", "some"])
+def test_what_comes_after_all_went_is_counted(
+    db: sqlite3.Connection, rest: tuple[int, ...]
+) -> None:
+    """Numbers of events are given out again, once those that had the highest are gone."""
+    old = [at(0 if number in rest else -100 * DAY) for number in range(5)]
+    add(db, *old)
+    fold(db)
+    tidy(db, 90)
+    assert len(db.execute("SELECT * FROM events").fetchall()) == len(rest)
+    new = [at(60, model="n"), at(61, model="n")]
+    add(db, *new)
+    for _ in range(2):
+        assert told(db, "model", since=200 * DAY) == plain(old + new, "model", None, 200 * DAY)
+        tokens = sum(one.prompt + one.completion for one in old + new if one.at > NOON * 1000 - 1)
+        assert sum(row[2] for row in month_use(db, month_start(NOON))) == tokens
+        fold(db)
+
+
 def test_hours_go_after_sixty_days(db: sqlite3.Connection) -> None:
     add(db, at(-HOURS_KEPT - 2 * HOUR), at(-HOURS_KEPT - 2 * HOUR, user="u2"), at(0))
     fold(db)
-    prune(db, NOON, 90, 30)
+    tidy(db, 90)
     for table, days in (("sums", 3), ("totals", 2), ("payers", 3)):
         sizes = db.execute(f"SELECT size, count(*) FROM {table} GROUP BY 1 ORDER BY 1").fetchall()
         assert sizes == [(HOUR, 1), (DAY, days)], table
@@ -213,7 +241,10 @@ def test_many_old_ones_go_bit_by_bit(
     monkeypatch.setattr(usage, "PRUNE_AT_ONCE", 3)
     add(db, *(at(-100 * DAY) for _ in range(7)), at(0))
     fold(db)
-    assert [prune(db, NOON, 90, 30) for _ in range(3)] == [True, True, False]
+    left = []
+    while prune(db, NOON, 90, 30):
+        left.append(len(db.execute("SELECT * FROM events").fetchall()))
+    assert left[:2] == [5, 2]
     assert len(db.execute("SELECT * FROM events").fetchall()) == 1
 
 

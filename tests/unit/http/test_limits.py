@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aiplat.domain.accounts import RateState
-from aiplat.http.asgi import Request
+from aiplat.domain.errors import RateLimited
+from aiplat.http.app import make_public_app
+from aiplat.http.asgi import JSON, Request
 from aiplat.http.limits import LimitHeaders, duration, headers_of
+from aiplat.http.settings import HttpSettings
+from aiplat.telemetry.metrics import Metrics
+from tests.support.fake_node import TOKEN, FakeNode
+from tests.unit.http.asgi_client import Answer, call
 
 
 @pytest.mark.parametrize(
@@ -90,3 +96,52 @@ async def test_they_are_told_at_the_moment_that_the_answer_begins() -> None:
     one.credential = ""
     assert one.more_headers() == ()
     assert asked == ["key", ""]
+
+
+# -- on answers ------------------------------------------------------------------------------------
+
+KEY = "sk-aip-abc-def"
+HI = b'{"messages": [{"role": "user", "content": "hi"}]}'
+
+
+def of(answer: Answer) -> dict[str, str]:
+    return {name: text for name, text in answer.headers.items() if name.startswith("x-ratelimit")}
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    node = FakeNode()
+    node.keys = {KEY: ("inference",), f"{KEY}2": ("usage",)}
+    node.rates = {KEY: RateState(requests_limit=5, requests_remaining=2, requests_reset=3.0)}
+    return node
+
+
+async def test_every_answer_to_a_known_key_has_them(node: FakeNode) -> None:
+    app = make_public_app(cast(Any, node), HttpSettings(), TOKEN, Metrics())
+    bearer = {"host": "localhost", "authorization": f"Bearer {KEY}", "content-type": JSON.decode()}
+    expected = {
+        "x-ratelimit-limit-requests": "5", "x-ratelimit-remaining-requests": "2",
+        "x-ratelimit-reset-requests": "3s",
+    }  # fmt: skip
+    for method, path, body, status in (
+        ("GET", "/v1/models", b"", 200), ("GET", "/v1/nothing", b"", 404),
+        ("POST", "/v1/chat/completions", b"{", 400), ("DELETE", "/v1/models", b"", 405),
+    ):  # fmt: skip
+        answer = await call(app, method, path, bearer, body)
+        assert (answer.status, of(answer)) == (status, expected), path
+    node.not_there = RateLimited("too many", retry_after=7)
+    answer = await call(app, "POST", "/v1/chat/completions", bearer, HI)
+    assert (answer.status, of(answer), answer.headers["retry-after"]) == (429, expected, "7")
+    by_key = {"host": "localhost", "x-api-key": KEY}
+    assert of(await call(app, "GET", "/v1/nothing", by_key)) == expected
+
+
+async def test_who_is_not_known_is_told_nothing(node: FakeNode) -> None:
+    app = make_public_app(cast(Any, node), HttpSettings(), TOKEN, Metrics())
+    for key, path, status in (
+        (f"{KEY}x", "/v1/models", 401), (f"{KEY}2", "/v1/models", 403), (KEY, "/healthz", 200),
+        (KEY, "/metrics", 403), ("", "/v1/models", 401),
+    ):  # fmt: skip
+        headers = {"host": "localhost"} | ({"authorization": f"Bearer {key}"} if key else {})
+        answer = await call(app, "GET", path, headers)
+        assert (answer.status, of(answer)) == (status, {}), path

@@ -91,6 +91,15 @@ def test_a_promise_gets_more_room_when_others_come_between_and_less_when_not() -
     assert promises._promised == pytest.approx(1 + 1.1**8 + 1 + 16)
 
 
+def test_what_a_promise_counts_for_leaves_with_the_one_that_came() -> None:
+    promises = Promises(3.0)
+    promises.promise(100, 1)
+    promises.promise(200, 1)
+    # Six are promised and one is taken: two more than that fit when the first three have left.
+    assert promises.free_at(-2, 1, [(50, 1)], 50, 1000) == 1100
+    assert promises.free_at(-1, 1, [(50, 1)], 50, 1000) == 1200
+
+
 def test_promises_are_bounded_and_who_comes_after_is_told_a_window_more() -> None:
     promises = Promises(1.0)
     for number in range(MOST_PROMISES + 5):

@@ -171,6 +171,38 @@ def test_those_who_came_when_told_and_were_refused_make_the_next_wait_longer() -
         assert round(waits(world, 8, laptop)[-1]) == pytest.approx(last, abs=1)
 
 
+def test_those_who_came_when_told_and_were_let_in_make_the_next_wait_shorter() -> None:
+    for kept, last in ((0, 122), (40, 61)):
+        world, laptop = World(), key(rpm=20)
+        for _ in range(kept):
+            for _ in range(20):
+                world.admit(laptop)
+            world.wait(world.hit(laptop).retry_after or 0)
+            world.admit(laptop)
+            world.wait(30)
+            for _ in range(19):
+                world.admit(laptop)
+            world.wait(61)
+        for _ in range(20):
+            world.admit(laptop)
+        assert waits(world, 16, laptop)[-1] == last
+
+
+def test_who_waits_for_the_next_month_is_in_nobodys_way_until_then() -> None:
+    told = []
+    for others in (0, 5):
+        world, user = World(), key("user", rpm=10)
+        empty, laptop = key("empty", month=5), key("laptop")
+        world.limiter.used_before("key:empty", world.month, 5)
+        for _ in range(10):
+            world.admit(laptop, user)
+            world.wait(2)
+        for _ in range(others):
+            assert world.hit(empty, user, tokens=1).limit == "tokens_per_month"
+        told.append(world.hit(laptop, user).retry_after)
+    assert told == [41, 41]
+
+
 def test_those_who_wait_for_a_place_are_told_times_by_how_long_requests_take() -> None:
     world, laptop = World(), key(at_once=2)
     for seconds in [4] * 10:
@@ -217,20 +249,16 @@ def test_what_a_busy_subject_showed_is_kept_while_nothing_is_under_way() -> None
     assert world.hit(laptop).retry_after == 30
 
 
-def test_one_that_takes_longer_than_usual_is_awaited_a_second_at_least() -> None:
-    world, laptop = World(), key(at_once=1)
-    for _ in range(10):
-        running = world.admit(laptop)
-        world.wait(2)
-        running.settle(0)
-    world.admit(laptop)
-    world.wait(1.8)
-    assert world.hit(laptop).retry_after == 1
-    world.wait(1.2)
-    world = World()
-    world.admit(laptop)
-    world.wait(3)
-    assert world.hit(laptop).retry_after == 7
+def test_one_that_takes_longer_than_usual_is_awaited_as_those_were_that_did() -> None:
+    for seconds, wait in ((1.5, 1), (5, 15)):  # a second at least
+        world, laptop = World(), key(at_once=1)
+        for took in [2] * 95 + [20] * 5:
+            running = world.admit(laptop)
+            world.wait(took)
+            running.settle(0)
+        world.admit(laptop)
+        world.wait(seconds)
+        assert world.hit(laptop).retry_after == wait
 
 
 def test_nobody_is_refused_for_a_promise_and_a_missed_one_is_over_a_second_later() -> None:

@@ -1,0 +1,112 @@
+"""Keys that this node's faces make: kept, rotated, revoked, and never half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from aiplat.control.accounts import (
+    KeyList,
+    KeyName,
+    KeyRotate,
+    KeysAsk,
+    KeyWish,
+    NewKey,
+    Register,
+)
+from aiplat.credentials.errors import NoKeyring
+from aiplat.domain.errors import (
+    InvalidApiKey,
+)
+from tests.unit.accounts.helpers import GOOD, refused
+from tests.unit.runtime.test_account_desk import BOTH, HERE, faces, fails_at
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_a_key_is_kept_for_its_gateway(tmp_path: Path, own: bool) -> None:
+    async with faces(tmp_path, own=own) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        made: NewKey = await node.ask("keys.create", KeyWish(name="laptop", store=True))
+        assert (made.kept, made.status.kept) == ("keyring", "keyring")
+        assert node.kept() == [("session", "ann"), ("key", "laptop")]
+        assert made.key in node.secrets()
+        assert node.held.for_gateway(HERE) == made.key
+        plain: NewKey = await node.ask("keys.create", KeyWish(name="other"))
+        assert plain.kept == ""
+        assert plain.key not in node.secrets()
+        told: KeyList = await node.ask("keys.list", KeysAsk())
+        assert {key.name: key.kept for key in told.keys} == {"laptop": "keyring", "other": ""}
+        assert (await node.ask("keys.show", KeyName(key="laptop"))).kept == "keyring"
+        await node.ask("keys.revoke", KeyName(key="laptop"))
+        assert node.kept() == [("session", "ann")]
+        assert node.held.for_gateway(HERE) == ""
+        with refused(InvalidApiKey, "'laptop' is revoked"):
+            node.home.admit(made.key)
+
+
+@BOTH
+async def test_without_a_keyring_no_key_is_made(tmp_path: Path, own: bool) -> None:
+    async with faces(tmp_path, own=own) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        held, node.ring = node.ring, None
+        node.credentials.report()
+        for wish in (KeyWish(name="laptop", store=True), KeyRotate(key="laptop", store=True)):
+            method = "keys.create" if isinstance(wish, KeyWish) else "keys.rotate"
+            with refused(NoKeyring, "There is no keyring"):
+                await node.ask(method, wish)
+        assert node.home.directory.keys == {}
+        node.ring = held
+        node.credentials.report()
+        assert (await node.ask("keys.create", KeyWish(name="laptop"))).kept == ""
+
+
+@pytest.mark.parametrize("whose", ["", "bob"], ids=["one's own", "another's"])
+async def test_a_key_that_cannot_be_kept_after_all_is_revoked(tmp_path: Path, whose: str) -> None:
+    async with faces(tmp_path, own=True) as node:
+        await node.home.register("bob")
+        fails_at(node, "set")
+        with refused(NoKeyring, "The keyring cannot be reached"):
+            await node.ask("keys.create", KeyWish(name="laptop", store=True, user=whose))
+        assert node.kept() == []
+        [key] = node.home.directory.keys.values()
+        assert (key.user.name, key.revoked > 0) == (whose or "operator", True)
+
+
+@BOTH
+async def test_a_rotated_key_takes_the_place_of_the_old(tmp_path: Path, own: bool) -> None:
+    async with faces(tmp_path, own=own) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        old: NewKey = await node.ask("keys.create", KeyWish(name="laptop", store=True))
+        new: NewKey = await node.ask("keys.rotate", KeyRotate(key="laptop", store=True))
+        assert new.kept == "keyring"
+        assert node.held.for_gateway(HERE) == new.key
+        assert [held.id for held in node.credentials.held() if held.kind == "key"] == [new.id]
+        assert old.key not in node.secrets()
+        node.home.admit(old.key)
+        shown: NewKey = await node.ask("keys.rotate", KeyRotate(key="laptop"))
+        assert shown.kept == ""
+        assert node.held.for_gateway(HERE) == new.key, "it holds still, and is the one that is kept"
+
+
+async def test_where_a_key_is_kept_is_no_business_of_the_gateways(tmp_path: Path) -> None:
+    async with faces(tmp_path, own=False) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        heard: list[Any] = []
+        call = node.wire.call
+
+        async def listens(asked: Any, seconds: float) -> Any:
+            heard.append(msgspec.msgpack.decode(asked.body))
+            return await call(asked, seconds)
+
+        cast(Any, node.wire).call = listens
+        await node.ask("keys.create", KeyWish(name="laptop", store=True, insecure=True))
+        await node.ask("keys.rotate", KeyRotate(key="laptop", store=True, insecure=True))
+        told = str(heard)
+        assert "laptop" in told
+        assert "store" not in told
+        assert "insecure" not in told
