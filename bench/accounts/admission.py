@@ -20,6 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ class Requests:
             taken["admit"].append(clock() - began)
         return taken
 
+    def floor(self, keys: Sequence[str]) -> Nanoseconds:
+        """What cannot be left out of it."""
+        table, clock = {sha256(text.encode()).digest(): text for text in keys}, time.perf_counter_ns
+        taken: Nanoseconds = {"admit": []}
+        for text in keys:
+            began = clock()
+            table.get(sha256(text.encode()).digest())
+            taken["admit"].append(clock() - began)
+        return taken
+
     def _name(self) -> str:
         self._count += 1
         if not self._count % UNDER_WAY:
@@ -122,6 +133,7 @@ def kinds(
         yield "spent", lambda: requests.refuse([people.spent] * count)
         yield "wrong", lambda wrong=wrong: requests.refuse(wrong)
         yield "door", lambda some=some: requests.at_the_door(some)
+        yield "floor", lambda some=some: requests.floor(some)
 
 
 def measure(folder: Path, users: int, keys: int, rounds: int, count: int) -> dict[str, Any]:

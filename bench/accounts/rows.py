@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -108,8 +109,9 @@ def measure(
         batches: of each kind and size in each round.
 
     Returns:
-        `rows`: for each kind and rate the mean microseconds for a row (`mean_us`) and the longest
-        batch (`longest_ms`) of each round. Besides what opening, folding and pruning took.
+        `rows`: for each kind and rate the microseconds for a row, of the median batch (`p50_us`)
+        and over all (`mean_us`), and the longest batch (`longest_ms`), of each round. Besides
+        what opening, folding and pruning took.
     """
     found: dict[str, dict[str, list[float]]] = {}
     began = time.perf_counter()
@@ -120,7 +122,10 @@ def measure(
         for _ in range(rounds):
             for rate, size in BATCHES.items():
                 for kind, taken, rows in _round(store, traffic, size, batches):
-                    row = found.setdefault(f"{kind}.{rate}", {"mean_us": [], "longest_ms": []})
+                    row = found.setdefault(
+                        f"{kind}.{rate}", {"p50_us": [], "mean_us": [], "longest_ms": []}
+                    )
+                    row["p50_us"].append(statistics.median(taken) * len(taken) / rows * 1e6)
                     row["mean_us"].append(sum(taken) / rows * 1e6)
                     row["longest_ms"].append(max(taken) * 1e3)
         written, folds = store.unfolded(), store.fold()

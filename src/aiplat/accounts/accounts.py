@@ -237,6 +237,11 @@ class Accounts:
         """Say who ends the requests of a key that is revoked, or a user that is disabled."""
         self._house.ends = ends
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing is let in, since it could not be counted."""
+        return bool(self._problem())
+
     def check_key(self, credential: str, scope: Scope) -> None:
         """See that an API key holds, and may do that; for an operator's things its user too.
 

@@ -195,6 +195,8 @@ class Operations:
         if self.state != "ready":
             wanting.append(f"the node is {self.state}")
         if self.gateway is not None:
+            if self.gateway.accounts is not None and self.gateway.accounts.is_stuck:
+                wanting.append("the accounts' database takes no writes, so nothing is let in")
             if not any(model.is_usable for model in self.gateway.models()):
                 wanting.append("no processor with a model that is ready is connected")
         elif self.client is not None and not self.client.gateways:

@@ -51,7 +51,7 @@ def test_admission_times_what_is_let_in_and_what_is_not(tmp_path: Path) -> None:
 
     assert set(found["rows"]) == {
         "limited.admit", "limited.settle", "first.admit", "first.settle", "unlimited.admit",
-        "unlimited.settle", "spent.admit", "wrong.admit", "door.admit",
+        "unlimited.settle", "spent.admit", "wrong.admit", "door.admit", "floor.admit",
     }  # fmt: skip
     assert all(row["p99_us"] >= row["p50_us"] > [0] for row in found["rows"].values())
     assert aim(told(admission=found), "one admission")[0] == "≤ 20"
