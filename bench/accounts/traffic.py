@@ -39,10 +39,11 @@ class Progress:
 
 
 WHOLE = Progress()
+_FLUSH_SECONDS = 0.1
 
 
 class Traffic:
-    """What a gateway's accounts have to write; a tenth of a second goes by with each batch.
+    """What a gateway's accounts have to write. Between two batches of new ones is a tenth of a second.
 
     Arguments:
         folder: has the store.
@@ -83,6 +84,7 @@ class Traffic:
         return self._taken()
 
     def _let_in(self, count: int) -> list[Lease]:
+        self.at += _FLUSH_SECONDS
         return [self._one() for _ in range(count)]
 
     def _one(self) -> Lease:
@@ -95,7 +97,6 @@ class Traffic:
         lease.end(DONE, MODEL, "stop", TIMINGS)
 
     def _taken(self) -> Batch:
-        self.at += 0.1
         batch = self.accounts.meter.take()
         assert batch is not None  # something has changed
         return batch
