@@ -43,7 +43,8 @@ _FLUSH_SECONDS = 0.1
 
 
 class Traffic:
-    """What a gateway's accounts have to write. Between two batches of new ones is a tenth of a second.
+    """What a gateway's accounts have to write. Between two batches of new ones is a
+    tenth of a second.
 
     Arguments:
         folder: has the store.
