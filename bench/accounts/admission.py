@@ -128,6 +128,7 @@ def kinds(
         free = chance.choices(people.unlimited[:count], k=count)
         wrong = [text[:-1] + ("a" if text[-1] != "a" else "b") for text in some]
         yield "limited", lambda some=some: requests.let_in(some)
+        yield "same", lambda: requests.let_in(known[:1] * count)
         yield "first", lambda first=first: requests.let_in(first)
         yield "unlimited", lambda free=free: requests.let_in(free)
         yield "spent", lambda: requests.refuse([people.spent] * count)

@@ -3,8 +3,10 @@
 Three real nodes with the model `echo`, which takes no time to think: *counted* is asked with an
 account's key, which has all four limits as its user has; *uncounted* is the same node with its
 accounts switched off (`uncounted.py`), asked with its local token; its *twin* is one more of those,
-so that the difference of the two shows how much of a difference is chance. Another process asks:
-one request at a time, each of the nodes in turn; and many at once, one node after the other.
+so that the difference of the two shows how much of a difference is chance. Each round has nodes of
+its own: of two processes that do the same one is often some percent quicker for all its life.
+Another process asks: one request at a time, each of the nodes in turn; and many at once, one node
+after the other, a second each.
 """
 
 from __future__ import annotations
@@ -140,16 +142,15 @@ def measure(folder: Path, rounds: int, requests: int, seconds: float) -> dict[st
         once `rate` (a second), `rate_p99_ms` and `cpu_us` of the node for each request.
     """
     found: dict[str, Any] = {name: {} for name in NAMES}
-    with running(folder) as (nodes, asker):
-        for number in range(-1, rounds):
+    for number in range(rounds):
+        with running(folder / str(number)) as (nodes, asker):
+            _crowds(nodes, asker, seconds / 2)  # warm
             taken = asker.order("turns", count=requests)["ms"]
             crowds = _crowds(nodes, asker, seconds)
-            if number < 0:
-                continue  # warm now
-            for name, times, crowd in zip(NAMES, taken, crowds, strict=True):
-                figures = {"p50_ms": statistics.median(times), "p99_ms": _p99(times)}
-                for figure, value in (figures | crowd.figures()).items():
-                    found[name].setdefault(figure, []).append(value)
+        for name, times, crowd in zip(NAMES, taken, crowds, strict=True):
+            figures = {"p50_ms": statistics.median(times), "p99_ms": _p99(times)}
+            for figure, value in (figures | crowd.figures()).items():
+                found[name].setdefault(figure, []).append(value)
     return found
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -128,13 +129,34 @@ def measure(
                     row["p50_us"].append(statistics.median(taken) * len(taken) / rows * 1e6)
                     row["mean_us"].append(sum(taken) / rows * 1e6)
                     row["longest_ms"].append(max(taken) * 1e3)
+        with _busy_thread():
+            busy = [store.write(traffic.ended(BATCHES["1000"])) for _ in range(batches)]
         written, folds = store.unfolded(), store.fold()
         prunes = [store.prune(traffic.at) for _ in range(3)]
     return {
         "rows": found, "events_before": events, "open_s": opened,
+        "busy_ms": statistics.median(busy) * 1e3,
         "fold_us": sum(folds) / written * 1e6, "fold_longest_ms": max(folds) * 1e3,
         "prune_longest_ms": max(prunes) * 1e3,
     }  # fmt: skip
+
+
+@contextlib.contextmanager
+def _busy_thread() -> Iterator[None]:
+    """Another thread that gives the interpreter away only when it must, as a busy node's loop."""
+    over = threading.Event()
+
+    def spin() -> None:
+        while not over.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _round(

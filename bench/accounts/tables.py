@@ -11,8 +11,9 @@ Raw = dict[str, Any]
 Table = Sequence[Sequence[str]]
 
 _ADMISSION = {
-    "limited": "a key with all four limits, of a user with all four",
-    "first": "the same, the first request of a key",
+    "limited": "a key with all four limits, of a user with all four; 5,000 such by chance",
+    "same": "one such key again and again",
+    "first": "the first request of such a key",
     "unlimited": "a key and a user without limits",
     "spent": "refused: a limit is reached",
     "wrong": "refused: no such key",
@@ -108,6 +109,7 @@ def _rows(part: Raw) -> Iterator[str]:
         [
             ("the longest batch of a hundred events, ms",
              *(told(one["rows"]["ended.1000"]["longest_ms"]) for one in both)),
+            ("the median one beside a busy loop, ms", *(short(one["busy_ms"]) for one in both)),
             ("folding an event into the sums, µs", *(short(one["fold_us"]) for one in both)),
             ("its longest transaction, ms", *(short(one["fold_longest_ms"]) for one in both)),
             ("removing what is old, ms at most", *(short(one["prune_longest_ms"]) for one in both)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from aiplat.accounts.limits.limiter import LimitHit, Reservation
 from aiplat.accounts.metered import Batch, Event, Running
 from aiplat.accounts.shared_prompt import SharedPrompt
@@ -33,7 +35,7 @@ class Progress(Protocol):
         """Who has it."""
 
 
-class Lease:
+class Lease(msgspec.Struct, eq=False):
     """A request that was let in: what is held back for it, and what it came to.
 
     Attributes:
@@ -43,42 +45,25 @@ class Lease:
         shared: the prompt, where other choices of the same request have it too.
     """
 
-    __slots__ = (
-        "_guess", "_written", "at", "ended", "id", "key", "meter", "payer", "progress", "request",
-        "reservation", "reserved", "room", "shared",
-    )  # fmt: skip
+    meter: Meter
+    id: int
+    payer: str
+    key: str
+    request: str
+    reservation: Reservation
+    room: int
+    reserved: int
+    at: int
+    _guess: int
+    progress: Progress | None = None
+    ended: bool = False
+    shared: SharedPrompt | None = None
+    _written: tuple[int, int] | None = None
 
-    def __init__(
-        self,
-        meter: Meter,
-        number: int,
-        payer: str,
-        key: str,
-        request: str,
-        reservation: Reservation,
-        room: int,
-        reserved: int,
-        *,
-        prompt: int = 0,
-        beside: Lease | None = None,
-    ) -> None:
-        self.meter = meter
-        self.id = number
-        self.payer = payer
-        self.key = key
-        self.request = request
-        self.reservation = reservation
-        self.room = room
-        self.reserved = reserved
-        self.at = meter.wall_ms()
-        self.progress: Progress | None = None
-        self.ended = False
-        self.shared: SharedPrompt | None = None
-        self._guess = prompt
-        self._written: tuple[int, int] | None = None
-        if beside is not None:
-            self.shared = beside.shared = beside.shared or SharedPrompt(beside)
-            self.shared.join(self)
+    def share(self, beside: Lease) -> None:
+        """Have the prompt in common with another choice of the same request."""
+        self.shared = beside.shared = beside.shared or SharedPrompt(beside)
+        self.shared.join(self)
 
     def started(self, prompt_tokens: int) -> None:
         """The prompt's length is known now, to the token.
@@ -236,9 +221,11 @@ class Meter:
         """
         self._next += 1
         lease = Lease(
-            self, self._next, payer, key, request, reservation, room, reserved, prompt=prompt,
-            beside=beside,
+            self, self._next, payer, key, request, reservation, room, reserved, self.wall_ms(),
+            prompt,
         )  # fmt: skip
+        if beside is not None:
+            lease.share(beside)
         self._live[lease.id] = lease
         return lease
 

@@ -50,8 +50,9 @@ def test_admission_times_what_is_let_in_and_what_is_not(tmp_path: Path) -> None:
     found = run.measure_admission(tmp_path, TINY, 1)
 
     assert set(found["rows"]) == {
-        "limited.admit", "limited.settle", "first.admit", "first.settle", "unlimited.admit",
-        "unlimited.settle", "spent.admit", "wrong.admit", "door.admit", "floor.admit",
+        "limited.admit", "limited.settle", "same.admit", "same.settle", "first.admit",
+        "first.settle", "unlimited.admit", "unlimited.settle", "spent.admit", "wrong.admit",
+        "door.admit", "floor.admit",
     }  # fmt: skip
     assert all(row["p99_us"] >= row["p50_us"] > [0] for row in found["rows"].values())
     assert aim(told(admission=found), "one admission")[0] == "≤ 20"
@@ -66,11 +67,12 @@ def test_rows_are_written_beside_the_same_into_a_bare_table(tmp_path: Path) -> N
     assert set(found["empty"]["rows"]) == set(found["full"]["rows"]) == kinds
     assert (found["empty"]["events_before"], found["full"]["events_before"]) == (0, TINY.events)
     with opened(places_in(tmp_path / f"events-{TINY.events}").database) as store:
-        # Of each kind that ends: two batches of each size, and those that were under way beside.
+        # Two batches of each size and kind that ends, those that were under way all the time, and
+        # two batches beside a busy loop.
         [(events, last)] = store.execute(
             "SELECT count(*), max(id) FROM events WHERE at >= ?", (run.UNTIL * 1000,)
         ).fetchall()
-        assert events == 2 * 2 * 110 + 10 * 110
+        assert events == 2 * 2 * 110 + 10 * 110 + 2 * 100
         assert folded(store) == last
         assert store.execute("SELECT count(*) FROM running").fetchone() == (0,)
     assert aim(told(rows=found), "one row of usage where")[0] == "≤ 10"
@@ -168,8 +170,8 @@ def test_the_door_is_asked_with_accounts_and_without(tmp_path: Path) -> None:
     for node in found.values():
         assert all(len(values) == 1 for values in node.values())
         assert node["p99_ms"] >= node["p50_ms"] > [0]
-    assert [path.parent.parent.name for path in tmp_path.glob("*/*/accounts.db")] == ["counted"]
-    with opened(next(tmp_path.glob("counted/*/accounts.db"))) as store:
+    assert [path.parent.parent.name for path in tmp_path.glob("0/*/*/accounts.db")] == ["counted"]
+    with opened(next(tmp_path.glob("0/counted/*/accounts.db"))) as store:
         rows = store.execute("SELECT count(*), sum(key = ''), sum(outcome = 'stop') FROM events")
         [(events, keyless, whole)] = rows.fetchall()
     assert events > 2 * TINY.requests + door.AT_ONCE
