@@ -128,13 +128,17 @@ class Story:
         plan = Plan(GATEWAY, "", PROMPT, tokens, streams=True, leaves_after=None)
         return ask(plan, self._node, self._token)
 
+    def _log(self) -> str:
+        return (self._world.home.places.logs / "node.jsonl").read_text("utf-8")
+
     def _suffer(self, passers: Passers) -> tuple[float, float]:
         """The trouble; gives when it was surely felt, and when it was over."""
         failures = figures(self._world, FAILURES)
         with self._trouble(self._world.home.places.accounts):
             eventually(lambda: passers.refused, 15, "nobody is let in")
             began, count = time.monotonic(), len(passers.refused)
-            assert self._says in passers.refused[-1][1]
+            assert "the database of its accounts fails, and its log" in passers.refused[-1][1]
+            eventually(lambda: self._says in self._log(), 15, "the log says why")
             eventually(
                 lambda: figures(self._world, FAILURES) >= failures + 2, 15, "failures are counted"
             )

@@ -215,6 +215,7 @@ class FakeNode:
         self.not_there: AiplatError | None = None
         self.lacking: tuple[str, ...] = ()
         self.keys: dict[str, tuple[Scope, ...]] = {}
+        self.key_models: dict[str, tuple[str, ...]] = {}
         self.rates: dict[str, RateState] = {}
         self.stops: list[Stop] = []
         self.orders: list[object] = []
@@ -260,12 +261,13 @@ class FakeNode:
     async def keyring(self) -> KeyringState:
         return KeyringState(backend="fake", usable=True)
 
-    def check_key(self, credential: str, scope: Scope) -> None:
+    def check_key(self, credential: str, scope: Scope) -> tuple[str, ...]:
         """Keys that a test wrote down hold."""
         if credential not in self.keys:
             raise InvalidApiKey("This gateway knows no such API key.")
         if scope not in self.keys[credential]:
             raise PermissionDenied(f"The key has not the scope {scope}.")
+        return self.key_models.get(credential, ())
 
     def rate(self, credential: str) -> RateState | None:
         return self.rates.get(credential)

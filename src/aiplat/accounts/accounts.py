@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -113,12 +113,12 @@ class Accounts:
     def _problem(self) -> str:
         writer = self._house.writer
         if writer.problem:
-            return writer.problem
+            return database.FAILS
         if len(self.meter) + writer.unwritten >= self.settings.max_unwritten:
             self._metrics.bound_hits.labels("unwritten_events").inc()
             return (
                 f"{self.settings.max_unwritten} requests wait to be written down, which is its "
-                "bound (accounts.max_unwritten)"
+                "bound (accounts.max_unwritten)."
             )
         return ""
 
@@ -242,8 +242,10 @@ class Accounts:
         """Whether nothing is let in, since it could not be counted."""
         return bool(self._problem())
 
-    def check_key(self, credential: str, scope: Scope) -> None:
+    def check_key(self, credential: str, scope: Scope) -> tuple[str, ...]:
         """See that an API key holds, and may do that; for an operator's things its user too.
+
+        Gives the models that it may ask; none stands for all.
 
         Raises:
             InvalidApiKey, PermissionDenied, UserDisabled: it does not.
@@ -253,6 +255,7 @@ class Accounts:
             raise PermissionDenied(
                 f"Only an operator may do that, and the key's user {key.user.name!r} is none."
             )
+        return key.models
 
     # -- what is asked -------------------------------------------------------------------------
 
@@ -275,11 +278,12 @@ class Accounts:
             raise InvalidRequest(f"There is nothing to ask of accounts named {clip(method)!r}.")
         if known.need == "nobody":
             begin = self._people.register if isinstance(wish, Register) else self._people.login
-            return await begin(cast(Any, wish), peer or "")
+            with _no_paths(shown=peer is None):
+                return await begin(cast(Any, wish), peer or "")
         caller = self._callers.find(credential, peer)
         check_may(caller, known)
-        answers = self._answers()
-        return await answers[method](caller, wish)
+        with _no_paths(shown=caller.is_operator):
+            return await self._answers()[method](caller, wish)
 
     def _answers(self) -> dict[str, Callable[[Caller, Any], Awaitable[msgspec.Struct]]]:
         people, keys = self._people, self._keys
@@ -343,7 +347,16 @@ class Accounts:
         try:
             return await trio.to_thread.run_sync(read, limiter=self._readers)
         except sqlite3.Error as fault:
-            raise NotReady(str(database.unusable(path, fault)), retry_after=5) from None
+            raise database.store_fails(path, fault) from None
+
+
+@contextlib.contextmanager
+def _no_paths(*, shown: bool) -> Iterator[None]:
+    """Where the database lies is not `shown` to everybody."""
+    try:
+        yield
+    except database.StoreFails as fault:
+        raise fault if shown else fault.for_others() from None
 
 
 def _is_of(key: str, lease: Lease) -> bool:

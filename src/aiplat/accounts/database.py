@@ -18,13 +18,14 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from aiplat.accounts.migrations import migrations
-from aiplat.domain.errors import ConfigError
+from aiplat.domain.errors import ConfigError, NotReady
 
 log = logging.getLogger("aiplat.accounts")
 
 BUSY_SECONDS = 2.0
 """Another program may hold the file for a moment: `sqlite3` in a person's hands, a backup."""
 KEPT_BACKUPS = 10
+FAILS = "the database of its accounts fails, and its log says why. Ask again in 5 s."
 _WAL_VERSION = b"\2\2"
 """In a database's header, at 18: that it is written by way of a WAL (SQLite, "Database File
 Format", 1.3.3). Ours say so from their making on; a backup does not."""
@@ -81,6 +82,19 @@ def prepare(
             _migrate(path, connection, backups, now, steps)
     except (sqlite3.Error, OSError) as fault:
         raise unusable(path, fault) from None
+
+
+class StoreFails(NotReady):
+    """The database fails a caller. Its text names the file, which is for operators alone."""
+
+    def for_others(self) -> NotReady:
+        """The same for everybody else."""
+        return NotReady(f"This gateway cannot do that: {FAILS}", retry_after=5)
+
+
+def store_fails(path: Path, fault: Exception) -> StoreFails:
+    """Say that of a database that was open."""
+    return StoreFails(str(unusable(path, fault)), retry_after=5)
 
 
 def unusable(path: Path, fault: Exception) -> ConfigError:

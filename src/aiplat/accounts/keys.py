@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+import trio
 
 from aiplat.accounts.admission import disabled, revoked
 from aiplat.accounts.callers import Caller
@@ -49,6 +50,9 @@ class Keys:
         self._house = house
         self._making: Counter[str] = Counter()
         """Keys by their user that are being written: they count as if they were there."""
+        self._turn = trio.Lock()
+        """Of rotations and revocations: what is revoked by its name must not have a successor that
+        is being written."""
 
     async def create(self, caller: Caller, wish: KeyWish) -> NewKey:
         """Make a key."""
@@ -122,6 +126,10 @@ class Keys:
                 param="overlap",
             )
         user = self._house.whose(caller, wish.user)
+        async with self._turn:
+            return await self._rotate(caller, user, wish)
+
+    async def _rotate(self, caller: Caller, user: User, wish: KeyRotate) -> NewKey:
         old = self._house.key(wish.key, user)
         now = self._house.now()
         if old.revoked or old.replaced_by:
@@ -162,6 +170,10 @@ class Keys:
         from and that hold still.
         """
         user = self._house.whose(caller, wish.user)
+        async with self._turn:
+            return await self._revoke(caller, user, wish)
+
+    async def _revoke(self, caller: Caller, user: User, wish: KeyName) -> Done:
         key = self._house.key(wish.key, user)
         keys = [key]
         if wish.key != key.id:

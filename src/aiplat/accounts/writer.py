@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from aiplat.accounts.database import connect, transaction, unusable
+from aiplat.accounts.database import StoreFails, connect, store_fails, transaction, unusable
 from aiplat.accounts.metered import Batch
 from aiplat.accounts.same_file import SameFile
 from aiplat.domain.errors import ConfigError, NotReady
@@ -167,7 +167,7 @@ class Writer:
             raise
         except (sqlite3.Error, OSError) as fault:
             self._metrics.accounts_store_failures.inc()
-            raise NotReady(str(unusable(self._path, fault)), retry_after=5) from None
+            raise store_fails(self._path, fault) from None
 
     # -- the thread ----------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class Writer:
         with self._wake:
             changes, self._changes = list(self._changes), deque()
         for change in changes:
-            change.fail(NotReady(self.problem, retry_after=5))
+            change.fail(StoreFails(self.problem, retry_after=5))
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -48,6 +48,8 @@ def list_users(
         output.print_json(whole(found))
     else:
         tables.show(USERS, found.users)
+        if found.more:
+            output.say(f"({found.more} more are not listed: they used less this month.)")
 
 
 @users.command()

@@ -93,8 +93,10 @@ class NodeOperations(Protocol):
     async def keyring(self) -> KeyringState:
         """Where this node keeps secrets, and whether it can."""
 
-    def check_key(self, credential: str, scope: Scope) -> None:
+    def check_key(self, credential: str, scope: Scope) -> tuple[str, ...]:
         """See that an API key holds at this node's gateway, and may do that.
+
+        Gives the models that it may ask; none stands for all.
 
         Raises:
             AiplatError: it does not; or this node is no gateway.

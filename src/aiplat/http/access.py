@@ -23,7 +23,7 @@ log = logging.getLogger("aiplat.http.access")
 KEY_PREFIX = "sk-aip-"
 _LOCAL_PREFIX = "sk-aip-local-"
 
-CheckKey = Callable[[str, Scope], None]
+CheckKey = Callable[[str, Scope], tuple[str, ...]]
 
 
 class Doorkeeper:
@@ -34,7 +34,8 @@ class Doorkeeper:
         allowed_hosts: names that `Host` may hold besides those that the door has by itself.
         metrics: where refusals are counted.
         covers: whether the door's certificate was made for a name.
-        check_key: sees that an API key of an account holds, and may do something.
+        check_key: sees that an API key of an account holds, and may do something; gives the models
+            that it may ask, none for all.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Doorkeeper:
         if account_keys and self._check_key is not None:
             if len(set(account_keys)) > 1:
                 raise InvalidApiKey("Two different API keys were sent: send one.")
-            self._check_key(account_keys[0], scope)
+            request.models = self._check_key(account_keys[0], scope)
             request.credential, request.is_known = account_keys[0], True
             return
         # Every key is compared, and by digests: the time tells neither length nor content.

@@ -49,6 +49,7 @@ class Request:
         is_known: whether its key was found good.
         credential: the API key of an account that it came with; empty for the local token. Never
             logged.
+        models: those that this key may ask; none stands for all.
         more_headers: gives what goes with its answer besides, at the moment that begins.
     """
 
@@ -66,6 +67,7 @@ class Request:
         self.cut = False
         self.is_known = False
         self.credential = ""
+        self.models: tuple[str, ...] = ()
         self.more_headers: Callable[[], Headers] = tuple
         self._receive = receive
         self._send = send

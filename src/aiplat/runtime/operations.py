@@ -259,15 +259,15 @@ class Operations:
         """Where this node keeps secrets."""
         return await self.desk.keyring()
 
-    def check_key(self, credential: str, scope: Scope) -> None:
-        """See that an API key holds at this node's gateway."""
+    def check_key(self, credential: str, scope: Scope) -> tuple[str, ...]:
+        """See that an API key holds at this node's gateway; gives the models that it may ask."""
         if self.gateway is None or self.gateway.accounts is None:
             raise InvalidApiKey(
                 "This node is no gateway, and knows no API keys but its own (`aiplat env` prints "
                 "it): it shows the one that it keeps to its gateways itself. Send the key to its "
                 "gateway's door, or keep it here (`aiplat keys create`)."
             )
-        self.gateway.accounts.check_key(credential, scope)
+        return self.gateway.accounts.check_key(credential, scope)
 
     def rate(self, credential: str) -> RateState | None:
         """How far the limits of a key, or of the owner, are used."""

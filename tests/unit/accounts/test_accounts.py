@@ -119,8 +119,9 @@ async def test_what_cannot_be_counted_is_not_let_in_and_nothing_of_before_is_los
         with contextlib.closing(holding(home.path)):
             progress.tokens = 4
             await until(lambda: home.accounts._problem(), "the disk is seen not to take it")
-            with refused(NotReady, "lets nothing in that it cannot count: .*locked") as caught:
+            with refused(NotReady, "lets nothing in that it cannot count: .*its log") as caught:
                 home.admit()
+            assert str(tmp_path) not in str(caught.value), "an asker learns no path"
             assert (problem_of(caught.value).status, caught.value.retry_after) == (503, 5)
             assert home.count(FAILURES) >= 1
             progress.tokens = 9
@@ -139,12 +140,17 @@ async def test_what_cannot_be_counted_is_not_let_in_and_nothing_of_before_is_los
 
 
 async def test_what_is_asked_of_a_file_that_is_broken(tmp_path: Path, in_haste: None) -> None:
-    home = Home(tmp_path)
+    home = Home(tmp_path, registration="open")
     async with home.running():
+        ann = (await home.register("ann")).token
         whole = spoiled(home.path)
         with refused(NotReady, "cannot be used") as caught:
             await home.usage()
         assert problem_of(caught.value).status == 503
+        assert str(home.path) in str(caught.value)
+        with refused(NotReady, "cannot do that: the database of its accounts fails") as caught:
+            await home.ask("usage", UsageAsk(), ann, PEER)
+        assert str(tmp_path) not in str(caught.value), "that is the operator's alone"
         home.path.write_bytes(whole)  # a test's file
         assert (await home.usage()).total.requests == 0
 
@@ -292,7 +298,9 @@ async def test_a_key_at_the_http_door(tmp_path: Path) -> None:
         hers = await home.key("k", ann.token, scopes=("inference", "admin"))
         usage = await home.key("usage", scopes=("usage",))
         owners = await home.key("admin", scopes=("admin",))
-        home.accounts.check_key(hers.key, "inference")
+        some = await home.key("some", ann.token, models=("tiny",))
+        assert home.accounts.check_key(hers.key, "inference") == ()
+        assert home.accounts.check_key(some.key, "inference") == ("tiny",)
         home.accounts.check_key(owners.key, "admin")
         with refused(PermissionDenied, "Only an operator may do that, and the key's user 'ann'"):
             home.accounts.check_key(hers.key, "admin")

@@ -101,9 +101,21 @@ async def test_a_key_that_ends_while_it_is_rotated(tmp_path: Path, other: str) -
         first, second = await both(home, (other, wish), ("keys.rotate", KeyRotate(key=old.id)))
         assert not isinstance(first, AiplatError)
         assert isinstance(second, InvalidRequest)
-        assert "was rotated or revoked meanwhile" in str(second)
+        assert f"is {'revoked' if other == 'keys.revoke' else 'rotated already'}" in str(second)
         assert len(home.directory.keys) == len(home.rows("SELECT id FROM keys"))
         assert len(home.directory.keys) == (2 if other == "keys.rotate" else 1)
+
+
+async def test_what_a_key_is_rotated_to_is_revoked_with_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with home.running():
+        old = await home.key()
+        rotated, _ = await both(
+            home, ("keys.rotate", KeyRotate(key="laptop")), ("keys.revoke", KeyName(key="laptop"))
+        )
+        for key in (old, rotated):
+            with refused(InvalidApiKey, "is revoked"):
+                home.admit(key.key)
 
 
 async def test_limits_of_a_minute_are_one_keys_whichever_of_the_two_is_used(tmp_path: Path) -> None:

@@ -69,6 +69,15 @@ async def test_models_are_listed_without_those_that_are_broken(house: House) -> 
     ]  # fmt: skip
 
 
+async def test_a_key_that_may_ask_some_models_sees_those(house: House) -> None:
+    key = "sk-aip-0123"
+    house.node.keys[key], house.node.key_models[key] = ("inference",), ("org/large", "no/more")
+    theirs = GOOD | {"authorization": f"Bearer {key}"}
+    answer = await call(house.app, "GET", "/v1/models", theirs)
+    assert [one["id"] for one in answer.json["data"]] == ["org/large"]
+    assert (await call(house.app, "GET", "/v1/models/echo", theirs)).status == 404
+
+
 async def test_one_model_whose_name_has_a_slash(house: House) -> None:
     assert (await call(house.app, "GET", "/v1/models/org/large")).json["id"] == "org/large"
     answer = await call(house.app, "GET", "/v1/models/ecko")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -48,20 +49,25 @@ class Models:
         self._created = int(time.time())
 
     async def list(self, request: Request) -> None:
-        """Answer with all models that are not broken, those that are ready first."""
-        known = await models_within(self._operations, self._seconds)
+        """Answer with the key's models that are not broken, those that are ready first."""
+        known = await self._known(request)
         page = ModelPage(data=[self._model(one) for one in known if one.state != "failed"])
         await request.reply(200, msgspec.json.encode(page))
 
     async def one(self, request: Request) -> None:
         """Answer with one model; its name is the rest of the path."""
         name = request.path.removeprefix(PREFIX)
-        known = await models_within(self._operations, self._seconds)
+        known = await self._known(request)
         for model in known:
             if model.name == name:
                 await request.reply(200, msgspec.json.encode(self._model(model)))
                 return
         raise ModelNotFound.of(name, (model.name for model in known))
+
+    async def _known(self, request: Request) -> Sequence[ModelStatus]:
+        """The models that the key may ask."""
+        known = await models_within(self._operations, self._seconds)
+        return [one for one in known if not request.models or one.name in request.models]
 
     def _model(self, model: ModelStatus) -> Model:
         return Model(
