@@ -213,7 +213,10 @@ class KeyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NewKey(_Secret, frozen=True, kw_only=True, omit_defaults=True):
-    """A key that was made, whole, this once. `kept` says where the node put it; empty: nowhere."""
+    """A key that was made, whole, this once.
+
+    `kept` says where the node put it; empty for nowhere, and `not_kept` then why, if it should.
+    """
 
     id: str
     name: str
@@ -221,6 +224,7 @@ class NewKey(_Secret, frozen=True, kw_only=True, omit_defaults=True):
     status: KeyStatus
     gateway: str
     kept: str = ""
+    not_kept: str = ""
 
 
 class KeysAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

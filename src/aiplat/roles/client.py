@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from aiplat.accounts.secret_forms import take_apart
 from aiplat.control.messages import Explanation, ModelStatus
 from aiplat.domain.answers import AnswerSink, Asking, Inference, Submission
-from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, clip
+from aiplat.domain.errors import AiplatError, InvalidRequest, NoPeer, NotReady, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Call, Drain
@@ -54,7 +54,8 @@ class RemoteGateway(Counted):
     Arguments:
         offering: what is known of its models.
         is_member: whether its certificate of this node's network was checked.
-        key: gives the API key that it may receive; empty where there is none.
+        key: gives the API key that it may receive; empty where there is none. Raises `NotReady`
+            where that cannot be read.
     """
 
     def __init__(
@@ -92,8 +93,11 @@ class RemoteGateway(Counted):
 
     @property
     def has_key(self) -> bool:
-        """Whether there is a key for it."""
-        return bool(self._key(self.peer))
+        """Whether there is a key for it, be it one that cannot be read now."""
+        try:
+            return bool(self._key(self.peer))
+        except NotReady:
+            return True
 
 
 class _Exactly:
@@ -375,21 +379,30 @@ class Client(Role):
             return True
         return all(g.draining for g in live) and self._may_come([g.peer for g in live])
 
-    async def nearest(self, node: Node) -> RemoteGateway:
+    def _is_missed(self, wanted: Collection[PeerId]) -> bool:
+        """Whether none of these is here, and one is being reached."""
+        if not wanted or any(g.peer in wanted for g in self._live):
+            return False
+        return any(one.peer_id in wanted for one in self._wanted())
+
+    async def nearest(self, node: Node, wanted: Collection[PeerId] = frozenset()) -> RemoteGateway:
         """The gateway that is asked first; waits for one that is being reached.
+
+        Arguments:
+            wanted: one of these, if it comes in time; else any.
 
         Raises:
             NoPeer: there is none.
         """
-        return await self._nearest(node)
+        return await self._nearest(node, wanted)
 
-    async def _nearest(self, node: Node) -> RemoteGateway:
+    async def _nearest(self, node: Node, wanted: Collection[PeerId] = frozenset()) -> RemoteGateway:
         self._wanted = lambda: node.wanted
         seconds = self._settings.gateway_seconds if node.wanted else 0.0
         with trio.move_on_after(seconds):
-            while self._is_worth_a_wait():
+            while self._is_worth_a_wait() or self._is_missed(wanted):
                 await self._arrivals.park()
-        live = self._live
+        live = [g for g in self._live if g.peer in wanted] or self._live
         if not live:
             notes = [wanted.note for wanted in node.wanted if wanted.note]
             raise NoPeer(_nobody(notes, seconds, node.membership.blocked))

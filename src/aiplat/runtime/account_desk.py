@@ -6,9 +6,10 @@ it is made.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import trio
@@ -38,6 +39,7 @@ from aiplat.domain.errors import (
     InvalidRequest,
     NoPeer,
     NotReady,
+    PermissionDenied,
     UserDisabled,
     clip,
 )
@@ -45,15 +47,14 @@ from aiplat.domain.ids import PeerId, short
 from aiplat.node.node import Node
 from aiplat.roles.account_calls import ask_elsewhere
 from aiplat.roles.client import Client
-from aiplat.roles.key_pins import is_key_of
 from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.keyring_state import keyring_state
-from aiplat.runtime.networks import match_peer
+from aiplat.runtime.known_at import KnownAt
 
 CALL_SECONDS = 30.0
 """For a gateway elsewhere: a password's hash waits its turn there."""
 
-Result = TypeVar("Result")
+log = logging.getLogger("aiplat.runtime")
 
 
 class AccountDesk:
@@ -78,78 +79,57 @@ class AccountDesk:
         wall: Callable[[], float],
     ) -> None:
         self._node = node
-        self._client = client
         self._accounts = accounts
         self._credentials = credentials
         self._held = held
         self._wall = wall
+        own = node.peer_id if accounts is not None else None
+        self._known_at = KnownAt(node, client, own, credentials, held)
+        self._in_thread = self._known_at.in_thread
 
     async def answer(self, call: AccountsCall, credential: str) -> msgspec.Struct:
         """Do what a face asks (`NodeOperations.accounts`)."""
         method, wish = _read(call)
-        gateway = await self._gateway(call.gateway, credential)
+        gateway = await self._known_at.gateway(method, call.gateway, credential)
         if method.here and gateway != self._node.peer_id:
             raise InvalidRequest(f"{method.name} is done on the gateway's own machine only.")
-        token = await self._token(method, gateway, credential)
+        if method.name == "logout":
+            return await self._log_out(gateway, wish)
+        token = await self._known_at.token(method, gateway, credential)
+        try:
+            return await self._do(call, method, wish, gateway, token)
+        except (InvalidApiKey, PermissionDenied) as refusal:
+            if not token or token != credential:
+                raise
+            told = f"{refusal} (AIPLAT_API_KEY is set, and was asked with.)"
+            raise type(refusal)(told, param=refusal.param) from None
+
+    async def _do(
+        self, call: AccountsCall, method: Method, wish: msgspec.Struct, gateway: PeerId, token: str
+    ) -> msgspec.Struct:
         ask = partial(self._ask, gateway, token)
         if method.reply is Session:
-            return await self._begin(method, wish, gateway, insecure=call.insecure)
+            session = await self._begin(method, wish, gateway, insecure=call.insecure)
+            if call.gateway.startswith("/"):
+                self._node.keep(call.gateway)  # it is asked again, also by the next node here
+            return session
+        if isinstance(wish, KeyWish | KeyRotate) and wish.store and wish.user:
+            raise InvalidRequest(
+                "A key of another's account is not kept here, where it would be shown as one's "
+                "own: make it with --no-store, and hand it over.",
+                param="user",
+            )
         if isinstance(wish, KeyWish) and wish.store:
             return await self._make_key(ask, method, wish, insecure=wish.insecure)
         if isinstance(wish, KeyRotate):
             return await self._rotate(ask, method, wish)
-        if method.name == "logout":
-            return await self._log_out(ask, gateway, wish)
         if method.name == "keys.revoke" and isinstance(wish, KeyName):
-            status = await ask("keys.show", wish)
-            done: Done = await ask(method.name, wish)
-            await self._forget("key", status.id)
-            return done
+            return await self._revoke(ask, gateway, wish)
         return await self._with_kept(await ask(method.name, wish))
 
     async def keyring(self) -> KeyringState:
         """Where secrets are kept."""
         return await trio.to_thread.run_sync(keyring_state, self._credentials)
-
-    # -- which gateway, as whom --------------------------------------------------------------
-
-    async def _gateway(self, name: str, credential: str) -> PeerId:
-        """The gateway that is meant; of several that are connected the one where one is known."""
-        own = self._node.peer_id if self._accounts is not None else None
-        if name.startswith("/"):
-            channel = await self._node.reach(name)
-            if "gateway" not in channel.roles:
-                raise NoPeer(f"The peer {short(channel.peer)} is no gateway.")
-            return channel.peer
-        there = list(self._client.gateways) if self._client is not None else []
-        if name:
-            known = [*([own] if own else []), *there]
-            return match_peer(name, known, "gateway that this node is connected to")
-        if own is not None:
-            return own
-        if self._client is None:
-            raise NotReady("This node is neither client nor gateway: it reaches no accounts.")
-        if credential:
-            there = [peer for peer in there if is_key_of(credential, peer)] or there
-        else:
-            held = await self._in_thread(self._credentials.held)
-            mine = {gateway for one in held if one.kind == "session" for gateway in one.gateways}
-            there = [peer for peer in there if peer in mine] or there
-        nearest = (await self._client.nearest(self._node)).peer
-        return nearest if nearest in there or not there else there[0]
-
-    async def _token(self, method: Method, gateway: PeerId, credential: str) -> str:
-        """What is shown there: a session, or a key; nothing at one's own gateway as its owner."""
-        if method.need == "nobody":
-            return ""
-        session = await self._in_thread(lambda: self._credentials.for_gateway(gateway, "session"))
-        if session is not None:
-            return session.secret
-        if gateway == self._node.peer_id:
-            return ""
-        if credential and is_key_of(credential, gateway):
-            return credential
-        return self._held.for_gateway(gateway)
 
     async def _ask(
         self, gateway: PeerId, token: str, name: str, wish: msgspec.Struct
@@ -180,32 +160,38 @@ class AccountDesk:
         except AiplatError:
             await self._ask(gateway, session.token, "logout", Nothing())
             raise
-        others = await self._in_thread(self._credentials.held)
-        for other in others:
+        for other in await self._in_thread(self._credentials.held):
             if other.kind == "session" and gateway in other.gateways and other.id != session.id:
-                await self._forget("session", other.id)
+                await self._end(other, gateway)
         return replace(session, token="", gateway=gateway, kept=kept.where)
+
+    async def _end(self, session: Held, gateway: PeerId) -> None:
+        """Another took its place: it shall not hold on at the gateway, unseen."""
+        try:
+            token = await self._in_thread(lambda: self._credentials.secret_of(session))
+            await self._ask(gateway, token, "logout", Nothing())
+        except AiplatError as problem:
+            log.info("an earlier session was not ended at its gateway: %s", problem)
+        await self._forget("session", session.id)
 
     async def _make_key(
         self, ask: Callable[..., Any], method: Method, wish: KeyWish, *, insecure: bool
     ) -> NewKey:
         await self._in_thread(lambda: self._credentials.check(insecure=insecure))
         made: NewKey = await ask(method.name, wish)
-        return await self._keep_key(ask, made, insecure=insecure)
-
-    async def _keep_key(self, ask: Callable[..., Any], made: NewKey, *, insecure: bool) -> NewKey:
-        """Keep a key that was just made; one that cannot be kept is revoked again."""
-        gateway = PeerId(made.gateway)
-        held = Held(kind="key", id=made.id, name=made.name, gateways=(gateway,),
-                    user=made.status.user, made=made.status.created,
-                    expires=made.status.expires)  # fmt: skip
         try:
-            kept = await self._in_thread(
-                lambda: self._credentials.keep(held, made.key, insecure=insecure)
-            )
+            return await self._keep(made, insecure=insecure)
         except AiplatError:
             await ask("keys.revoke", KeyName(key=made.id, user=made.status.user))
             raise
+
+    async def _keep(self, made: NewKey, *, insecure: bool) -> NewKey:
+        held = Held(kind="key", id=made.id, name=made.name, gateways=(PeerId(made.gateway),),
+                    user=made.status.user, made=made.status.created,
+                    expires=made.status.expires)  # fmt: skip
+        kept = await self._in_thread(
+            lambda: self._credentials.keep(held, made.key, insecure=insecure)
+        )
         await self._held.refresh()
         return replace(made, kept=kept.where, status=replace(made.status, kept=kept.where))
 
@@ -216,13 +202,27 @@ class AccountDesk:
         made: NewKey = await ask(method.name, wish)
         if not wish.store:
             return made
-        kept = await self._keep_key(ask, made, insecure=wish.insecure)
+        try:
+            kept = await self._keep(made, insecure=wish.insecure)
+        except AiplatError as problem:  # the old one ends, so this one must not be lost
+            return replace(made, not_kept=str(problem))
         await self._forget("key", old.id)
         return kept
 
-    async def _log_out(
-        self, ask: Callable[..., Any], gateway: PeerId, wish: msgspec.Struct
-    ) -> msgspec.Struct:
+    async def _revoke(self, ask: Callable[..., Any], gateway: PeerId, wish: KeyName) -> Done:
+        """By its name every secret of it is revoked, and all that are kept here are forgotten."""
+        status: KeyStatus = await ask("keys.show", wish)
+        done: Done = await ask("keys.revoke", wish)
+        for held in await self._in_thread(self._credentials.held):
+            is_it = held.id == status.id or (
+                wish.key != status.id and (held.name, held.user) == (status.name, status.user)
+            )
+            if held.kind == "key" and gateway in held.gateways and is_it:
+                await self._forget("key", held.id)
+        return done
+
+    async def _log_out(self, gateway: PeerId, wish: msgspec.Struct) -> msgspec.Struct:
+        """Whatever the gateway and the keyring say: here the session is over."""
         sessions = [
             held.id for held in await self._in_thread(self._credentials.held)
             if held.kind == "session" and gateway in held.gateways
@@ -232,12 +232,18 @@ class AccountDesk:
                 f"Nobody is logged in at the gateway {short(gateway)} from here.", param="gateway"
             )
         try:
-            done: msgspec.Struct = await ask("logout", wish)
+            token = await self._known_at.session(gateway)
+            done: msgspec.Struct = await self._ask(gateway, token, "logout", wish)
         except (InvalidApiKey, UserDisabled):
             done = Done(
                 message="The session was over at the gateway already; it is forgotten here."
             )
-        finally:  # whatever the gateway says: it is over here
+        except NotReady as problem:
+            done = Done(
+                message="The session is forgotten here. The gateway was not told, and it ends "
+                f"there by itself: {problem}"
+            )
+        finally:
             for session in sessions:
                 await self._forget("session", session)
         return done
@@ -257,9 +263,6 @@ class AccountDesk:
             return replace(reply, kept=where.get(reply.id, ""))
         keys = tuple(replace(key, kept=where.get(key.id, "")) for key in reply.keys)
         return replace(reply, keys=keys)
-
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await trio.to_thread.run_sync(work)
 
 
 def _read(call: AccountsCall) -> tuple[Method, msgspec.Struct]:

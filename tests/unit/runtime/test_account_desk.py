@@ -11,12 +11,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from aiplat.accounts.secret_forms import new_secret
 from aiplat.control.accounts import (
     AccountsCall,
     BackupWish,
     KeysAsk,
     KeyWish,
     Login,
+    NewKey,
     Nothing,
     Register,
     RoleWish,
@@ -40,7 +42,7 @@ from aiplat.roles.settings import ClientSettings
 from aiplat.runtime.account_desk import AccountDesk
 from aiplat.runtime.held_keys import HeldKeys
 from tests.support.fake_channel import FakeChannel, FakeNode
-from tests.unit.accounts.helpers import BAD, GATEWAY, GOOD, NOON, Home, refused
+from tests.unit.accounts.helpers import BAD, GATEWAY, GOOD, NOON, OTHER_GATEWAY, Home, refused
 from tests.unit.credentials.fake_keyring import FakeKeyring
 from tests.unit.roles.test_account_calls import Wire
 
@@ -56,7 +58,7 @@ class Faces:
     """
 
     def __init__(self, home: Home, folder: Path, *, own: bool, key: str = "") -> None:
-        self.home = home
+        self.home, self.own = home, own
         self.ring: FakeKeyring | None = FakeKeyring()
         self.credentials = Credentials(HERE if own else ELSEWHERE, folder, open_keyring=self.opens)
         self.held = HeldKeys(self.credentials, key, lambda: 0.0)
@@ -70,6 +72,14 @@ class Faces:
         self.desk = AccountDesk(
             self.node, self.client, home.accounts if own else None, self.credentials, self.held,
             lambda: NOON,
+        )  # fmt: skip
+
+    def starts_again(self) -> None:
+        """The next life of the node: it has read nothing yet."""
+        self.held = HeldKeys(self.credentials, "", lambda: 0.0)
+        self.desk = AccountDesk(
+            self.node, self.client, self.home.accounts if self.own else None, self.credentials,
+            self.held, lambda: NOON,
         )  # fmt: skip
 
     def opens(self) -> FakeKeyring:
@@ -123,9 +133,10 @@ async def test_a_session_is_kept_and_its_token_goes_no_further(tmp_path: Path, o
         again: Session = await node.ask("login", Login(name="ann", password=GOOD))
         assert node.kept() == [("session", "ann")], "the new one in place of the old"
         assert node.credentials.held()[0].id == again.id
+        assert node.home.rows("SELECT id FROM sessions") == [(again.id,)], "that was ended"
         assert (await node.ask("logout")).message == "ann is logged out."
         assert (node.kept(), node.secrets()) == ([], set())
-        assert node.home.rows("SELECT id FROM sessions") == [(made.id,)], "the first was not ended"
+        assert node.home.rows("SELECT id FROM sessions") == []
         with refused(InvalidRequest, "Nobody is logged in at the gateway"):
             await node.ask("logout")
 
@@ -224,16 +235,23 @@ async def test_a_log_out_that_does_not_get_there_is_one_here(tmp_path: Path) -> 
 # -- which gateway, by what ------------------------------------------------------------------------
 
 
-async def test_a_key_of_the_environment_speaks_for_who_has_no_session(tmp_path: Path) -> None:
-    async with faces(tmp_path, own=False) as node:
+@BOTH
+async def test_a_key_of_the_environment_speaks_before_all_else(tmp_path: Path, own: bool) -> None:
+    async with faces(tmp_path, own=own) as node:
         session = await node.home.register("ann")
         made = await node.home.key("k", session.token, scopes=("usage",))
         who: WhoAmI = await node.ask("whoami", credential=made.key)
         assert (who.by, who.user.name) == ("key", "ann")
-        with refused(PermissionDenied, "do not allow that"):
+        with refused(PermissionDenied, "do not allow that.*AIPLAT_API_KEY is set"):
             await node.ask("keys.list", KeysAsk(), made.key)
         await node.ask("login", Login(name="ann", password=GOOD), made.key)
-        assert (await node.ask("whoami", credential=made.key)).by == "session"
+        assert (await node.ask("whoami", credential=made.key)).by == "key"
+        assert (await node.ask("whoami")).by == "session"
+        with refused(InvalidApiKey, "That is no API key"):
+            await node.ask("whoami", credential="nonsense")
+        with refused(NoPeer, "made the API key in AIPLAT_API_KEY is not connected"):
+            await node.ask("whoami", credential=new_secret("sk", OTHER_GATEWAY)[0])
+        assert (await node.ask("logout", credential=made.key)).message == "ann is logged out."
 
 
 async def test_a_key_that_is_kept_speaks_for_its_owner(tmp_path: Path) -> None:
@@ -241,8 +259,10 @@ async def test_a_key_that_is_kept_speaks_for_its_owner(tmp_path: Path) -> None:
         await node.ask("register", Register(name="ann", password=GOOD))
         await node.ask("keys.create", KeyWish(name="k", scopes=("usage", "admin"), store=True))
         await node.ask("logout")
-        who: WhoAmI = await node.ask("whoami")
-        assert (who.by, who.user.name) == ("key", "ann")
+        for life in range(2):
+            who: WhoAmI = await node.ask("whoami")
+            assert (who.by, who.user.name) == ("key", "ann"), life
+            node.starts_again()
 
 
 async def test_no_other_gateway_is_shown_a_key_or_a_session(tmp_path: Path) -> None:
@@ -261,12 +281,71 @@ async def test_no_other_gateway_is_shown_a_key_or_a_session(tmp_path: Path) -> N
         node.comes(stranger)
         node.wire.latency = 1.0
         assert (await node.ask("whoami")).user.name == "ann", "who is logged in is known there"
-        with refused(NoPeer, "cannot be read"):
+        with refused(NoPeer, "is of another gateway than"):
             await node.ask("whoami", credential=made.key, gateway="StrangersGateway"[-8:])
+        with refused(NoPeer, "cannot be read"):
+            await node.ask("whoami", gateway="StrangersGateway"[-8:])
         assert shown == [""]
         await node.ask("logout")
         assert (await node.ask("whoami", credential=made.key)).user.name == "ann"
+        login = Login(name="ann", password=GOOD)
+        with refused(InvalidRequest, "There are 2 gateways, and a password is for one"):
+            await node.ask("login", login)
+        await node.ask("login", login, gateway=GATEWAY)
+        await node.ask("keys.create", KeyWish(name="kept", store=True))
+        await node.ask("logout")
+        assert (await node.ask("login", login)).gateway == GATEWAY, "it has a key of that one"
+        await node.ask("logout")
+        node.client.ended(cast(Any, node.wire), "it is away")
+        with refused(NoPeer, "You are known at the gateway .*, which is not connected"):
+            await node.ask("login", login)
         assert shown == [""]
+
+
+async def test_who_is_logged_in_elsewhere_is_asked_there(tmp_path: Path) -> None:
+    """Also at a node that has a gateway of its own."""
+    async with faces(tmp_path, own=False) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        (tmp_path / "own").mkdir()
+        own = Home(tmp_path / "own")
+        own.accounts._house.gateway = ELSEWHERE
+        async with own.running():
+            node.desk = AccountDesk(node.node, node.client, own.accounts, node.credentials,
+                                    node.held, lambda: NOON)  # fmt: skip
+            assert (await node.ask("whoami")).user.name == "ann"
+            assert (await node.ask("whoami", gateway=ELSEWHERE)).by == "operator"
+            node.client.ended(cast(Any, node.wire), "it is away")
+            with refused(NoPeer, "no gateway is connected"):
+                await node.ask("keys.create", KeyWish(name="k"))
+            assert own.directory.keys == {}, "nobody else's was made instead"
+            del node.node.channels[HERE]
+            with refused(NoPeer, "is not connected any more"):
+                await node.ask("logout", gateway=GATEWAY)
+            assert (await node.ask("whoami")).by == "operator"
+
+
+async def test_a_log_in_that_cannot_be_read_is_nobody_elses_turn(tmp_path: Path) -> None:
+    async with faces(tmp_path, own=True) as node:
+        ann = await node.ask("register", Register(name="ann", password=GOOD))
+        made: NewKey = await node.ask("keys.create", KeyWish(name="laptop"))
+        node.ring = None
+        node.credentials.report()
+        with refused(NotReady, "There is no keyring. Install one. `aiplat logout` forgets it"):
+            await node.ask("users.list")
+        assert (await node.ask("whoami", credential=made.key)).user.name == "ann"
+        told = (await node.ask("logout")).message
+        assert "is forgotten here. The gateway was not told" in told
+        assert node.home.rows("SELECT id FROM sessions") == [(ann.id,)]
+        assert (await node.ask("whoami")).by == "operator"
+
+
+async def test_a_gateway_that_one_logged_in_at_by_its_address_is_kept(tmp_path: Path) -> None:
+    async with faces(tmp_path, own=False) as node:
+        address = "/ip4/1.2.3.4/tcp/1"
+        node.node.reachable = {address: node.wire}
+        await node.ask("register", Register(name="ann", password=GOOD), gateway=address)
+        await node.ask("whoami", gateway=address)
+        assert node.node.kept == [address]
 
 
 async def test_a_gateway_by_its_name_or_address(tmp_path: Path) -> None:
@@ -291,9 +370,9 @@ async def test_without_any_gateway(tmp_path: Path) -> None:
         node.client.ended(cast(Any, node.wire), "it died")
         with refused(NoPeer, "no gateway is connected"):
             await node.ask("whoami")
-        node.desk._client = None
-        with refused(NotReady, "neither client nor gateway"):
-            await node.ask("whoami")
+        lonely = AccountDesk(node.node, None, None, node.credentials, node.held, lambda: NOON)
+        with refused(NotReady, "This node is no client"):
+            await lonely.answer(AccountsCall(method="whoami", wish=msgspec.Raw(b"{}")), "")
 
 
 async def test_one_that_goes_in_between(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import pytest
 
 from aiplat.control.accounts import (
     KeyList,
@@ -18,11 +17,9 @@ from aiplat.control.accounts import (
     Register,
 )
 from aiplat.credentials.errors import NoKeyring
-from aiplat.domain.errors import (
-    InvalidApiKey,
-)
+from aiplat.domain.errors import InvalidApiKey, InvalidRequest
 from tests.unit.accounts.helpers import GOOD, refused
-from tests.unit.runtime.test_account_desk import BOTH, HERE, faces, fails_at
+from tests.unit.runtime.test_account_desk import BOTH, HERE, Faces, faces, fails_at
 
 # -- keys ------------------------------------------------------------------------------------------
 
@@ -53,28 +50,79 @@ async def test_a_key_is_kept_for_its_gateway(tmp_path: Path, own: bool) -> None:
 async def test_without_a_keyring_no_key_is_made(tmp_path: Path, own: bool) -> None:
     async with faces(tmp_path, own=own) as node:
         await node.ask("register", Register(name="ann", password=GOOD))
+        await node.ask("keys.create", KeyWish(name="old"))
+        await lies_in_the_file(node)
         held, node.ring = node.ring, None
         node.credentials.report()
-        for wish in (KeyWish(name="laptop", store=True), KeyRotate(key="laptop", store=True)):
+        for wish in (KeyWish(name="laptop", store=True), KeyRotate(key="old", store=True)):
             method = "keys.create" if isinstance(wish, KeyWish) else "keys.rotate"
             with refused(NoKeyring, "There is no keyring"):
                 await node.ask(method, wish)
-        assert node.home.directory.keys == {}
-        node.ring = held
-        node.credentials.report()
+        [old] = node.home.directory.keys.values()
+        assert (old.name, old.replaced_by) == ("old", "")
         assert (await node.ask("keys.create", KeyWish(name="laptop"))).kept == ""
+        node.ring = held
 
 
-@pytest.mark.parametrize("whose", ["", "bob"], ids=["one's own", "another's"])
-async def test_a_key_that_cannot_be_kept_after_all_is_revoked(tmp_path: Path, whose: str) -> None:
+async def lies_in_the_file(node: Faces) -> None:
+    """So that the session can be had while there is no keyring."""
+    [session] = node.credentials.held()
+    token = node.credentials.secret_of(session)
+    node.credentials.forget("session", session.id)
+    held, node.ring = node.ring, None
+    node.credentials.report()
+    node.credentials.keep(session, token, insecure=True)
+    node.ring = held
+    node.credentials.report()
+
+
+async def test_a_key_that_cannot_be_kept_after_all_is_revoked(tmp_path: Path) -> None:
     async with faces(tmp_path, own=True) as node:
-        await node.home.register("bob")
         fails_at(node, "set")
         with refused(NoKeyring, "The keyring cannot be reached"):
-            await node.ask("keys.create", KeyWish(name="laptop", store=True, user=whose))
+            await node.ask("keys.create", KeyWish(name="laptop", store=True))
         assert node.kept() == []
         [key] = node.home.directory.keys.values()
-        assert (key.user.name, key.revoked > 0) == (whose or "operator", True)
+        assert (key.user.name, key.revoked > 0) == ("operator", True)
+
+
+async def test_anothers_key_is_kept_nowhere(tmp_path: Path) -> None:
+    async with faces(tmp_path, own=True) as node:
+        await node.home.register("bob")
+        with refused(InvalidRequest, "A key of another's account is not kept here"):
+            await node.ask("keys.create", KeyWish(name="laptop", store=True, user="bob"))
+        assert node.home.directory.keys == {}
+        await node.ask("keys.create", KeyWish(name="laptop", user="bob"))
+        with refused(InvalidRequest, "is not kept here"):
+            await node.ask("keys.rotate", KeyRotate(key="laptop", store=True, user="bob"))
+        assert len(node.home.directory.keys) == 1
+
+
+@BOTH
+async def test_a_rotated_key_that_cannot_be_kept_is_shown(tmp_path: Path, own: bool) -> None:
+    """The old one ends: nobody shall be left with none."""
+    async with faces(tmp_path, own=own) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        old: NewKey = await node.ask("keys.create", KeyWish(name="laptop", store=True))
+        fails_at(node, "set")
+        new: NewKey = await node.ask("keys.rotate", KeyRotate(key="laptop", store=True))
+        assert new.kept == ""
+        assert "The keyring cannot be reached" in new.not_kept
+        assert new.key not in new.not_kept
+        node.home.admit(new.key)
+        assert node.kept() == [("session", "ann"), ("key", "laptop")]
+        assert node.held.for_gateway(HERE) == old.key, "it holds for its overlap"
+
+
+@BOTH
+async def test_what_is_revoked_by_its_name_is_kept_no_more(tmp_path: Path, own: bool) -> None:
+    async with faces(tmp_path, own=own) as node:
+        await node.ask("register", Register(name="ann", password=GOOD))
+        await node.ask("keys.create", KeyWish(name="laptop", store=True))
+        await node.ask("keys.create", KeyWish(name="other", store=True))
+        await node.ask("keys.rotate", KeyRotate(key="laptop"))
+        await node.ask("keys.revoke", KeyName(key="laptop"))
+        assert node.kept() == [("session", "ann"), ("key", "other")]
 
 
 @BOTH

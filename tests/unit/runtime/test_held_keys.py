@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from aiplat.accounts.secret_forms import new_secret
 from aiplat.credentials.credentials import Credentials
 from aiplat.credentials.errors import NoKeyring
 from aiplat.credentials.held import Held
+from aiplat.domain.errors import NotReady
 from aiplat.domain.ids import PeerId
 from aiplat.runtime.held_keys import AGAIN_SECONDS, HeldKeys
-from tests.unit.accounts.helpers import GATEWAY, OTHER_GATEWAY, Clock
+from tests.unit.accounts.helpers import GATEWAY, OTHER_GATEWAY, Clock, refused
 from tests.unit.credentials.fake_keyring import FakeKeyring
 
 OURS, THEIRS = PeerId(GATEWAY), PeerId(OTHER_GATEWAY)
@@ -105,14 +109,18 @@ async def test_a_keyring_that_cannot_be_read_is_tried_again_after_a_while(
     node.credentials = Credentials(PeerId("me"), tmp_path, open_keyring=opens)
     node.held = HeldKeys(node.credentials, "", node.clock.now)
     await node.held.ready()
-    assert node.held.for_gateway(OURS) == ""
+    with refused(NotReady, "kept for the gateway .* cannot be read. The keyring is locked") as said:
+        node.held.for_gateway(OURS)
+    assert said.value.retry_after == AGAIN_SECONDS
+    assert node.held.for_gateway(THEIRS) == "", "nothing is kept for that one"
     assert len(caplog.records) == 1
     assert "The keyring is locked" in caplog.records[0].message
     assert KEY[8:] not in caplog.text
     works[0] = True
     node.credentials.report()  # a person unlocked it, and a command looked
     await node.held.ready()
-    assert node.held.for_gateway(OURS) == "", "it was tried a moment ago"
+    with refused(NotReady, "locked"):  # it was tried a moment ago
+        node.held.for_gateway(OURS)
     node.clock.passes(AGAIN_SECONDS)
     await node.held.ready()
     assert node.held.for_gateway(OURS) == KEY
@@ -128,8 +136,11 @@ async def test_one_that_is_spoiled_hides_no_other(
     place = next(place for place, secret in node.ring.kept.items() if secret == "sk-2")
     del node.ring.kept[place]
     await node.held.ready()
+    spoiled = gateways.pop(2)
     found = [node.held.for_gateway(gateway) for gateway in gateways]
-    assert found == ["sk-0", "sk-1", "", "sk-3", "sk-4"]
+    assert found == ["sk-0", "sk-1", "sk-3", "sk-4"]
+    with refused(NotReady, "The secret of the key k2 is gone from the keyring"):
+        node.held.for_gateway(spoiled)
     assert "The secret of the key k2 is gone from the keyring" in caplog.text
 
 
@@ -138,8 +149,38 @@ async def test_a_broken_index_is_said(tmp_path: Path, caplog: pytest.LogCaptureF
     node.keeps(KEY, OURS)
     (tmp_path / "credentials.json").write_text("{")
     await node.held.ready()
-    assert node.held.for_gateway(OURS) == ""
+    for gateway in (OURS, THEIRS):  # nobody knows which has one
+        with refused(NotReady, "credentials.json"):
+            node.held.for_gateway(gateway)
     assert "credentials.json" in caplog.text
+
+
+async def test_who_comes_while_they_are_read_waits(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.keeps(KEY, OURS)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def before(call: str) -> None:
+        if call == "get":
+            reading.set()
+            assert go_on.wait(20)
+
+    node.ring.before = before
+    found: list[str] = []
+
+    async def asks() -> None:
+        await node.held.ready()
+        found.append(node.held.for_gateway(OURS))
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(asks)
+            await trio.to_thread.run_sync(reading.wait, 20)
+            nursery.start_soon(asks)
+            await trio.testing.wait_all_tasks_blocked()
+            assert found == []
+            go_on.set()
+    assert found == [KEY, KEY]
 
 
 async def test_of_several_for_one_gateway_the_newest_that_holds(tmp_path: Path) -> None:
