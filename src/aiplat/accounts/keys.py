@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -26,7 +25,7 @@ from aiplat.control.accounts import (
     NewKey,
 )
 from aiplat.control.messages import Done
-from aiplat.domain.accounts import SCOPES, Scope, check_limits
+from aiplat.domain.accounts import SCOPES, check_limits
 from aiplat.domain.errors import InvalidRequest, PermissionDenied, clip
 
 MAX_MODELS = 50
@@ -59,7 +58,6 @@ class Keys:
         user = self._house.whose(caller, wish.user)
         name, folded = key_name(wish.name)
         _check(wish)
-        _check_no_more(caller, wish.scopes, wish.models)
         self._check_room(user)
         now = self._house.now()
         expires = 0 if wish.expires_seconds is None else now + wish.expires_seconds
@@ -68,6 +66,7 @@ class Keys:
         key = Key(secret.id, user, name, folded, secret.hash, scopes,
                   tuple(dict.fromkeys(wish.models)), now, expires, limits=wish.limits)  # fmt: skip
 
+        _check_no_more(caller, key)
         gone = self._forgotten(user)
 
         def write(connection: sqlite3.Connection) -> None:
@@ -135,11 +134,13 @@ class Keys:
         if old.revoked or old.replaced_by:
             gone = "revoked" if old.revoked else "rotated already"
             raise InvalidRequest(f"The key {clip(wish.key)!r} is {gone}.", param="key")
-        _check_no_more(caller, old.scopes, old.models)
         if wish.overlap_seconds:
             self._check_room(user, "rotated")
         whole, secret = new_secret("sk", self._house.gateway)
         key = _successor(old, secret, now)
+        if caller.key is not None and caller.key.expires:  # by a key nothing holds longer
+            key.expires = min(key.expires or caller.key.expires, caller.key.expires)
+        _check_no_more(caller, key)
         ends = now + wish.overlap_seconds
         ends = min(ends, old.expires) if old.expires else ends
         forgotten = [one for one in self._forgotten(user) if one is not old]
@@ -263,21 +264,33 @@ def _check(wish: KeyWish) -> None:
     check_limits(wish.limits)
 
 
-def _check_no_more(caller: Caller, scopes: Sequence[Scope], models: Sequence[str]) -> None:
-    """Raise `PermissionDenied` when a key would hand out one that may more than itself."""
+def _check_no_more(caller: Caller, key: Key) -> None:
+    """Raise `PermissionDenied` when a key would hand out one that may more, or longer, than itself.
+
+    What all keys of one user come to together is bounded by the user's limits alone.
+    """
     own = caller.key
     if own is None:
         return
-    if not set(scopes) <= set(own.scopes):
+    no_more = "A key makes no key that may more than itself:"
+    if not set(key.scopes) <= set(own.scopes):
+        raise PermissionDenied(f"{no_more} {own.name!r} has the scopes {', '.join(own.scopes)}.")
+    if own.models and not (key.models and set(key.models) <= set(own.models)):
         raise PermissionDenied(
-            f"A key makes no key that may more than itself: {own.name!r} has the scopes "
-            f"{', '.join(own.scopes)}."
+            f"{no_more} {own.name!r} may ask {', '.join(own.models[:5])} alone (--model)."
         )
-    if own.models and not (models and set(models) <= set(own.models)):
+    if own.expires and not 0 < key.expires <= own.expires:
         raise PermissionDenied(
-            f"A key makes no key that may more than itself: {own.name!r} may ask "
-            f"{', '.join(own.models[:5])} alone."
+            f"A key makes no key that holds longer than itself: {own.name!r} does for "
+            f"{own.expires - key.created} seconds more (--expires)."
         )
+    for name in LIMIT_COLUMNS:
+        most, wanted = getattr(own.limits, name), getattr(key.limits, name)
+        if most is not None and (wanted is None or wanted > most):
+            raise PermissionDenied(
+                f"{no_more} {own.name!r} has a limit of {most} {name.replace('_', ' ')}, and the "
+                "new one needs one that is no higher."
+            )
 
 
 def _remove(connection: sqlite3.Connection, keys: list[Key]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from aiplat.accounts import keys as keys_of
 from aiplat.control.accounts import (
@@ -19,7 +20,7 @@ from aiplat.control.accounts import (
     NewKey,
     UsageAsk,
 )
-from aiplat.domain.accounts import MAX_LIMIT, Limits
+from aiplat.domain.accounts import MAX_LIMIT, SCOPES, Limits
 from aiplat.domain.errors import (
     AiplatError,
     InvalidRequest,
@@ -216,6 +217,13 @@ async def test_what_a_key_may_ask_by_each_scope(tmp_path: Path) -> None:
         ({"scopes": ("inference", "admin"), "models": ("a", "b")}, {"models": ("b",)}, ""),
         ({"scopes": ("inference", "admin")}, {"models": ("z",)}, ""),
         ({"scopes": ("inference", "usage", "admin")}, {"scopes": ("admin",)}, ""),
+        ({"scopes": SCOPES, "limits": FULL}, {}, "'own' has a limit of 9 requests per minute"),
+        (
+            {"scopes": SCOPES, "limits": FULL},
+            {"limits": replace(FULL, tokens_per_month=9001)},
+            "'own' has a limit of 9000 tokens per month",
+        ),
+        ({"scopes": SCOPES, "limits": FULL}, {"limits": replace(FULL, concurrent=1)}, ""),
     ],
 )
 async def test_a_key_makes_none_that_may_more_than_itself(
@@ -239,6 +247,21 @@ async def test_a_key_makes_none_that_may_more_than_itself(
             await home.key("new", maker.key, **wish)
             await rotates(home, "there", maker.key)
         await home.ask("keys.revoke", KeyName(key="there"), maker.key)
+
+
+async def test_a_key_makes_none_that_holds_longer_than_itself(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with home.running():
+        maker = await home.key("own", scopes=SCOPES, expires_seconds=1000)
+        await home.key("there")
+        home.clock.passes(900)
+        for expires in (None, 101):
+            with refused(PermissionDenied, "holds longer than itself: 'own' does for 100 seconds"):
+                await home.key("new", maker.key, expires_seconds=expires)
+        await home.key("new", maker.key, expires_seconds=100)
+        for name in ("there", "own"):
+            new = await rotates(home, name, maker.key)
+            assert new.status.expires == maker.status.expires, "nor does it get one by rotating"
 
 
 # -- bounds ----------------------------------------------------------------------------------------
