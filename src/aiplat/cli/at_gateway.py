@@ -73,17 +73,18 @@ def at_gateway(context: typer.Context, gateway: str | None) -> AtGateway:
 def _node(face: Face, *, elsewhere: bool) -> NodeClient:
     """Any node of the home will do, also one that takes no prompts: a gateway's operator's."""
     from aiplat.control.client import NoNode
+    from aiplat.runtime.keyring_state import is_known_elsewhere
     from aiplat.runtime.takeover import is_stranded
 
     try:
         client, status = face.running()
-        if elsewhere or not is_stranded(status):
+        if elsewhere or not is_stranded(status) or is_known_elsewhere(face.places):
             return client
     except NoNode:
         pass
     from aiplat.cli.ensure import ensure
 
-    return ensure(face, elsewhere=elsewhere)
+    return ensure(face, elsewhere=elsewhere or is_known_elsewhere(face.places))
 
 
 def tell(done: Done, *, json: bool) -> None:

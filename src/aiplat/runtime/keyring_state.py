@@ -27,6 +27,19 @@ def keyring_state(credentials: Credentials) -> KeyringState:
     )  # fmt: skip
 
 
+def is_known_elsewhere(places: Places) -> bool:
+    """Whether somebody is logged in at other gateways than this home's own, and not there."""
+    from aiplat.credentials.credentials import Credentials
+    from aiplat.node.identity import load_or_create
+
+    if not places.identity.exists():
+        return False
+    own = load_or_create(places.identity).peer_id
+    held = Credentials(own, places.data).held()
+    begun = {gateway for one in held if one.kind == "session" for gateway in one.gateways}
+    return bool(begun) and own not in begun
+
+
 def without_node(places: Places) -> KeyringState:
     """The same, while no node runs; makes nothing.
 

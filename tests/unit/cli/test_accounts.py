@@ -18,10 +18,16 @@ from aiplat.cli.face import Face
 from aiplat.control.accounts import KeyStatus, Login, Nothing, Register, Session, UserStatus, WhoAmI
 from aiplat.control.client import NodeLost, NoNode
 from aiplat.control.messages import Done, NetworkStatus
+from aiplat.credentials.credentials import Credentials
+from aiplat.credentials.held import Held
 from aiplat.domain import errors
 from aiplat.domain.accounts import Limits, RateState
 from aiplat.domain.errors import InvalidApiKey, InvalidRequest, PermissionDenied, RateLimited
+from aiplat.domain.ids import PeerId
+from aiplat.node.identity import load_or_create
+from aiplat.runtime.places import find_places
 from tests.support.accounts_desk import ANN, GATEWAY, PASSWORD, STATUS, Asked, Desk, desk_at
+from tests.unit.credentials.fake_keyring import FakeKeyring
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -76,14 +82,38 @@ def test_a_person_registers_with_a_piped_password(
     desk: Desk, monkeypatch: Patch, capsys: Capture
 ) -> None:
     piped(f"{PASSWORD}\n", monkeypatch)
-    words = ["register", "--name", "ann", "--gateway", "8hCcz2pQ", "--invitation", "inv-1"]
-    assert main.run(words) == 0
-    wish = Register(name="ann", password=PASSWORD, invitation="inv-1")
+    assert main.run(["register", "--name", "ann", "--gateway", "8hCcz2pQ"]) == 0
+    wish = Register(name="ann", password=PASSWORD)
     assert desk.asked == [Asked("register", wish, "8hCcz2pQ")]
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"Registered as ann, and logged in {SAID}")
     assert "`aiplat keys create" in said.err
+
+
+@pytest.mark.parametrize("text", [f"{PASSWORD}\ninv-1\n", f"{PASSWORD}\r\n inv-1\r\nmore\n",
+                                  f"{PASSWORD}\ninv-1"])  # fmt: skip
+def test_an_invitation_is_the_second_line_of_what_is_piped(
+    text: str, desk: Desk, monkeypatch: Patch, capsys: Capture
+) -> None:
+    piped(text, monkeypatch)
+    desk.put("register", WANTS_CODE, SESSION)
+    assert main.run(["register", "--name", "ann"]) == 0
+    wishes = [Register(name="ann", password=PASSWORD, invitation=code) for code in ("", "inv-1")]
+    assert [one.wish for one in desk.asked] == wishes
+    said = capsys.readouterr()
+    assert said.err.startswith("Registered as ann")
+    assert "inv-1" not in said.out + said.err
+
+
+def test_a_piped_invitation_that_is_none_is_tried_once(
+    desk: Desk, monkeypatch: Patch, capsys: Capture
+) -> None:
+    piped(f"{PASSWORD}\ninv-1\ninv-2\n", monkeypatch)
+    desk.put("register", WANTS_CODE, InvalidApiKey("No such invitation."))
+    assert main.run(["register", "--name", "ann"]) == 3
+    assert [one.wish.invitation for one in desk.asked] == ["", "inv-1"]
+    assert capsys.readouterr().err == "error: No such invitation.\n"
 
 
 def test_a_person_logs_in_with_a_piped_password(
@@ -141,10 +171,13 @@ def test_without_a_terminal_the_name_is_needed(
     assert desk.asked == []
 
 
-@pytest.mark.parametrize("command", ["register", "login"])
-def test_a_password_is_no_option(command: str, desk: Desk, capsys: Capture) -> None:
-    assert main.run([command, "--name", "ann", "--password", "x"]) == 2
-    assert "No such option: --password" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("register", "--password"), ("register", "--invitation"), ("login", "--password")],
+)
+def test_a_secret_is_no_option(command: str, option: str, desk: Desk, capsys: Capture) -> None:
+    assert main.run([command, "--name", "ann", option, "x"]) == 2
+    assert f"No such option: {option}" in capsys.readouterr().err
 
 
 # -- at a terminal -------------------------------------------------------------------------------
@@ -184,10 +217,6 @@ def test_a_wrong_code_is_typed_again_three_times_in_all(desk: Desk, monkeypatch:
     assert main.run(["register", "--name", "ann"]) == 3
     assert asked.count("Invitation code: ") == 3
     assert [one.wish.invitation for one in desk.asked] == ["", "1", "2", "3"]
-    desk.asked.clear()
-    typing(monkeypatch, PASSWORD, PASSWORD, *"123456")
-    assert main.run(["register", "--name", "ann", "--invitation", "0"]) == 3
-    assert [one.wish.invitation for one in desk.asked] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("param", ["name", "password"])
@@ -315,6 +344,32 @@ def test_a_node_is_started_where_none_runs(
     monkeypatch.setattr(ensure, "ensure", start)
     assert main.run(["whoami", *words]) == 0
     assert started == [elsewhere]
+
+
+def test_who_is_logged_in_elsewhere_needs_no_models_here(
+    home: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    desk, started = Desk({"whoami": [who()]}), []
+
+    def none(face: Face) -> None:
+        raise NoNode("None.")
+
+    def start(face: Face, *, elsewhere: bool) -> Desk:
+        started.append(elsewhere)
+        return desk
+
+    monkeypatch.setattr(Face, "running", none)
+    monkeypatch.setattr(ensure, "ensure", start)
+    places = find_places(str(home), {})
+    places.prepare()
+    own = load_or_create(places.identity).peer_id
+    credentials = Credentials(own, places.data, open_keyring=FakeKeyring)
+    for number, gateway in enumerate(("12D3KooWElsewhere", own)):
+        assert main.run(["whoami"]) == 0
+        begun = Held(kind="session", id=f"s{number}", gateways=(PeerId(gateway),))
+        credentials.keep(begun, "ses-aip-x")
+    assert main.run(["whoami"]) == 0
+    assert started == [False, True, False]
 
 
 def test_a_client_that_was_left_without_a_gateway_gives_way_to_a_node(monkeypatch: Patch) -> None:
