@@ -83,7 +83,6 @@ async def test_a_deletion_keeps_the_sums_and_nothing_that_says_whose_they_are(
         assert {row[0] for row in log} == {"operator", ann.user.id}
     assert "annabella" not in texts(home.path).lower()
     assert ann.user.id in texts(home.path)
-    home.does("VACUUM")
     home.does("PRAGMA wal_checkpoint(TRUNCATE)")
     assert [name for name, held in files(tmp_path).items() if b"annabella" in held.lower()] == []
     home.opened()
