@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from aiplat.accounts.limits.clock import Clock
 from aiplat.accounts.limits.hits import LimitHit, QuotaHit, RateLimitHit
 from aiplat.accounts.limits.holds import Asked
-from aiplat.accounts.limits.months import Months, use_of
+from aiplat.accounts.limits.months import Months
 from aiplat.accounts.limits.promises import Promises
 from aiplat.accounts.limits.rates import rate_state
 from aiplat.accounts.limits.refusing import Refusing
@@ -77,7 +77,7 @@ class Limiter:
         for subject in subjects:
             state = self._states.get(subject.id) or self._begin(now, subject)
             state.subject, state.asked = subject, now
-            use = table.get(subject.id) or use_of(table, subject.id)
+            use = state.use if state.table is table else state.month(table)
             asked.append((state, use))
             fits = fits and state.lets_in(now, tokens, use)
             is_awaited = is_awaited or state.promises is not None

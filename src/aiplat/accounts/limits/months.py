@@ -22,6 +22,8 @@ class Use:
 
 
 Table = dict[str, Use]
+NOTHING = Use()
+"""Before there is a table."""
 
 
 def use_of(table: Table, subject: str) -> Use:

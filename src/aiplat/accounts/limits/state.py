@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiplat.accounts.limits.durations import Durations
-from aiplat.accounts.limits.months import Use
+from aiplat.accounts.limits.months import NOTHING, Table, Use, use_of
 from aiplat.accounts.limits.promises import Promises
 from aiplat.accounts.limits.subject import Limit, Subject
 from aiplat.accounts.limits.window import SPAN, Bucket, Window
@@ -29,10 +29,15 @@ class State:
         window: its last minute; None while it has no limit of a minute.
         promises: whom it told to come back, by the limit; None when nobody was.
         durations: how long its requests took; None while nobody was refused for that.
+        use: what it took of the month whose table is `table`: they lie far apart in memory, and
+            looking it up anew costs as much as the decision.
         used_share: how much of what is reserved is used, by those that ended since it refused one.
     """
 
-    __slots__ = ("asked", "durations", "promises", "running", "subject", "used_share", "window")
+    __slots__ = (
+        "asked", "durations", "promises", "running", "subject", "table", "use", "used_share",
+        "window",
+    )  # fmt: skip
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -41,6 +46,8 @@ class State:
         self.window: Window | None = None
         self.promises: dict[Limit, Promises] | None = None
         self.durations: Durations | None = None
+        self.table: Table | None = None
+        self.use = NOTHING
         self.used_share = 0.5
 
     def lets_in(self, now: int, tokens: int, use: Use) -> bool:
@@ -61,6 +68,12 @@ class State:
         if requests is not None and window.requests >= requests:
             return False
         return minute is None or window.tokens + tokens <= minute
+
+    def month(self, table: Table) -> Use:
+        """What it took of that table's month."""
+        if self.table is not table:
+            self.table, self.use = table, use_of(table, self.subject.id)
+        return self.use
 
     def gives(self, now: int, tokens: int, use: Use) -> bool:
         """Whether a request under way may have so many tokens more."""
