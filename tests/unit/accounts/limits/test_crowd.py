@@ -41,7 +41,7 @@ def test_requests_of_those_who_come_at_any_time(rpm: int, seed: int) -> None:
 @pytest.mark.parametrize("tpm", [5_000, 20_000, 50_000])
 def test_tokens_of_which_a_random_share_is_used(tpm: int, seed: int) -> None:
     counted = Crowd(key(tpm=tpm), seed=seed, asks=lambda r: r.uniform(50, 500)).run(50, SECONDS)
-    assert counted.back_in > 50
+    assert counted.back_in > 30
     assert counted.share >= 0.8
 
 
@@ -49,7 +49,7 @@ def test_tokens_of_which_a_random_share_is_used(tpm: int, seed: int) -> None:
 @pytest.mark.parametrize("tpm", [20_000, 50_000, 100_000])
 def test_tokens_of_large_requests_and_small_ones(tpm: int, seed: int) -> None:
     counted = Crowd(key(tpm=tpm), seed=seed, asks=lambda r: r.uniform(100, 2000)).run(50, SECONDS)
-    assert counted.back_in > 50
+    assert counted.back_in > 30
     assert counted.share >= 0.8
 
 

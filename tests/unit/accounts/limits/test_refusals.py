@@ -110,8 +110,8 @@ def test_those_who_wait_for_requests_are_told_one_time_after_the_other() -> None
     for _ in range(6):
         world.admit(laptop)
         world.wait(10)
-    # Each counts for one and a half, since others will come between.
-    assert waits(world, 5, laptop) == [1, 21, 31, 51, 62]
+    # Each counts for two, since others will come between.
+    assert waits(world, 5, laptop) == [1, 21, 41, 62, 82]
 
 
 def test_those_who_wait_for_tokens_are_told_times_by_what_they_ask() -> None:
@@ -119,9 +119,9 @@ def test_those_who_wait_for_tokens_are_told_times_by_what_they_ask() -> None:
     for _ in range(6):
         world.admit(laptop, tokens=10).settle(10)
         world.wait(10)
-    # Each counts for three times its part, since others will come between.
-    assert world.hit(laptop, tokens=10).retry_after == 1
-    assert world.hit(laptop, tokens=5).retry_after == 31
+    # Each counts for six times its part, since others will come between.
+    assert world.hit(laptop, tokens=4).retry_after == 1
+    assert world.hit(laptop, tokens=3).retry_after == 21
     assert world.hit(laptop, tokens=1).retry_after == 41
     # Now there is only room again when the first has left, and others what it gave back.
     assert world.hit(laptop, tokens=20).retry_after == 64
@@ -172,7 +172,7 @@ def test_those_who_came_when_told_and_were_refused_make_the_next_wait_longer() -
 
 
 def test_those_who_came_when_told_and_were_let_in_make_the_next_wait_shorter() -> None:
-    for kept, last in ((0, 122), (40, 61)):
+    for kept, last in ((0, 122), (110, 61)):
         world, laptop = World(), key(rpm=20)
         for _ in range(kept):
             for _ in range(20):
