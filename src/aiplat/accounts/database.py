@@ -251,9 +251,14 @@ def problems_of(connection: sqlite3.Connection, most: int = 20) -> tuple[str, ..
     """What SQLite's own check finds; nothing when the file is whole.
 
     Source: SQLite, "PRAGMA integrity_check".
+
+    Raises:
+        sqlite3.OperationalError: the file cannot be read now.
     """
     try:
         rows = connection.execute(f"PRAGMA integrity_check({most})").fetchall()
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.Error as fault:
         return (str(fault),)
     return tuple(str(row[0]) for row in rows if row[0] != "ok")

@@ -33,7 +33,11 @@ def backup(path: Path, target: Path) -> Done:
 
 
 def check(path: Path) -> StoreCheck:
-    """Look through the whole database."""
+    """Look through the whole database.
+
+    Raises:
+        StoreFails: it cannot be looked at now, which says nothing of it: its disk is full, say.
+    """
     try:
         with contextlib.closing(database.connect(path, read_only=True)) as connection:
             problems = database.problems_of(connection)
@@ -41,6 +45,8 @@ def check(path: Path) -> StoreCheck:
                 connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                 for table in ("users WHERE deleted IS NULL", "keys WHERE revoked = 0", "events")
             )
+    except sqlite3.OperationalError as fault:
+        raise database.store_fails(path, fault) from None
     except sqlite3.Error as fault:
         size = path.stat().st_size if path.exists() else 0
         return StoreCheck(

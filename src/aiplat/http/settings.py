@@ -76,7 +76,13 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="Answers under way at once; one more is refused.", ge=1, le=100_000)
     ] = 512
     max_choices: Annotated[
-        int, Meta(description="Answers that one request may ask for (n).", ge=1, le=128)
+        int,
+        Meta(
+            description="Answers that one request may ask for (n); of a gateway also how many may "
+            "have one prompt between them.",
+            ge=1,
+            le=128,
+        ),
     ] = 16
     max_body_bytes: Annotated[
         int,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
+import pytest
+
+from aiplat.accounts import database
 from aiplat.accounts.offline import backup, check
 from aiplat.control.accounts import BackupWish
 from aiplat.domain.errors import InvalidRequest, NotReady, PermissionDenied
@@ -53,6 +57,20 @@ def test_where_it_may_not_go(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_one_that_cannot_be_looked_at_now_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)
+    assert check(home.path).problems == ()
+
+    def full(path: Path, **_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(database, "connect", full)
+    with refused(NotReady, "cannot be used .database or disk is full.: make room on its disk"):
+        check(home.path)
+
+
 async def test_a_check_counts_and_finds_faults(tmp_path: Path) -> None:
     home = Home(tmp_path, registration="open")
     async with home.running():
@@ -69,6 +87,6 @@ async def test_a_check_counts_and_finds_faults(tmp_path: Path) -> None:
     home.path.write_bytes(b"no database " * 100)
     assert check(home.path).problems == ("file is not a database",)
     home.path.unlink()
-    found = check(home.path)
-    assert (found.bytes, found.problems) == (0, ("unable to open database file",))
+    with refused(NotReady, "unable to open database file"):
+        check(home.path)
     assert not home.path.exists()

@@ -47,7 +47,7 @@ def too_many_requests(subject: Subject, sent: int, wait: int) -> RateLimitHit:
     bound = subject.limits.requests_per_minute
     return RateLimitHit(
         f"{_begin(subject)} may send {bound} requests a minute, and {sent} were let in within the "
-        f"last 60 seconds. Come back in {_span(wait)}.",
+        f"last 60 seconds. Come back in {_span(wait)}{_queue(wait)}.",
         limit="requests_per_minute", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
@@ -57,8 +57,8 @@ def too_many_tokens(subject: Subject, used: int, held: int, asked: int, wait: in
     bound = subject.limits.tokens_per_minute
     return RateLimitHit(
         f"{_begin(subject)} may take {bound} tokens a minute: {used} are used, {held} reserved by "
-        f"requests under way, and this request may come to {asked}. Come back in {_span(wait)}, or "
-        "ask for fewer (max_tokens).",
+        f"requests under way, and this request may come to {asked}. Come back in {_span(wait)}"
+        f"{_queue(wait)}, or ask for fewer (max_tokens).",
         limit="tokens_per_minute", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def too_many_at_once(subject: Subject, running: int, wait: int) -> RateLimitHit:
     bound = subject.limits.concurrent
     return RateLimitHit(
         f"{_begin(subject)} may have {bound} requests under way at once, and has {running}. Come "
-        f"back in {_span(wait)}.",
+        f"back in {_span(wait)}{_queue(wait)}.",
         limit="concurrent", subject=subject.id, retry_after=float(wait),
     )  # fmt: skip
 
@@ -93,6 +93,11 @@ def never_fits(subject: Subject, limit: Limit, bound: int, asked: int) -> LimitH
         f"{asked}: no waiting helps. Send a shorter prompt, or a smaller max_tokens.",
         limit=limit, subject=subject.id, retry_after=NEVER, param="max_tokens",
     )  # fmt: skip
+
+
+def _queue(wait: int) -> str:
+    """Why it is longer than the limit itself would take: whoever asks on and on sees it grow."""
+    return "" if wait <= 61 else " (those that were refused before it are expected back first)"
 
 
 def _begin(subject: Subject) -> str:
