@@ -27,6 +27,8 @@ from aiplat.runtime.signs import SIGNS, wants_signs
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
 """Libraries whose lines help to find a fault, but mean nothing to a person."""
 
+_UNWRITTEN = logging.getLogger("aiplat.runtime.unwritten")
+
 _CRIES_WOLF = "libp2p.kad_dht"
 """Warns of each stream that a peer was done with, every few seconds in a network."""
 
@@ -92,6 +94,29 @@ class _NotFileOnly(logging.Filter):
         return record.name.partition(".")[0] not in _FILE_ONLY
 
 
+class _File(logging.handlers.RotatingFileHandler):
+    """Says once that it cannot write; the logging package prints a traceback for each line."""
+
+    _fault: BaseException | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        """All but what it says of itself."""
+        return record.name != _UNWRITTEN.name and super().filter(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, or keep why not (`handleError`)."""
+        before, self._fault = self._fault, None
+        super().emit(record)
+        if self._fault is not None and before is None:
+            _UNWRITTEN.error(
+                "The log cannot be written (%s): its lines are lost until it can be", self._fault
+            )
+
+    def handleError(self, record: logging.LogRecord) -> None:  # the package names it so
+        """Keep what went wrong."""
+        self._fault = sys.exc_info()[1]
+
+
 def one_line(text: str) -> str:
     """Show control characters as dots: a line never moves the cursor or fakes another line."""
     return "".join(c if c.isprintable() else "·" for c in text)
@@ -134,7 +159,7 @@ def configure(
     person.setFormatter(TerminalFormatter(signs=wants_signs(stream, environ)))
     person.addFilter(_NotFileOnly())
     try:
-        program = logging.handlers.RotatingFileHandler(
+        program = _File(
             file, maxBytes=max_bytes, backupCount=files, encoding="utf-8", errors="replace"
         )
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -162,6 +164,31 @@ def test_a_background_node_that_is_ready_leaves_the_terminal(file: Path) -> None
     logging.getLogger("aiplat").error("Later.")
     assert terminal.getvalue() == ""
     assert len(written(file)) == 1
+
+
+def test_a_file_that_cannot_be_written_is_said_once(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal()
+    logs.configure(file, {"NO_COLOR": "1"}, terminal=terminal)
+    log = logging.getLogger("aiplat.accounts")
+    [program] = [h for h in logging.getLogger().handlers if h.get_name() == "aiplat.file"]
+    target = cast(Any, program)._target
+    stream, target.stream = target.stream, NoRoom()
+    for number in range(3):
+        log.info("line %d", number)
+    eventually(lambda: "line 2" in terminal.getvalue() and "lost" in terminal.getvalue())
+    target.stream = stream  # there is room again
+    log.info("line 3")
+    assert [line["message"] for line in written(file)] == ["line 3"]
+    said = "The log cannot be written ([Errno 28] No space left on device): its lines are lost"
+    assert terminal.getvalue().count(said) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+class NoRoom(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 # -- nobody who logs waits for a reader ---------------------------------------------------------
