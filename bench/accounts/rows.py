@@ -35,7 +35,7 @@ from bench.accounts.traffic import Traffic
 BATCHES = {"1000": 100, "100": 10}
 """Requests a second → events of a batch."""
 _LONG = 10
-_DAYS = 90, 730
+_KEPT = usage.Kept(90, 730, 1_000_000)
 """How long events and the audit log are kept, as the settings have it."""
 
 
@@ -86,7 +86,7 @@ class Store:
 
     def prune(self, at: float) -> float:
         """Remove what is old at that time."""
-        return self._timed(lambda connection: usage.prune(connection, at, *_DAYS))[0]
+        return self._timed(lambda connection: usage.prune(connection, at, _KEPT))[0]
 
     def _timed(self, work: Callable[[sqlite3.Connection], bool]) -> tuple[float, bool]:
         began = time.perf_counter()

@@ -1,12 +1,15 @@
 """The life of an account by commands alone, from one machine at a gateway on another.
 
-Afterwards no secret and no prompt is in any file, log, metric or list of processes.
+No secret and no prompt is in any list of processes meanwhile, nor in any file, log or metric
+afterwards.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,11 +19,21 @@ from typing import Any
 import pytest
 
 from tests.support.keyrings import secret_service
-from tests.support.nodes import Door, RunningNode, aiplat, chat
+from tests.support.nodes import Door, RunningNode, aiplat, chat, environment
+from tests.support.processes import command_lines_seen
 from tests.support.waiting import eventually
 
 PASSWORD = "korrekt-horse-9137"
 PROMPT = "xylophone secrets of the quiet harbour"
+TOKENS = """
+import sys
+from pathlib import Path
+from aiplat.credentials.credentials import Credentials
+ours = Credentials(sys.argv[1], Path(sys.argv[2]), seconds=60)
+for held in ours.held():
+    if held.kind == "session":
+        print(ours.secret_of(held))
+"""
 
 
 @dataclass
@@ -32,6 +45,8 @@ class Walk:
     environ: dict[str, str]
     storage: tuple[str, ...]
     secrets: list[str] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+    """The command lines of all processes, while the person's commands ran."""
 
     def operator(self, *arguments: str) -> str:
         done = aiplat(self.gateway.home, *arguments)
@@ -40,9 +55,25 @@ class Walk:
 
     def person(self, *arguments: str, stdin: str = "", code: int = 0, **extra: str) -> str:
         environ: Any = self.environ | extra  # which holds none of `aiplat`'s own arguments
-        done = aiplat(self.client.home, *arguments, stdin=stdin, **environ)
+        with command_lines_seen(self.seen):
+            done = aiplat(self.client.home, *arguments, stdin=stdin, **environ)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout if code == 0 else done.stderr
+
+    def ask(self, *arguments: str, code: int = 0, **extra: str) -> str:
+        """Ask with the prompt piped in: on the command line everybody here may read it."""
+        return self.person("ask", *arguments, "-", stdin=PROMPT, code=code, **extra)
+
+    def token(self) -> str:
+        """The session that is kept, read as its node reads it."""
+        done = subprocess.run(
+            [sys.executable, "-c", TOKENS, self.client.peer_id, str(self.client.home / "data")],
+            env=environment(**self.environ), capture_output=True, text=True, check=True,
+            timeout=120,
+        )  # fmt: skip
+        (token,) = done.stdout.split()
+        assert token.startswith("ses-aip-")
+        return token
 
 
 @pytest.fixture(params=["keyring", "file"])
@@ -68,11 +99,14 @@ def walk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Walk]:
 
 def test_register_make_a_key_ask_and_see_what_it_came_to(walk: Walk) -> None:
     invited = json.loads(walk.operator("users", "invite", "--json"))
-    assert "Register" not in walk.person("ask", PROMPT, code=3), "nobody asks without a key"
-    line = f"{PASSWORD}\n"
-    walk.person("register", "--name", "ann", *walk.storage, stdin=line, code=3)  # by invitation
-    walk.person("register", "--name", "ann", "--invitation", invited["code"], *walk.storage,
-                stdin=line)  # fmt: skip
+    assert "Register" not in walk.ask(code=3), "nobody asks without a key"
+    line, ann = f"{PASSWORD}\n", ("--name", "ann", *walk.storage)
+    walk.person("register", *ann, stdin=line, code=3)  # by invitation
+    walk.person("register", *ann, stdin=f"{line}{invited['code']}\n")
+    walk.secrets.append(walk.token())
+    walk.person("login", *ann, stdin=line)
+    walk.secrets.append(walk.token())
+    assert walk.secrets[0] != walk.secrets[1]
     assert json.loads(walk.person("whoami", "--json"))["user"]["name"] == "ann"
 
     key = walk.person("keys", "create", "--name", "laptop", "--tpm", "20k", *walk.storage).strip()
@@ -82,8 +116,8 @@ def test_register_make_a_key_ask_and_see_what_it_came_to(walk: Walk) -> None:
     kept = json.loads(walk.person("keys", "list", "--json"))["keys"]
     assert {one["name"]: bool(one.get("kept")) for one in kept} == {"laptop": True, "other": False}
 
-    assert walk.person("ask", PROMPT).strip() == PROMPT
-    own = json.loads(walk.person("ask", "--json", PROMPT, AIPLAT_API_KEY=other["key"]))
+    assert walk.ask().strip() == PROMPT
+    own = json.loads(walk.ask("--json", AIPLAT_API_KEY=other["key"]))
     with Door(walk.client) as door:  # the person's key stands behind the local door too
         assert door.request("POST", "/v1/chat/completions", chat(PROMPT))[0] == 200
     with Door(walk.gateway, key) as door:
@@ -111,9 +145,9 @@ def test_register_make_a_key_ask_and_see_what_it_came_to(walk: Walk) -> None:
 
     _nowhere_in_the_clear(walk, page)
     walk.person("keys", "revoke", "laptop", "--yes")
-    assert "revoked" in walk.person("ask", PROMPT, code=3, AIPLAT_API_KEY=key)
+    assert "revoked" in walk.ask(code=3, AIPLAT_API_KEY=key)
     walk.operator("users", "disable", "ann")
-    assert "disabled" in walk.person("ask", PROMPT, code=3, AIPLAT_API_KEY=other["key"])
+    assert "disabled" in walk.ask(code=3, AIPLAT_API_KEY=other["key"])
 
 
 def _usage_of(walk: Walk, requests: int) -> dict[str, Any] | None:
@@ -122,10 +156,13 @@ def _usage_of(walk: Walk, requests: int) -> dict[str, Any] | None:
 
 
 def _nowhere_in_the_clear(walk: Walk, metrics: bytes) -> None:
-    """Grep every file of both homes, the metrics and the list of processes."""
+    """Grep every file of both homes, the metrics and the lists of processes."""
+    for command in (["register"], ["login"], ["keys", "create"], ["ask"]):
+        words = "\0".join(["--home", str(walk.client.home), *command]).encode()
+        assert any(words in line for line in walk.seen), f"{command} was not looked at"
     wanted = [text.encode() for text in (*walk.secrets, PROMPT)]
     wanted += [text.rpartition("-")[2].encode() for text in walk.secrets if "-aip-" in text]
-    places: dict[str, bytes] = {"metrics": metrics}
+    places = {"metrics": metrics, "command lines": b"\n".join(walk.seen)}
     for home in (walk.gateway.home, walk.client.home):
         for path in home.rglob("*"):
             if path.is_file() and path.name != "credentials-secrets.json":  # --insecure-storage

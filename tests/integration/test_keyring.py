@@ -59,6 +59,7 @@ def told(work):
 KEEP = "told(lambda: ours.keep(key, f'sk-aip-{node}-s3cr3t').where)"
 READ = "told(lambda: ours.for_gateway('g', 'key')[1])"
 FORGET = "told(lambda: ours.forget('key', 'abc'))"
+EMPTY = "told(lambda: ours.empty_keyring())"
 SECRET_OF = "told(lambda: ours.secret_of(key))"
 CHECK = "told(lambda: ours.check())"
 REPORT = "r = ours.report(); told(lambda: [r.usable, r.backend, r.reason, r.mend, r.left])"
@@ -214,6 +215,17 @@ def test_what_is_forgotten_while_it_is_locked_is_deleted_later(desk: Desk) -> No
     told = words(desk.session(UNLOCKED, LEFT_IN_KEYRING, FORGET, LEFT_IN_KEYRING, REPORT))
     assert told[:3] == [SECRET_A, False, None]
     assert told[3][-1] == 0
+
+
+@pytest.mark.slow
+def test_all_that_is_a_nodes_is_deleted_before_its_identity_goes(desk: Desk) -> None:
+    desk.session(UNLOCKED, KEEP, KEEP, nodes="AB")
+    (locked,) = words(desk.session(LOCKED, EMPTY))
+    assert "locked" in locked
+    steps = (LEFT_IN_KEYRING, EMPTY, LEFT_IN_KEYRING, REPORT, READ)
+    told = words(desk.session(UNLOCKED, *steps, nodes="AAAAB"))
+    assert told[:3] == [SECRET_A, None, None]
+    assert (told[3][-1], told[4]) == (0, SECRET_B), "another home's stays"
 
 
 def test_a_keyring_that_hangs_ends_in_time_and_comes_back(desk: Desk) -> None:

@@ -48,7 +48,7 @@ class Desk(ControlClient):
         super().__init__(Path("/nowhere"))
         self.answers = answers or {}
         self.asked: list[Asked] = []
-        self.ring: KeyringState | None = None
+        self.ring = KeyringState(backend="fake", usable=True)
 
     def put(self, method: str, *answers: Any) -> None:
         """Answer `method` with these, one after the other."""

@@ -11,24 +11,28 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 import trio
 
 from aiplat.accounts import database, metered, usage
 from aiplat.accounts.admission import PEER, Admission, expired
+from aiplat.accounts.arrivals import Arrivals, make_operator
 from aiplat.accounts.callers import Caller, Callers, check_may
 from aiplat.accounts.directory import Directory
-from aiplat.accounts.house import Ends, House
+from aiplat.accounts.house import Ends, House, note
 from aiplat.accounts.keys import Keys
 from aiplat.accounts.limits.limiter import Limiter
 from aiplat.accounts.meter import Lease, Meter
 from aiplat.accounts.offline import backup, check
+from aiplat.accounts.pace import Bound, Pace
 from aiplat.accounts.passwords import Passwords
-from aiplat.accounts.people import People, make_operator
+from aiplat.accounts.people import People
+from aiplat.accounts.readers import Readers
 from aiplat.accounts.settings import AccountsSettings
 from aiplat.accounts.writer import Writer
+from aiplat.accounts.wrongs import Wrongs
 from aiplat.control.accounts import (
     METHODS,
     BackupWish,
@@ -46,14 +50,17 @@ from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.accounts")
 
+_CHANGES = frozenset({
+    "keys.create", "keys.rotate", "users.invite", "users.disable", "users.enable", "users.limits",
+    "users.role", "users.delete",
+})  # fmt: skip
+"""What an account may do so often a minute; `keys.revoke` and `logout` end what these began."""
 TEND_SECONDS = 10.0
 """How often sums are brought up to date and old rows removed."""
 EXPIRY_SECONDS = 0.25
 """How often requests under way are looked through for keys that expired."""
 STOP_SECONDS = 10.0
-MAX_READERS = 4
-
-Result = TypeVar("Result")
+HANGS = "the disk of its accounts' database hangs, and its log says since when. Ask again in 5 s."
 
 
 @dataclass(frozen=True)
@@ -90,20 +97,24 @@ class Accounts:
         self._places = places
         self._metrics = metrics
         self._wall = wall
-        self._readers: trio.CapacityLimiter | None = None
-        self.meter = Meter(wall)
+        rejections = metrics.ratelimit_rejections
+        self.meter = Meter(wall, lambda limit: rejections.labels(limit).inc())
         directory = Directory()
         limiter = Limiter(now, lambda: usage.month_number(wall()), self._month_ends)
-        writer = Writer(places.database, metrics)
-        self._house = House(gateway, settings, directory, writer, limiter, wall)
+        self._house = House(
+            gateway, settings, directory, Writer(places.database, metrics, now), limiter,
+            Readers(places.database), Pace(now), wall,
+        )  # fmt: skip
         self._is_open = is_open
         self.admission = Admission(
             gateway, directory, settings, limiter, self.meter, metrics, wall,
             lambda: self._is_open() or settings.registration != "closed", self._problem,
         )  # fmt: skip
-        self._callers = Callers(gateway, directory, self.admission, wall)
+        wrongs = Wrongs(metrics, now)
+        self._callers = Callers(gateway, directory, self.admission, wall, wrongs)
         passwords = passwords or Passwords(settings.hashing, settings.max_hashing)
-        self._people = People(self._house, passwords, now)
+        self._arrivals = Arrivals(self._house, passwords, wrongs, now)
+        self._people = People(self._house)
         self._keys = Keys(self._house)
 
     def _month_ends(self) -> float:
@@ -114,6 +125,8 @@ class Accounts:
         writer = self._house.writer
         if writer.problem:
             return database.FAILS
+        if writer.hangs:
+            return HANGS
         if len(self.meter) + writer.unwritten >= self.settings.max_unwritten:
             self._metrics.bound_hits.labels("unwritten_events").inc()
             return (
@@ -196,6 +209,7 @@ class Accounts:
             self._flush()
 
     def _flush(self) -> None:
+        self._house.writer.look()
         batch = self.meter.take()
         if batch is not None:
             for key, minute in batch.used.items():
@@ -218,18 +232,28 @@ class Accounts:
                     self._house.ends(partial(_is_of, name), expired(key))
 
     async def _tend_always(self) -> None:
+        is_told = False
         while True:
             await trio.sleep(TEND_SECONDS)
             try:
-                while await self._house.writer.change(usage.fold):
-                    pass
-                days = self.settings.events_days, self.settings.audit_days
-                while await self._house.writer.change(
-                    lambda connection: usage.prune(connection, self._wall(), *days)  # noqa: B023
-                ):
-                    pass
+                await self._tend()
+                is_told = False
             except NotReady as error:
-                log.debug("the sums were not brought up to date: %s", error)
+                log.log(
+                    logging.DEBUG if is_told else logging.WARNING,
+                    "the sums of usage were not brought up to date, which is tried again: %s",
+                    error,
+                )
+                is_told = True
+
+    async def _tend(self) -> None:
+        """Bring the sums up to date, and remove what is old."""
+        settings, change = self.settings, self._house.writer.change
+        kept = usage.Kept(settings.events_days, settings.audit_days, settings.audit_rows)
+        while await change(usage.fold):
+            pass
+        while await change(lambda connection: usage.prune(connection, self._wall(), kept)):
+            pass
 
     # -- for the gateway ---------------------------------------------------------------------
 
@@ -277,13 +301,24 @@ class Accounts:
         if known is None:
             raise InvalidRequest(f"There is nothing to ask of accounts named {clip(method)!r}.")
         if known.need == "nobody":
-            begin = self._people.register if isinstance(wish, Register) else self._people.login
+            come = self._arrivals
+            begin = come.register if isinstance(wish, Register) else come.login
             with _no_paths(shown=peer is None):
                 return await begin(cast(Any, wish), peer or "")
         caller = self._callers.find(credential, peer)
         check_may(caller, known)
+        self._check_pace(caller, method)
         with _no_paths(shown=caller.is_operator):
             return await self._answers()[method](caller, wish)
+
+    def _check_pace(self, caller: Caller, method: str) -> None:
+        """Each change is a row of the audit log. What ends something is never kept waiting."""
+        if method in _CHANGES and caller.by != "operator":
+            user = caller.user
+            self._house.pace.take(
+                Bound(f"changes:{user.id}", self.settings.changes_per_minute,
+                      f"changes by the account {user.name!r}", "accounts.changes_per_minute")
+            )  # fmt: skip
 
     def _answers(self) -> dict[str, Callable[[Caller, Any], Awaitable[msgspec.Struct]]]:
         people, keys = self._people, self._keys
@@ -315,7 +350,7 @@ class Accounts:
                     "scope admin."
                 )
             user = None
-        return await self._read(
+        return await self._house.readers.read(
             lambda connection: usage.ask(connection, wish, user, self._wall(), self._key_name)
         )
 
@@ -323,31 +358,21 @@ class Accounts:
         known = self._house.directory.keys.get(key)
         if known is None:
             return key or "(no key)"
-        return f"{known.name} ({known.user.name})"
+        rotated = " until rotated" if known.replaced_by else ""
+        return f"{known.name} ({known.user.name}){rotated}"
 
     async def _backup(self, caller: Caller, wish: BackupWish) -> Done:
         self._flush()
         await self._house.writer.change(lambda connection: None)  # what was counted is in it
-        return await trio.to_thread.run_sync(backup, self._places.database, Path(wish.path))
+        done = await trio.to_thread.run_sync(backup, self._places.database, Path(wish.path))
+        now, detail = self._house.now(), clip(wish.path, 500)
+        await self._house.writer.change(
+            lambda connection: note(connection, now, caller, "db.backup", detail=detail)
+        )
+        return done
 
     async def _check(self, caller: Caller, wish: Nothing) -> StoreCheck:
         return await trio.to_thread.run_sync(check, self._places.database)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Look something up in a thread, with a connection of its own."""
-        if self._readers is None:
-            self._readers = trio.CapacityLimiter(MAX_READERS)
-        path = self._places.database
-
-        def read() -> Result:
-            with contextlib.closing(database.connect(path, read_only=True)) as connection:
-                connection.execute("BEGIN")  # all of it as of one moment
-                return work(connection)
-
-        try:
-            return await trio.to_thread.run_sync(read, limiter=self._readers)
-        except sqlite3.Error as fault:
-            raise database.store_fails(path, fault) from None
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ class Admission:
             answer: the most tokens that were asked for.
             is_trusted: whether the peer is a certified member, or on this machine.
             beside: another choice of the same request that is under way, with the same prompt:
-                it counts once between them, if both are of one payer.
+                it counts once between them, if both are of one payer and one key.
 
         Raises:
             InvalidApiKey, PermissionDenied, UserDisabled: it may not.
@@ -98,7 +98,7 @@ class Admission:
                 f"This gateway lets nothing in that it cannot count: {problem}", retry_after=5
             )
         room = self._settings.reserved_tokens if answer is None else answer
-        if beside is not None and (beside.payer != payer or beside.ended):
+        if beside is not None and ((beside.payer, beside.key) != (payer, key) or beside.ended):
             beside = None
         try:
             reservation = self._limiter.admit(

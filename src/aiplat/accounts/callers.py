@@ -9,6 +9,7 @@ from typing import Literal
 from aiplat.accounts.admission import Admission, disabled
 from aiplat.accounts.directory import Directory, Key, Session, User
 from aiplat.accounts.secret_forms import NO_HASH, equal, looks_like, take_apart
+from aiplat.accounts.wrongs import Wrongs
 from aiplat.control.accounts import Method
 from aiplat.domain.accounts import SCOPES, Scope
 from aiplat.domain.errors import InvalidApiKey, PermissionDenied
@@ -57,11 +58,18 @@ class Callers:
         directory: everyone.
         admission: knows keys.
         wall: seconds since 1970 (UTC).
+        wrongs: where wrong sessions are told.
     """
 
     def __init__(
-        self, gateway: str, directory: Directory, admission: Admission, wall: Callable[[], float]
+        self,
+        gateway: str,
+        directory: Directory,
+        admission: Admission,
+        wall: Callable[[], float],
+        wrongs: Wrongs,
     ) -> None:
+        self._wrongs = wrongs
         self._gateway = gateway
         self._directory = directory
         self._admission = admission
@@ -94,6 +102,7 @@ class Callers:
         session = self._directory.sessions.get(given.id)
         good = equal(given.hash, NO_HASH if session is None else session.hash)
         if session is None or not good or session.expires <= self._wall():
+            self._wrongs.saw("session", peer)
             raise InvalidApiKey(
                 f"The session at the gateway {short(self._gateway)} is over: log in again "
                 "(`aiplat login`)."

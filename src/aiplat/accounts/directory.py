@@ -101,7 +101,6 @@ class Session:
     hash: bytes
     created: int
     expires: int
-    peer: str = ""
 
 
 class Directory:
@@ -129,9 +128,7 @@ class Directory:
             if user is not None:
                 self.add_key(_key(user, *row))
         self._join_rotated()
-        for row in connection.execute(
-            "SELECT id, user, hash, created, expires, peer FROM sessions"
-        ):
+        for row in connection.execute("SELECT id, user, hash, created, expires FROM sessions"):
             user = self.users.get(row[1])
             if user is not None:
                 self.add_session(Session(row[0], user, *row[2:]))

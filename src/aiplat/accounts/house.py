@@ -11,8 +11,10 @@ from aiplat.accounts.directory import Directory, Key, User
 from aiplat.accounts.limits.limiter import Limiter
 from aiplat.accounts.meter import Lease
 from aiplat.accounts.names import key_name
+from aiplat.accounts.pace import Pace
+from aiplat.accounts.readers import Readers
+from aiplat.accounts.secret_forms import id_of
 from aiplat.accounts.settings import AccountsSettings
-from aiplat.accounts.usage import month_number
 from aiplat.accounts.writer import Writer
 from aiplat.control.accounts import UserStatus
 from aiplat.domain.errors import AiplatError, InvalidRequest, PermissionDenied, clip
@@ -39,6 +41,8 @@ class House:
     directory: Directory
     writer: Writer
     limiter: Limiter
+    readers: Readers
+    pace: Pace
     wall: Callable[[], float]
     ends: Ends = field(default=_ends_nothing)
 
@@ -63,10 +67,13 @@ class House:
     def key(self, text: str, user: User) -> Key:
         """A key of that user by its id or its name; the one that holds comes before older ones.
 
+        A whole key stands for its id: what was pasted somewhere is what a person has in hand who
+        wants it revoked.
+
         Raises:
             InvalidRequest: it has none such.
         """
-        by_id = user.keys.get(text)
+        by_id = user.keys.get(id_of(text, "sk") or text)
         if by_id is not None:
             return by_id
         named = _named(text, user)
@@ -92,10 +99,6 @@ class House:
     def used_this_month(self, subject: str) -> int:
         """Tokens of a subject of the limiter's in this month."""
         return self.limiter.used_this_month(subject)
-
-    def month(self) -> int:
-        """Which month it is."""
-        return month_number(self.wall())
 
     def told(self, user: User) -> UserStatus:
         """An account, as it is shown."""

@@ -14,7 +14,7 @@ from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import LIMIT_COLUMNS, Key, User, columns_of
 from aiplat.accounts.house import House, is_there, note
 from aiplat.accounts.names import key_name
-from aiplat.accounts.secret_forms import Secret, new_secret
+from aiplat.accounts.secret_forms import Secret, id_of, new_secret
 from aiplat.control.accounts import (
     KeyList,
     KeyName,
@@ -76,9 +76,12 @@ class Keys:
             _remove(connection, gone)
             note(connection, now, caller, "key.create", key.id, _detail(key))
 
+        def follow(_: None) -> None:
+            self._has_come(key, gone)
+
         self._making[user.id] += 1
         try:
-            await self._house.writer.change(write)
+            await self._house.writer.change(write, follow)
         except sqlite3.IntegrityError:
             raise InvalidRequest(
                 f"The account {user.name!r} has a key {clip(name)!r} already: choose another name, "
@@ -88,7 +91,6 @@ class Keys:
         finally:
             self._making[user.id] -= 1
             self._making += Counter()  # without those that are none
-        self._has_come(key, gone)
         return self._made(whole, key)
 
     def _check_room(self, user: User, state: State = "active") -> None:
@@ -159,9 +161,11 @@ class Keys:
             _remove(connection, forgotten)
             note(connection, now, caller, "key.rotate", key.id, f"of {old.id}")
 
-        await self._house.writer.change(write)
-        old.replaced_by, old.expires = key.id, ends
-        self._has_come(key, forgotten)
+        def follow(_: None) -> None:
+            old.replaced_by, old.expires = key.id, ends
+            self._has_come(key, forgotten)
+
+        await self._house.writer.change(write, follow)
         return self._made(whole, key)
 
     async def revoke(self, caller: Caller, wish: KeyName) -> Done:
@@ -177,7 +181,7 @@ class Keys:
     async def _revoke(self, caller: Caller, user: User, wish: KeyName) -> Done:
         key = self._house.key(wish.key, user)
         keys = [key]
-        if wish.key != key.id:
+        if key.id not in (wish.key, id_of(wish.key, "sk")):
             keys = [one for one in user.keys.values() if one.name == key.name]
         keys = [one for one in keys if not one.revoked]
         if not keys:
@@ -189,11 +193,13 @@ class Keys:
                 connection.execute("UPDATE keys SET revoked = ? WHERE id = ?", (now, one.id))
                 note(connection, now, caller, "key.revoke", one.id, one.name)
 
-        await self._house.writer.change(write)
-        ended = {one.id for one in keys}
-        for one in keys:
-            one.revoked = now
-        self._house.ends(lambda lease: lease.key in ended, revoked(key))
+        def follow(_: None) -> None:
+            ended = {one.id for one in keys}
+            for one in keys:
+                one.revoked = now
+            self._house.ends(lambda lease: lease.key in ended, revoked(key))
+
+        await self._house.writer.change(write, follow)
         ids = ", ".join(one.id for one in keys)
         return Done(message=f"The key {key.name!r} ({ids}) is revoked: it holds no more.")
 

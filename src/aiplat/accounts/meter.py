@@ -60,6 +60,11 @@ class Lease(msgspec.Struct, eq=False):
     shared: SharedPrompt | None = None
     _written: tuple[int, int] | None = None
 
+    @property
+    def sharing(self) -> int:
+        """How many requests have, or had, its prompt in common; 1 for itself alone."""
+        return 1 if self.shared is None else self.shared.joined
+
     def share(self, beside: Lease) -> None:
         """Have the prompt in common with another choice of the same request."""
         self.shared = beside.shared = beside.shared or SharedPrompt(beside)
@@ -72,7 +77,7 @@ class Lease(msgspec.Struct, eq=False):
             RateLimited, QuotaExceeded: with it the request does not fit any more.
         """
         if not self.ended:
-            self.reservation.adjust(self._held(prompt_tokens) + self.room)
+            self._adjust(self._held(prompt_tokens) + self.room)
 
     def grow(self, prompt_tokens: int, tokens: int) -> None:
         """The answer is longer than what is held back: hold back more.
@@ -82,8 +87,15 @@ class Lease(msgspec.Struct, eq=False):
         """
         if not self.ended:
             room = tokens + self.reserved
-            self.reservation.adjust(self._held(prompt_tokens) + room)
+            self._adjust(self._held(prompt_tokens) + room)
             self.room = room
+
+    def _adjust(self, tokens: int) -> None:
+        try:
+            self.reservation.adjust(tokens)
+        except LimitHit as hit:
+            self.meter.refused(hit.limit)
+            raise
 
     def take_over(self) -> None:
         """Hold the prompt from now on, whose holder had no use of it (`SharedPrompt`)."""
@@ -103,13 +115,33 @@ class Lease(msgspec.Struct, eq=False):
             if self.shared is not None:
                 self.shared.left(self)
 
-    def end(self, end: Finished | Failed, model: str, outcome: str, timings: Timings) -> None:
+    def end(
+        self,
+        end: Finished | Failed,
+        model: str,
+        outcome: str,
+        timings: Timings,
+        *,
+        by_asker: bool = False,
+    ) -> None:
         """It ended; called once, whatever the end was.
+
+        Of the answer what was accepted counts. The prompt counts once a processor has begun with
+        it (`Started`), if
+
+        - the answer went well, or was cancelled, or its reader went away; or
+        - any of it was accepted before it failed; or
+        - what ended it is its asker's (`by_asker`): the deadline of the whole request, a key or an
+          account that may ask no more, a limit that the answer itself ran into.
+
+        One that a processor, the gateway, or a limit that its prompt does not fit ended before its
+        first token was of no use to anybody: it counts as nothing.
 
         Arguments:
             end: what was told, with the usage that the gateway counted.
             model: the one that answered, or was asked for.
             outcome: ``stop``, …, or an error's code, out of a closed set.
+            by_asker: whether a failure is the asker's.
         """
         if self.ended:
             return
@@ -119,8 +151,7 @@ class Lease(msgspec.Struct, eq=False):
         completion, cached, used = 0, 0, None
         if began is not None and usage is not None:
             completion, cached = _sane(usage.completion_tokens), _sane(usage.cached_tokens)
-            # One that failed before its first token was of no use to anybody.
-            if completion or isinstance(end, Finished):
+            if completion or by_asker or isinstance(end, Finished):
                 used = usage.prompt_tokens
         prompt = self._counted(used)
         cached = min(prompt, cached)
@@ -182,9 +213,15 @@ class Meter:
 
     Arguments:
         wall: seconds since 1970 (UTC); may jump.
+        refused: told of each request that a limit ended in the middle, by the limit's name.
     """
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        refused: Callable[[str], None] = lambda limit: None,
+    ) -> None:
+        self.refused = refused
         self._wall = wall
         self._live: dict[int, Lease] = {}
         self._ended: list[tuple[int, Event]] = []

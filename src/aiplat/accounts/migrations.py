@@ -114,3 +114,10 @@ def _sums_by_time(db: Database) -> None:
         "INSERT INTO payers SELECT size, start, user, key, sum(requests), sum(errors), "
         "sum(prompt), sum(cached), sum(completion) FROM sums GROUP BY size, start, user, key"
     )
+
+
+@migrations(name="0004-audit-by-whom")
+def _audit_by_whom(db: Database) -> None:
+    """The audit log by who did it and whom it was done to, which is asked for and blanked."""
+    db.execute("CREATE INDEX audit_actor ON audit (actor)")
+    db.execute("CREATE INDEX audit_target ON audit (target)")

@@ -1,10 +1,13 @@
 """Passwords: argon2id in threads, a few at a time, and as slow for a name that nobody has.
 
+Of the places there one peer has a share, so that a crowd of one does not shut out the others.
+
 Source: RFC 9106; argon2-cffi's default is its second recommended option (64 MiB, t=3, p=4).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,6 +19,8 @@ from aiplat.domain.errors import InvalidRequest, Overloaded
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 256
+_SHARES = 4
+"""One peer may have a fourth of the places: it may be a node that many people sit at."""
 
 Result = TypeVar("Result")
 
@@ -43,24 +48,26 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()
         self._limiter = trio.CapacityLimiter(at_once)
         self._most = at_once + waiting
-        self._in_hand = 0
+        self._most_of_one = max(1, self._most // _SHARES)
+        self._in_hand: Counter[str] = Counter()
+        """By the peers that they are for."""
         self._nobody: str | None = None
 
-    async def hash(self, password: str) -> str:
-        """What is kept of a password.
+    async def hash(self, password: str, peer: str) -> str:
+        """What is kept of a password that `peer` sent.
 
         Raises:
             Overloaded: too many are being hashed.
         """
-        return await self._in_thread(lambda: self._hasher.hash(_bytes(password)))
+        return await self._in_thread(peer, lambda: self._hasher.hash(_bytes(password)))
 
-    async def matches(self, kept: str | None, password: str) -> bool:
+    async def matches(self, kept: str | None, password: str, peer: str) -> bool:
         """Whether it is that password; None for a name that nobody has, which takes as long.
 
         Raises:
             Overloaded: too many are being hashed.
         """
-        return await self._in_thread(lambda: self._matches(kept, password))
+        return await self._in_thread(peer, lambda: self._matches(kept, password))
 
     def _matches(self, kept: str | None, password: str) -> bool:
         if self._nobody is None:
@@ -71,26 +78,33 @@ class Passwords:
             return False
         return kept is not None
 
-    def check_room(self) -> None:
-        """See that one more would be heard.
+    def check_room(self, peer: str) -> None:
+        """See that one more of that peer would be heard.
 
         Raises:
             Overloaded: too many are being hashed.
         """
-        if self._in_hand >= self._most:
+        bound = "(accounts.hashing, accounts.max_hashing). Try again in a moment."
+        if self._in_hand.total() >= self._most:
             raise Overloaded(
-                f"This gateway checks {self._most} passwords already, which is its bound "
-                "(accounts.hashing, accounts.max_hashing). Try again in a moment.",
+                f"This gateway checks {self._most} passwords already, which is its bound {bound}",
+                retry_after=2,
+            )
+        if self._in_hand[peer] >= self._most_of_one:
+            raise Overloaded(
+                f"This gateway checks {self._most_of_one} passwords from this machine already, "
+                f"which is one machine's share of its bound {bound}",
                 retry_after=2,
             )
 
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        self.check_room()
-        self._in_hand += 1
+    async def _in_thread(self, peer: str, work: Callable[[], Result]) -> Result:
+        self.check_room(peer)
+        self._in_hand[peer] += 1
         try:
             return await trio.to_thread.run_sync(work, limiter=self._limiter)
         finally:
-            self._in_hand -= 1
+            self._in_hand[peer] -= 1
+            self._in_hand += Counter()  # without those that have none
 
 
 def _bytes(password: str) -> bytes:

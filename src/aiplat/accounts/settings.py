@@ -60,7 +60,26 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True):
     audit_days: Annotated[
         int, Meta(ge=1, le=36_500, description="How long the audit log is kept.")
     ] = 730
+    audit_rows: Annotated[
+        int,
+        Meta(ge=1000, le=100_000_000, description="Entries of the audit log; beyond that the "
+             "oldest go before their time."),
+    ] = 1_000_000  # fmt: skip
     session_days: Annotated[int, Meta(ge=1, le=3650, description="How long a log-in holds.")] = 30
+    registrations_per_minute: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="How many may try to make an account within a minute; "
+             "one more is told when to come back."),
+    ] = 30  # fmt: skip
+    registrations_per_peer: Annotated[
+        int, Meta(ge=1, le=100_000, description="Of those, how many from one peer.")
+    ] = 5
+    changes_per_minute: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Log-ins of one account within a minute, and changes "
+             "that it makes to accounts and keys. What ends something is not counted, nor what the "
+             "owner does at the gateway's machine."),
+    ] = 60  # fmt: skip
     max_users: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Accounts; one more is refused.")
     ] = 100_000
@@ -73,7 +92,7 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True):
     hashing: Annotated[
         int,
         Meta(ge=1, le=64, description="Passwords that are hashed at once, each with 64 MiB and "
-             "0.1 s of a CPU."),
+             "0.1 s of a CPU. One peer may have a fourth of these and of those that wait."),
     ] = 2  # fmt: skip
     max_hashing: Annotated[
         int,

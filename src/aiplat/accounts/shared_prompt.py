@@ -25,18 +25,21 @@ class SharedPrompt:
     Attributes:
         holder: who counts it.
         tokens: how many, once somebody made use of it; None before.
+        joined: how many requests ever had it, those that ended too.
     """
 
-    __slots__ = ("_members", "holder", "tokens")
+    __slots__ = ("_members", "holder", "joined", "tokens")
 
     def __init__(self, holder: Member) -> None:
         self.holder = holder
         self.tokens: int | None = None
         self._members = [holder]
+        self.joined = 1
 
     def join(self, member: Member) -> None:
         """One more has it."""
         self._members.append(member)
+        self.joined += 1
 
     def counted(self, member: Member, tokens: int | None) -> int:
         """What of it counts for a member.

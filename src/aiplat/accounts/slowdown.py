@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from aiplat.domain.errors import RateLimited
 
@@ -19,12 +20,19 @@ FORGET_SECONDS = 3600.0
 MAX_KNOWN = 10_000
 
 
+class Failure(NamedTuple):
+    """One that was counted: when, and when the one before it was."""
+
+    at: float
+    before: float
+
+
 class Slowdown:
     """Failures by name, the latest ones.
 
     Arguments:
         now: the clock, in seconds; not the time of day.
-        what: whose failures, for the words.
+        what: whose failures, for the words, such as ``in a row for this account``.
         free: failures in a row that cost nothing.
     """
 
@@ -40,12 +48,12 @@ class Slowdown:
         left = last + self._pause(count) - self._now()
         if left > 0:
             raise RateLimited(
-                f"There were {count} wrong passwords in a row {self._what}: the next try is heard "
-                f"in {math.ceil(left)} s.",
+                f"There were {count} wrong passwords {self._what}: the next try is heard in "
+                f"{math.ceil(left)} s.",
                 retry_after=left,
             )
 
-    def failed(self, name: str) -> None:
+    def failed(self, name: str) -> Failure:
         """One more failure."""
         now = self._now()
         count, last = self._failures.pop(name, (0, now))
@@ -54,9 +62,18 @@ class Slowdown:
         self._failures[name] = (count + 1, now)
         if len(self._failures) > MAX_KNOWN:
             self._failures.popitem(last=False)
+        return Failure(now, last)
+
+    def take_back(self, name: str, failure: Failure) -> None:
+        """It was none: others before and since stay."""
+        count, last = self._failures.get(name, (0, 0.0))
+        if count > 1:
+            self._failures[name] = (count - 1, failure.before if last == failure.at else last)
+        else:
+            self._failures.pop(name, None)
 
     def succeeded(self, name: str) -> None:
-        """The right one came."""
+        """The right one came: all is forgotten."""
         self._failures.pop(name, None)
 
     def _pause(self, count: int) -> float:

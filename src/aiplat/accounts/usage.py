@@ -12,6 +12,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,6 +27,8 @@ HOURS_KEPT = 60 * DAY
 FOLD_AT_ONCE = 2_000
 """A transaction of a tenth of a second at most: meanwhile nothing else is written."""
 PRUNE_AT_ONCE = 5_000
+_ALL = 2**63 - 1
+"""SQLite's greatest id."""
 MINUTE_AT_MOST = 200_000
 """Events that are looked through for those of the last minute: more than a gateway serves."""
 MAX_ROWS = 1000
@@ -84,21 +87,29 @@ def folded(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
-def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_days: int) -> bool:
+class Kept(NamedTuple):
+    """How long and how much is kept.
+
+    Arguments:
+        events_days: 0 keeps events for ever; their sums stay in any case.
+        audit_days, audit_rows: of the audit log, whichever comes first.
+    """
+
+    events_days: int
+    audit_days: int
+    audit_rows: int
+
+
+def prune(connection: sqlite3.Connection, now: float, kept: Kept) -> bool:
     """Remove single events, hours and audit entries that are old; whether more are left.
 
     Arguments:
         now: seconds since 1970 (UTC).
-        events_days: 0 keeps events for ever; their sums stay in any case.
     """
-    removed = 0
-    if events_days:
-        # Ids grow with time, so the oldest come first and the look ends early.
-        removed = connection.execute(
-            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id <= ? ORDER BY id "
-            "LIMIT ?) AND at < ?",
-            (folded(connection), PRUNE_AT_ONCE, round((now - events_days * DAY) * 1000)),
-        ).rowcount
+    more = False
+    if kept.events_days:
+        begin = round((now - kept.events_days * DAY) * 1000)
+        more = _remove_old(connection, "events", folded(connection), begin, round(now * 1000))
         # SQLite gives out the numbers above those that are left: they are not folded yet.
         connection.execute(
             "UPDATE marks SET value = min(value, coalesce((SELECT max(id) FROM events), 0)) "
@@ -109,11 +120,49 @@ def prune(connection: sqlite3.Connection, now: float, events_days: int, audit_da
     if is_old:
         for table in ("sums", "payers", "totals"):
             connection.execute(f"DELETE FROM {table} WHERE size = ? AND start = ?", (HOUR, hour))
-    connection.execute(
-        "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?) AND at < ?",
-        (PRUNE_AT_ONCE, round(now - audit_days * DAY)),
-    )
-    return is_old or removed == PRUNE_AT_ONCE
+    begin = round(now - kept.audit_days * DAY)
+    more |= _remove_old(connection, "audit", _ALL, begin, round(now))
+    beyond = connection.execute(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit "
+        "WHERE id <= (SELECT max(id) FROM audit) - ? ORDER BY id LIMIT ?)",
+        (kept.audit_rows, PRUNE_AT_ONCE),
+    ).rowcount
+    return is_old or more or beyond == PRUNE_AT_ONCE
+
+
+def _remove_old(
+    connection: sqlite3.Connection, table: str, last: int, begin: int, now: int
+) -> bool:
+    """Remove rows of before `begin`, some at once; whether to go on at once.
+
+    Ids grow with time, so the oldest come first, and the look ends at the first that stay. Those of
+    a clock that was ahead do not end it: a mark goes past them.
+
+    Arguments:
+        last: the last id that may be removed.
+        begin, now: in the unit of the table's `at`.
+    """
+    name = f"pruned {table}"
+    row = connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+    mark = 0 if row is None else row[0]
+    [end] = connection.execute(
+        f"SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id "
+        "LIMIT ?)", (mark, last, PRUNE_AT_ONCE),
+    ).fetchone()  # fmt: skip
+    removed, is_over = 0, True
+    if end is not None:
+        part = f"FROM {table} WHERE id > ? AND id <= ? AND at "
+        removed = connection.execute(f"DELETE {part} < ?", (mark, end, begin)).rowcount
+        [is_over] = connection.execute(
+            f"SELECT EXISTS (SELECT 1 {part} BETWEEN ? AND ?)", (mark, end, begin, now)
+        ).fetchone()
+    new = 0 if is_over else end
+    if new != mark:
+        connection.execute(
+            "INSERT INTO marks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
+            "value = excluded.value", (name, new),
+        )  # fmt: skip
+    return removed > 0 and not is_over
 
 
 def month_use(connection: sqlite3.Connection, start: int) -> list[tuple[str, str, int]]:
@@ -195,7 +244,7 @@ def ask(
     else:
         rows.sort(key=lambda row: (-row.total_tokens, -row.requests, row.name))
     if wish.by == "key":
-        rows = [_renamed(row, key_name(row.name)) for row in rows]
+        rows = [replace(row, name=key_name(row.name), id=row.name) for row in rows]
     elif wish.by != "day":
         rows = [row if row.name else _renamed(row, _NONE[wish.by]) for row in rows]
     left_out = max(0, len(rows) - MAX_ROWS)

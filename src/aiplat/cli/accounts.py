@@ -23,54 +23,52 @@ def register(
     context: typer.Context,
     gateway: account_options.Gateway = None,
     name: Name = None,
-    invitation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CODE",
-            help="Of an operator; else it is asked for when one is "
-            "needed, and then it is in no history.",
-        ),
-    ] = None,
     insecure: account_options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Make an account at a gateway, and log in.
 
     Its operator chooses who may: everyone, who has an invitation, or nobody. The password has 8
-    characters or more; it is asked for twice, or is the first line of what is piped in.
+    characters or more; it is asked for twice, or is the first line of what is piped in. So is the
+    code of an invitation where one is needed: asked for, or the second line.
 
     \b
     Examples:
       aiplat register --gateway 8hCcz2pQ --name ann
       aiplat register --name ann <password.txt
+      cat password.txt code.txt | aiplat register --name ann
     """
     from aiplat.cli.at_gateway import at_gateway
 
+    at = at_gateway(context, gateway)
+    _refuse_without_keyring(at, insecure=insecure)
     name = _name(name)
     password = typed.new_password(name)
-    at = at_gateway(context, gateway)
-    made = _registered(at, name, password, invitation or "", insecure=insecure)
+    made = _registered(at, name, password, insecure=insecure)
     _tell(made, f"Registered as {made.user.name}, and logged in", json=json)
     if not json:
         output.say("Next: `aiplat keys create --name laptop` makes a key.")
 
 
-def _registered(
-    at: AtGateway, name: str, password: str, invitation: str, *, insecure: bool
-) -> Session:
+def _registered(at: AtGateway, name: str, password: str, *, insecure: bool) -> Session:
     """Register; what the gateway refuses is asked for anew, where there is somebody to ask."""
     from aiplat.control.accounts import Register, Session
     from aiplat.domain.errors import AiplatError
 
-    left = dict.fromkeys(("invitation", "name", "password"), typed.TRIES - 1)
-    left["invitation"] += not invitation  # who gave none has typed none wrong
+    invitation = ""
+    left = {"invitation": typed.TRIES, "name": typed.TRIES - 1, "password": typed.TRIES - 1}
     while True:
         wish = Register(name=name, password=password, invitation=invitation)
         try:
             return at.ask("register", wish, Session, insecure=insecure)
         except AiplatError as error:
             wrong = _refused(error, invitation)
-            if not left.get(wrong) or not typed.is_human():
+            if not typed.is_human():
+                invitation = _piped_code() if wrong == "invitation" and not invitation else ""
+                if not invitation:
+                    raise
+                continue
+            if not left.get(wrong):
                 raise
             if wrong == "invitation" and not invitation:
                 output.say("This gateway wants an invitation: the code that its operator gave you.")
@@ -83,6 +81,11 @@ def _registered(
             name = _name(None)
         else:
             password = typed.new_password(name)
+
+
+def _piped_code() -> str:
+    """Read the invitation's code, which is secret, after the password; "" if none was piped in."""
+    return typed.piped_line("invitation code", needed=False).strip()
 
 
 def _refused(error: AiplatError, invitation: str) -> str:
@@ -113,9 +116,11 @@ def login(
     """
     from aiplat.cli.at_gateway import at_gateway
 
+    at = at_gateway(context, gateway)
+    _refuse_without_keyring(at, insecure=insecure)
     name = _name(name)
     password = typed.password(name)
-    made = _logged_in(at_gateway(context, gateway), name, password, insecure=insecure)
+    made = _logged_in(at, name, password, insecure=insecure)
     _tell(made, f"Logged in as {made.user.name}", json=json)
 
 
@@ -172,6 +177,17 @@ def whoami(
         output.print_json(whole(me))
     else:
         output.data("\n".join(who_lines(me, output.width(sys.stdout))) + "\n")
+
+
+def _refuse_without_keyring(at: AtGateway, *, insecure: bool) -> None:
+    """Say it to a person before a password is typed; the node looks again in any case."""
+    from aiplat.domain.errors import ConfigError
+
+    if insecure or not typed.is_human():
+        return
+    state = at.client.keyring()
+    if not state.usable:
+        raise ConfigError(f"{state.reason} {state.mend}")
 
 
 def _name(given: str | None) -> str:

@@ -19,7 +19,7 @@ def tell_new(made: NewKey, *, json: bool) -> None:
         return
     for text in _words(made):
         output.say(output.flat(text))
-    output.data(output.flat(made.key) + "\n")
+    output.secret(made.key)
 
 
 def _words(made: NewKey) -> list[str]:

@@ -45,6 +45,11 @@ def data(text: str) -> None:
     _write(sys.stdout, harmless(text) if sys.stdout.isatty() else text)
 
 
+def secret(text: str) -> None:
+    """Write a key or a code, which a peer made, alone to stdout: messages leave it out (`clip`)."""
+    data("".join(c if c.isprintable() else "·" for c in text[:_LONGEST]) + "\n")
+
+
 def print_json(value: Any) -> None:
     """Write one line of JSON to stdout. Structs are turned into objects."""
     import msgspec

@@ -26,7 +26,7 @@ def is_human() -> bool:
 
 
 def new_password(name: str) -> str:
-    """Ask for a new password, twice; without a terminal it is a line of stdin, once.
+    """Ask for a new password, twice; without a terminal it is the next line of stdin, once.
 
     Raises:
         InvalidRequest: the two differed each time, or it is empty.
@@ -45,7 +45,7 @@ def new_password(name: str) -> str:
 
 
 def password(name: str) -> str:
-    """Ask for a password once; without a terminal it is a line of stdin."""
+    """Ask for a password once; without a terminal it is the next line of stdin."""
     return hidden(f"Password for {output.flat(name)}") if is_human() else piped_line("password")
 
 
@@ -91,39 +91,45 @@ def line(prompt: str) -> str:
     return text.strip()
 
 
-def piped_line(what: str) -> str:
-    """Read the first line of stdin, without its end.
+def piped_line(what: str, *, needed: bool = True) -> str:
+    """Read the next line of stdin, without its end; what comes after it stays there.
 
     Arguments:
         what: it is, for the messages.
+        needed: if not, nothing may come, which is "".
 
     Raises:
-        InvalidRequest: there is none, or it is too long or no text.
-        DeadlineExceeded: none came in time.
+        InvalidRequest: it is empty and needed, or it is too long or no text.
+        DeadlineExceeded: neither a line nor the end came in time.
     """
+    line = _next_line(what).removesuffix(b"\r")
+    if not line and needed:
+        raise InvalidRequest(
+            f"No {what} came on stdin. Pipe it in on one line, or run this on a terminal, which "
+            "asks for it."
+        )
+    if len(line) > _LONGEST:
+        raise InvalidRequest(f"The {what} on stdin has more than {_LONGEST} bytes. Give one line.")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise _not_text(f"The {what} on stdin") from None
+
+
+def _next_line(what: str) -> bytes:
     stdin, data, deadline = piped_stdin(), b"", time.monotonic() + _PIPE_SECONDS
-    while stdin is not None and b"\n" not in data and len(data) <= _LONGEST:
+    while stdin is not None and len(data) <= _LONGEST:
         if not has_input(stdin, deadline - time.monotonic()):
             raise DeadlineExceeded(
                 f"No {what} came on stdin within {_PIPE_SECONDS:g} s. Pipe it in on one line, or "
                 "run this on a terminal."
             )
-        chunk = stdin.read1(_LONGEST)  # type: ignore[attr-defined]  # what is piped is buffered
-        if not chunk:
+        # One byte at a time: what a buffer took of the next line `select` would not see.
+        byte = stdin.read1(1)  # type: ignore[attr-defined]  # what is piped is buffered
+        if byte in (b"", b"\n"):
             break
-        data += chunk
-    first = data.partition(b"\n")[0].removesuffix(b"\r")
-    if not first:
-        raise InvalidRequest(
-            f"No {what} came on stdin. Pipe it in on one line, or run this on a terminal, which "
-            "asks for it."
-        )
-    if len(first) > _LONGEST:
-        raise InvalidRequest(f"The {what} on stdin has more than {_LONGEST} bytes. Give one line.")
-    try:
-        return first.decode()
-    except UnicodeDecodeError:
-        raise _not_text(f"The {what} on stdin") from None
+        data += byte
+    return data
 
 
 def _not_text(what: str) -> InvalidRequest:

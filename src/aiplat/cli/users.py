@@ -96,7 +96,7 @@ def invite(
         f'{output.flat(short(made.gateway))}. There: "aiplat register --gateway '
         f'{output.flat(made.gateway)}", which asks for the code.'
     )
-    output.data(output.flat(made.code) + "\n")
+    output.secret(made.code)
 
 
 @users.command()

@@ -270,9 +270,13 @@ class UsageAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model, key, day (``2026-11-26``, UTC) or peer came to. `errors` are of `requests`."""
+    """What a model, key, day (``2026-11-26``, UTC) or peer came to. `errors` are of `requests`.
+
+    `id` is a key's: one that was rotated has a row for each of its secrets.
+    """
 
     name: str
+    id: str = ""
     requests: int = 0
     errors: int = 0
     prompt_tokens: int = 0

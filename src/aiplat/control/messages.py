@@ -375,7 +375,8 @@ class ShareUser(msgspec.Struct, frozen=True, kw_only=True):
     """A peer that uses this machine at this moment, for one model.
 
     Arguments:
-        peer_id: of a gateway; or of the client whose request this node's own gateway placed here.
+        peer_id: of a gateway; or of the client whose request this node's own gateway placed here;
+            "" for clients that came by a key to this node's door.
         role: which of the two.
         running: its requests under way.
         tokens: what these have got so far.

@@ -78,7 +78,7 @@ class MachineRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         busy, busy_most: of a process CPUs, of a GPU the share of the time, on average and at
             most; None where it is not known.
         memory_bytes, memory_most: likewise.
-        memory_total: of a GPU, in bytes.
+        memory_total: of a GPU, in bytes; 0 where it does not tell.
     """
 
     at: int

@@ -18,7 +18,16 @@ from aiplat.credentials.backends import Backend, open_keyring
 from aiplat.credentials.calls import Calls
 from aiplat.credentials.errors import NoKeyring, SecretGone
 from aiplat.credentials.files import locked
-from aiplat.credentials.held import Found, Held, Kind, Where, check_held, check_secret, is_secret
+from aiplat.credentials.held import (
+    Found,
+    Held,
+    Kind,
+    Place,
+    Where,
+    check_held,
+    check_secret,
+    is_secret,
+)
 from aiplat.credentials.index import Index, IndexFile
 from aiplat.credentials.plain import PlainFile
 from aiplat.credentials.vault import Vault
@@ -87,11 +96,13 @@ class Credentials:
         seconds: float = SECONDS,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.service = f"aiplat:{node}"
+        """What the entries are filed under in the keyring."""
         self._index = IndexFile(folder / INDEX)
         self._lock = folder / LOCK
         self._seconds = seconds
         self._now = now
-        self._vault = Vault(f"aiplat:{node}", open_keyring, Calls(seconds))
+        self._vault = Vault(self.service, open_keyring, Calls(seconds))
         self._plain = PlainFile(folder / SECRETS)
         self._stores: dict[Where, Store] = {"keyring": self._vault, "file": self._plain}
 
@@ -198,6 +209,28 @@ class Credentials:
             self._clean(index)
         return known is not None
 
+    def in_keyring(self) -> int:
+        """Count the secrets in the keyring: those that are held, and those that may be left."""
+        return len(_in_keyring(self._index.read()))
+
+    def empty_keyring(self) -> None:
+        """Forget all that is in the keyring and delete it there, before this identity goes.
+
+        Raises:
+            NoKeyring: it does not work now; what is left there is noted still.
+            DeadlineExceeded: another process holds the lock.
+        """
+        with locked(self._lock, self._seconds * _TURNS):
+            index = self._index.read()
+            for held in index.held:
+                if held.where == "keyring":
+                    index = index.without(held)
+            while places := _in_keyring(index)[:_MAX_CLEANED]:
+                self._index.write(index)  # forgotten first, as in `forget`
+                self._vault.drop([place.name for place in places])
+                index = index.emptied(places)
+            self._index.write(index)
+
     def report(self) -> KeyringReport:
         """Try the keyring anew, and say how it stands. Raises nothing."""
         reason, mend, left = "", "", 0
@@ -240,6 +273,11 @@ class Credentials:
         if cleaned is not index:
             self._index.write(cleaned)
         return cleaned
+
+
+def _in_keyring(index: Index) -> tuple[Place, ...]:
+    places = (*(held.place for held in index.held), *index.left)
+    return tuple(place for place in places if place.where == "keyring")
 
 
 def _gone(held: Held, how: str) -> SecretGone:

@@ -8,6 +8,7 @@ On the wire a leaf travels as `code`, `message` and the fields below; `from_code
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -240,7 +241,15 @@ def from_code(
     return leaf(message, param=param, retry_after=retry_after, recoverable=recoverable)
 
 
+_SECRET = re.compile(r"(sk|ses|inv)-aip-\w[\w-]*", re.IGNORECASE)
+_LONGEST_SECRET = 128
+
+
 def clip(text: str, limit: int = 80) -> str:
-    """Cut what a stranger sent to what a sentence can hold, and drop its control characters."""
-    plain = "".join(c if c.isprintable() else "·" for c in text[: limit + 1])
+    """Cut what a stranger sent to what a sentence can hold, and drop its control characters.
+
+    A key, session or invitation that was pasted where a name belongs is not told again.
+    """
+    shown = _SECRET.sub(r"\1-aip-…", text[: limit + _LONGEST_SECRET])
+    plain = "".join(c if c.isprintable() else "·" for c in shown[: limit + 1])
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from aiplat.domain.answers import Submission
-from aiplat.domain.chat import Generate
 from aiplat.domain.errors import (
     DeadlineExceeded,
+    InvalidRequest,
     ModelNotFound,
     NoProcessor,
     Overloaded,
@@ -18,28 +18,20 @@ from aiplat.roles.processors import Processors
 from aiplat.roles.settings import GatewaySettings
 from aiplat.telemetry.metrics import Metrics
 
-CHARS_A_TOKEN = 4
-"""Of common text; a processor tells the prompt's true length before its first token."""
-TOKENS_A_MESSAGE = 8
-"""What a chat template puts around one."""
 
+def refuse_what_is_not_an_askers(submission: Submission) -> None:
+    """Raise `InvalidRequest` for what a gateway alone may say to a processor.
 
-def most_tokens(submission: Submission) -> tuple[int, int | None]:
-    """About how many tokens the prompt has, and how many at most the answer; None: not said."""
-    work = submission.work
-    if isinstance(work, Generate):
-        chars = sum(len(message.content) for message in work.messages)
-        prompt = chars // CHARS_A_TOKEN + TOKENS_A_MESSAGE * len(work.messages)
-        return prompt, work.sampling.max_tokens
-    return sum(len(text) for text in work.inputs) // CHARS_A_TOKEN + len(work.inputs), 0
-
-
-def same_prompt(one: Submission, other: Submission) -> bool:
-    """Whether two requests read the same."""
-    if not (isinstance(one.work, Generate) and isinstance(other.work, Generate)):
-        return False
-    mine, its = one.work.messages, other.work.messages
-    return mine is its or mine == its
+    An answer's beginning is read like a prompt, but is none: what a processor tells of the prompt
+    would not hold it, so nobody would count it.
+    """
+    if submission.resume is not None:
+        raise InvalidRequest(
+            f"resume is a gateway's own word to a processor, and this request brings "
+            f"{len(submission.resume.ids)} tokens in it: ask without it, and send what was said as "
+            "a message of the assistant.",
+            param="resume",
+        )
 
 
 class Admission:

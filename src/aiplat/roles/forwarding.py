@@ -1,7 +1,7 @@
 """One request on its way through a gateway: a sink towards the processor, an `Asking` back.
 
-It keeps the token ids that were accepted: they are what is counted, and what a processor that
-goes on with the answer will need. What comes after a cancel is neither passed on nor counted.
+What was accepted is in its `Tally`, and is what is counted. What comes after a cancel is neither
+passed on nor counted.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
-from aiplat.domain.errors import AiplatError, DeadlineExceeded, clip
+from aiplat.domain.errors import AiplatError, DeadlineExceeded, EngineFailed, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.domain.usage import Usage
+from aiplat.roles.attempt import Attempt
 from aiplat.roles.breaker import Turn
 from aiplat.roles.reasons import Kept
 from aiplat.roles.settings import GatewaySettings
 from aiplat.roles.stages import Overdue, Stages
+from aiplat.roles.tally import Part, Tally
 
 Now = Callable[[], float]
 
@@ -44,21 +46,6 @@ _NO_FAULT = frozenset(
 """What a processor says that has no room for it, or whose engine is not made for it."""
 
 
-class Attempt:
-    """The sink of one try on one processor (`AnswerSink`)."""
-
-    __slots__ = ("_forwarding", "is_over")
-
-    def __init__(self, forwarding: Forwarding) -> None:
-        self._forwarding = forwarding
-        self.is_over = False
-
-    def deliver(self, event: AnswerEvent) -> None:
-        """Hand it on, unless another processor was tried since."""
-        if not self.is_over:
-            self._forwarding.deliver(event)
-
-
 class Forwarding:
     """A request that a gateway took.
 
@@ -72,6 +59,11 @@ class Forwarding:
         on_failed: told of a failure before the first token; True when it is tried elsewhere.
         asker: the peer that asked; None for this node's own faces.
         lease: what the accounts hold back for it, and count; None where nothing is counted.
+        on_doubt: told of a processor that claims so many tokens of a part that can have so many.
+
+    Attributes:
+        by_asker: whether what it failed by is its asker's: its whole deadline, its right to ask, or
+            a limit that the answer ran into (`Lease.end`).
     """
 
     def __init__(
@@ -86,16 +78,15 @@ class Forwarding:
         on_failed: Callable[[Forwarding, Failed], bool] = lambda forwarding, failed: False,
         asker: PeerId | None = None,
         lease: Lease | None = None,
+        on_doubt: Callable[[PeerId, str, Part, int, int], None] = lambda *claim: None,
     ) -> None:
         self.submission = submission
         self.lease = lease
         self.processor: PeerId | None = None
         self.model = submission.model
-        self.ids: list[int] = []
-        self._pieces = 0
+        self.ended = self.by_asker = False
+        self._tally = Tally(submission, self._doubt)
         self._cut = False
-        self.started: Started | None = None
-        self.ended = False
         self.stages = Stages(submission, settings, now())
         self.asker = asker
         self.tried: list[PeerId] = []
@@ -113,12 +104,18 @@ class Forwarding:
         self._settings = settings
         self._now = now
         self._on_end = on_end
+        self._on_doubt = on_doubt
         self._told_at = now()
 
     @property
     def tokens(self) -> int:
-        """How many came; of an upstream without token ids the pieces, which are most often that."""
-        return len(self.ids) or self._pieces
+        """How many came (`Tally.tokens`)."""
+        return self._tally.tokens
+
+    @property
+    def started(self) -> Started | None:
+        """What the processor said of it, as far as it is believed."""
+        return self._tally.started
 
     @property
     def began(self) -> Started | None:
@@ -139,10 +136,12 @@ class Forwarding:
 
     @property
     def user(self) -> PeerId | None:
-        """Who uses a processor with it; None for this node's own faces."""
-        if self.is_own:
-            return None
-        return self.asker or PeerId(self.payer)
+        """The peer that uses a processor with it; None for this node's own faces.
+
+        Empty for who came to its door by a key: that is no peer, and a name of an account is none
+        of a processor's.
+        """
+        return None if self.is_own else self.asker or PeerId("")
 
     @property
     def is_placed(self) -> bool:
@@ -198,7 +197,8 @@ class Forwarding:
         self._release()
         self._release = lambda: None
         self.last_failure = failed
-        self.processor = self.started = self._held = self._upstream = None
+        self._tally.forget()
+        self.processor = self._held = self._upstream = None
         self.stages.put_back(self._now())
         if upstream is not None:
             upstream.cancel()  # it may be at it still
@@ -252,9 +252,8 @@ class Forwarding:
         if type(event) is Delta:
             self._delta(event)
         elif type(event) is Started:
-            self.started = event
             # Held until the first token: until then another processor may take its place.
-            self._held = event
+            self._held = event = self._tally.begins(event)
             if self.lease is not None:
                 prompt = event.prompt_tokens
                 self._within_limits(lambda lease: lease.started(prompt))
@@ -265,11 +264,13 @@ class Forwarding:
             if event.code == DeadlineExceeded.code and self.milliseconds_left() <= SAME_MOMENT_MS:
                 # It has the same deadline, and was first.
                 event = Failed.of(self.stages.whole_is_over(self.processor, self.tokens))
+                self.by_asker = True
             if self.retry(event):
                 return
             self._say_started()
             self._blame(event)
-            self._end(msgspec.structs.replace(event, usage=self._usage(event.usage)))
+            usage = self._tally.usage(event.usage, cut=self.stages.cancelled_at is not None)
+            self._end(msgspec.structs.replace(event, usage=usage))
         elif isinstance(event, Queued):
             self._waits_for = clip(event.reason, 200)
             self.stages.loads(event.expected_wait_ms / 1000, self._now())
@@ -284,23 +285,37 @@ class Forwarding:
             )  # fmt: skip
             self._sink.deliver(told)
 
-    def _within_limits(self, step: Callable[[Lease], None]) -> None:
+    def _within_limits(self, step: Callable[[Lease], None], *, is_answer: bool = False) -> None:
         """Have more held back for it; it ends here when there is no more."""
         assert self.lease is not None
         try:
             step(self.lease)
         except AiplatError as error:
-            self.fail(error)
+            self.fail(error, by_asker=is_answer)
+
+    def _doubt(self, part: Part, claimed: int, most: int) -> None:
+        """A processor whose own tokenizer makes too many of a prompt rests, as one that failed."""
+        self._on_doubt(self.processor or PeerId(""), self.submission.id, part, claimed, most)
+        if self._turn is not None and self.started is not None and self.started.exact:
+            self._turn.failed(self._now())
+            self._turn = None
 
     def _delta(self, delta: Delta) -> None:
         if self.stages.cancelled_at is not None:
             self._cut = True  # nobody takes what was on its way when the cancel came
             return
-        lease, started = self.lease, self.started
+        tally, lease, started = self._tally, self.lease, self._tally.started
+        if tally.is_made_up(delta):
+            self._make_way(EngineFailed(
+                f"The processor {short(self.processor or '')} sent text without the tokens that it "
+                "is made of."
+            ))  # fmt: skip
+            return
         if lease is not None and started is not None:
-            tokens = (len(self.ids) + len(delta.ids)) if started.exact else self._pieces + 1
+            tokens = tally.with_next(delta)
             if tokens > lease.room:  # before it is taken: a limit holds to the last token
-                self._within_limits(lambda lease: lease.grow(started.prompt_tokens, tokens))
+                prompt = started.prompt_tokens
+                self._within_limits(lambda lease: lease.grow(prompt, tokens), is_answer=True)
                 if self.ended:
                     return
         is_first = self.stages.first_token_at is None
@@ -309,17 +324,17 @@ class Forwarding:
             self._say_started()
             if self._turn is not None:
                 self._turn.succeeded()
-        self.ids.extend(delta.ids)
-        self._pieces += 1
+        tally.take(delta)
         self._sink.deliver(delta)
 
+    def _make_way(self, error: AiplatError) -> None:
+        """The processor is wrong: another is tried, or it ends here."""
+        if not self.retry(Failed.of(error)):
+            self.fail(error, by_processor=True)
+
     def _finish(self, finished: Finished) -> None:
-        usage = finished.usage
-        told = finished.usage
-        if self.started is not None and self.started.exact:  # whatever its end says of that
-            usage = Usage(self.started.prompt_tokens, len(self.ids), told.cached_tokens)
-        elif self.started is not None:
-            usage = msgspec.structs.replace(told, exact=False)
+        cut = self._cut or finished.reason == "cancelled"
+        usage = self._tally.usage(finished.usage, cut=cut) or Usage(0, 0)
         if self._cut:
             finished = msgspec.structs.replace(finished, reason="cancelled")
         timings = self.stages.timings(self._now())
@@ -329,29 +344,22 @@ class Forwarding:
     def tokens_per_second(self) -> float:
         """The speed of the answer after its first token; 0 when there is too little to tell."""
         first, last = self.stages.first_token_at, self.stages.last_token_at
-        if first is None or len(self.ids) < FEW_TOKENS:
+        count = len(self._tally.ids)
+        if first is None or count < FEW_TOKENS:
             return 0.0
-        return (len(self.ids) - 1) / max(1e-6, last - first)
-
-    def _usage(self, told: Usage | None = None) -> Usage | None:
-        if self.started is None:
-            return None
-        if not self.started.exact:
-            told = told or Usage(self.started.prompt_tokens, self._pieces)
-            return msgspec.structs.replace(told, exact=False)
-        return Usage(self.started.prompt_tokens, len(self.ids), exact=self.started.exact)
+        return (count - 1) / max(1e-6, last - first)
 
     def _end(self, end: Finished | Failed) -> None:
         self.ended = True
-        if self._turn is not None:
-            if isinstance(end, Finished) and end.reason != "cancelled":
-                self._turn.succeeded()
-            else:
-                self._turn.gave_up(self._now())
-        self._release()
         try:
+            if self._turn is not None:
+                if isinstance(end, Finished) and end.reason != "cancelled":
+                    self._turn.succeeded()
+                else:
+                    self._turn.gave_up(self._now())
+            self._release()
             self._sink.deliver(end)
-        finally:
+        finally:  # whatever fails: it is counted, and its place is free
             self._on_end(self, end)
 
     # -- from who asked (`Asking`) -----------------------------------------------------------
@@ -374,19 +382,23 @@ class Forwarding:
 
     # -- ends ----------------------------------------------------------------------------------
 
-    def fail(self, error: AiplatError, *, by_processor: bool = False) -> None:
+    def fail(
+        self, error: AiplatError, *, by_processor: bool = False, by_asker: bool = False
+    ) -> None:
         """End it with an error; a processor that has it is told to stop.
 
         Arguments:
             by_processor: whether that one is to blame, and rests.
+            by_asker: as the attribute.
         """
         if self.ended:
             return
+        self.by_asker = by_asker
         if by_processor and self._turn is not None:
             self._turn.failed(self._now())
             self._turn = None
         upstream = self._upstream
-        self._end(Failed.of(error, self._usage()))
+        self._end(Failed.of(error, self._tally.usage()))
         if upstream is not None and self.stages.cancelled_at is None:
             upstream.cancel()
 

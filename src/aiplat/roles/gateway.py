@@ -36,14 +36,20 @@ from aiplat.protocol.framing import UNREADABLE
 from aiplat.protocol.messages import Announce, Call, Drain, Reply
 from aiplat.roles import reasons, told
 from aiplat.roles.account_calls import answer_call
-from aiplat.roles.admission import Admission, most_tokens, same_prompt, waited_in_vain
+from aiplat.roles.admission import (
+    Admission,
+    refuse_what_is_not_an_askers,
+    waited_in_vain,
+)
 from aiplat.roles.base import Role
+from aiplat.roles.claims import Claims
 from aiplat.roles.figures import observe, outcome_of, tell_series
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.line import Line
 from aiplat.roles.placing import Placing
 from aiplat.roles.pool import OwnProcessor
 from aiplat.roles.processors import Processors
+from aiplat.roles.prompts import most_tokens, same_prompt
 from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
 from aiplat.roles.standstill import NOTABLE_SECONDS, Ticks
@@ -72,6 +78,8 @@ class Gateway(Role):
         accounts: who may ask and how much, and what it came to; None lets everybody in, and
             counts nothing.
         saw: hears of each request that ended, for the series.
+        max_choices: how many requests may have one prompt between them (`Submission.beside`): as
+            many as the choices of one request at the HTTP door.
     """
 
     def __init__(
@@ -83,9 +91,11 @@ class Gateway(Role):
         in_network: Callable[[], bool] = lambda: False,
         accounts: Accounts | None = None,
         saw: Saw = ignore,
+        max_choices: int = 16,
     ) -> None:
         self.accounts = accounts
         self._saw = saw
+        self._max_choices = max_choices
         self.processors = Processors(now)
         self.active: set[Forwarding] = set()
         self.taken = 0
@@ -98,6 +108,7 @@ class Gateway(Role):
         self._in_network = in_network
         self._channels: dict[PeerId, Channel] = {}
         self._admission = Admission(peer, self.processors, settings, metrics)
+        self._claims = Claims(metrics, now)
         tags = Tags()
         self._placing = Placing(
             self.processors, settings, metrics, now, lambda payer: tags.of(payer or peer)
@@ -152,7 +163,7 @@ class Gateway(Role):
         if error.recoverable and forwarding.retry(Failed.of(error)):
             return
         if forwarding.is_placed:
-            forwarding.fail(error, by_processor=overdue.by_processor)
+            forwarding.fail(error, by_processor=overdue.by_processor, by_asker=overdue.by_asker)
         elif may_come and isinstance(error, DeadlineExceeded):
             forwarding.fail(waited_in_vain(forwarding, error, pool))
         elif forwarding.last_failure is not None:
@@ -183,6 +194,7 @@ class Gateway(Role):
         """
         arrived = self._now()
         check_submission(submission)
+        refuse_what_is_not_an_askers(submission)
         if self.draining:
             raise ShuttingDown(
                 f"The gateway {short(self._peer)} takes no new requests: it was drained "
@@ -218,12 +230,13 @@ class Gateway(Role):
         return submission, lease
 
     def _beside(self, submission: Submission) -> Lease | None:
-        """Another choice of this request, whose prompt is the same."""
+        """Another choice of this request, whose prompt is the same and not shared by too many."""
         if not submission.beside:
             return None
         for other in self.active:
             if other.submission.id == submission.beside and other.lease is not None:
-                return other.lease if same_prompt(other.submission, submission) else None
+                is_same = same_prompt(other.submission, submission)
+                return other.lease if is_same and other.lease.sharing < self._max_choices else None
         return None
 
     def _take(
@@ -233,6 +246,7 @@ class Gateway(Role):
         forwarding = Forwarding(
             submission, sink, gateway=self._peer, settings=self._settings, now=self._now,
             on_end=self._ended, on_failed=self._try_elsewhere, asker=asker, lease=lease,
+            on_doubt=self._claims.doubted,
         )  # fmt: skip
         if lease is not None:
             lease.progress = forwarding
@@ -270,7 +284,10 @@ class Gateway(Role):
 
     def _ended(self, forwarding: Forwarding, end: Finished | Failed) -> None:
         self.active.discard(forwarding)
-        self._line.leave(forwarding)
+        try:
+            self._count(forwarding, end)  # first: else a fault of what follows would lose it
+        finally:
+            self._line.leave(forwarding)
         if forwarding.kept is not None:
             late = 0.0 if self._ticks is None else self._ticks.late(self._now())
             stages = forwarding.stages
@@ -279,15 +296,19 @@ class Gateway(Role):
         processor = self.processors.get(forwarding.processor)
         if processor is not None and (speed := forwarding.tokens_per_second):
             processor.saw(forwarding.model, speed)
-        if forwarding.lease is not None:
-            timings = forwarding.stages.timings(self._now())
-            model = forwarding.model
-            if not (forwarding.tried or self.processors.was_here(model)):
-                model = ""  # a stranger's text, of which there is no end: sums are kept for ever
-            forwarding.lease.end(end, model, outcome_of(end), timings)
         observe(self._metrics, forwarding, end, self.processors.names(), self._now())
         tell_series(self._saw, forwarding, end, self._now())
         self._wake.set()  # what waits may go on; not from in here, which a placement may call
+
+    def _count(self, forwarding: Forwarding, end: Finished | Failed) -> None:
+        """Count it for whom it counts, and give back what was held for it."""
+        if forwarding.lease is None:
+            return
+        model = forwarding.model
+        if not (forwarding.tried or self.processors.was_here(model)):
+            model = ""  # a stranger's text, of which there is no end: sums are kept for ever
+        timings = forwarding.stages.timings(self._now())
+        forwarding.lease.end(end, model, outcome_of(end), timings, by_asker=forwarding.by_asker)
 
     def fail_all(self, error: AiplatError) -> None:
         """End all requests under way with an error; their processors are told to stop."""
@@ -298,7 +319,7 @@ class Gateway(Role):
         """The same for those that count for somebody who may ask no more."""
         for forwarding in list(self.active):
             if forwarding.lease is not None and which(forwarding.lease):
-                forwarding.fail(error)
+                forwarding.fail(error, by_asker=True)
 
     # -- processors --------------------------------------------------------------------------
 

@@ -160,6 +160,7 @@ class Placing:
             deadline_ms=max(1, forwarding.milliseconds_left()),
             fairness=self._tag(forwarding.payer),  # what the asker wrote there counts nothing
             beside="",
+            resume=None,  # no request begins in the middle; that is never its asker's word
         )  # fmt: skip
         asking = processor.submit(submission, forwarding.attempt(), forwarding.user)
         turn = self._breaker(processor, model).placed()

@@ -16,10 +16,14 @@ from aiplat.roles.standstill import meanwhile
 
 
 class Overdue(NamedTuple):
-    """A limit that has passed: what is told of it, and whether the processor is to blame."""
+    """A limit that has passed: what is told of it, and whether it was the processor's or asker's.
+
+    Neither is to blame where the gateway had nobody for it.
+    """
 
     error: AiplatError
     by_processor: bool = False
+    by_asker: bool = False
 
 
 class Stages:
@@ -126,7 +130,7 @@ class Stages:
             tokens: how many came from there.
         """
         if now - self.arrived >= self._whole_ms / 1000:
-            return Overdue(self.whole_is_over(processor, tokens))
+            return Overdue(self.whole_is_over(processor, tokens), by_asker=True)
         if self.placed_at is None:
             return self._waits_too_long(now)
         if self.cancelled_at is not None:
@@ -187,7 +191,8 @@ class Stages:
             DeadlineExceeded(
                 f"The reader took nothing of the answer for {limit:g} s, while more of it waits "
                 "(gateway.stalled_seconds): the answer was ended. Read on, or ask again."
-            )
+            ),
+            by_asker=True,
         )
 
 

@@ -97,24 +97,23 @@ class _NotFileOnly(logging.Filter):
 class _File(logging.handlers.RotatingFileHandler):
     """Says once that it cannot write; the logging package prints a traceback for each line."""
 
-    _fault: BaseException | None = None
-
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        """All but what it says of itself."""
-        return record.name != _UNWRITTEN.name and super().filter(record)
+    _failures = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it, or keep why not (`handleError`)."""
-        before, self._fault = self._fault, None
+        """Write it; where that fails `handleError` is called."""
+        before = self._failures
         super().emit(record)
-        if self._fault is not None and before is None:
-            _UNWRITTEN.error(
-                "The log cannot be written (%s): its lines are lost until it can be", self._fault
-            )
+        if self._failures == before:
+            self._failures = 0
 
     def handleError(self, record: logging.LogRecord) -> None:  # the package names it so
-        """Keep what went wrong."""
-        self._fault = sys.exc_info()[1]
+        """Say why, the first time."""
+        self._failures += 1
+        if self._failures == 1:
+            fault = sys.exc_info()[1]
+            _UNWRITTEN.error(
+                "The log cannot be written (%s): its lines are lost until it can be", fault
+            )
 
 
 def one_line(text: str) -> str:
@@ -165,6 +164,7 @@ def configure(
     except OSError as error:
         raise ConfigError(f"The log {file} cannot be written: {error.strerror}.") from None
     program.setFormatter(JsonFormatter())
+    program.addFilter(lambda record: record.name != _UNWRITTEN.name)
     for name, handler in (("aiplat.terminal", person), ("aiplat.file", program)):
         behind = Behind(handler)
         behind.set_name(name)

@@ -136,7 +136,10 @@ def gpus(program: str) -> list[Reading]:
 
 
 def read_gpus(text: str) -> list[Reading]:
-    """Read its table: a line a GPU, memory in MiB, ``[N/A]`` for what one does not tell."""
+    """Read its table: a line a GPU, memory in MiB, ``[N/A]`` for what one does not tell.
+
+    GPUs that share the machine's memory tell none of their own: that is 0.
+    """
     found = []
     for row in csv.reader(io.StringIO(text), skipinitialspace=True):
         try:
@@ -144,9 +147,13 @@ def read_gpus(text: str) -> list[Reading]:
             reading = Reading(
                 part="gpu", name=f"{int(number)} {name}"[:100],
                 busy=int(share) / 100 if share.isdecimal() else None,
-                memory_bytes=int(used) * _MIB, memory_total=int(total) * _MIB,
+                memory_bytes=_bytes(used), memory_total=_bytes(total),
             )  # fmt: skip
         except ValueError:  # another number of fields, or no number
             continue
         found.append(reading)
     return found
+
+
+def _bytes(mib: str) -> int:
+    return int(mib) * _MIB if mib.isdecimal() else 0

@@ -7,10 +7,14 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aiplat.domain.errors import ConfigError
+from aiplat.domain.errors import AiplatError, ConfigError
 from aiplat.node.membership.files import RECORD, NetworkFiles
 from aiplat.runtime.places import Places
+
+if TYPE_CHECKING:
+    from aiplat.credentials.credentials import Credentials
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,55 @@ class Removal:
     path: Path
     what: str
     size: int
+
+
+@dataclass(frozen=True)
+class InKeyring:
+    """The secrets of this node in the OS keyring, which nobody finds without its identity.
+
+    Arguments:
+        credentials: of this node.
+        count: of the secrets there, at least 1.
+    """
+
+    credentials: Credentials
+    count: int
+
+    @property
+    def where(self) -> str:
+        """Where they lie, for people."""
+        return f"the keyring, under {self.credentials.service}"
+
+    def empty(self) -> str:
+        """Delete them, as far as it goes. Blocks for some seconds at most.
+
+        Returns:
+            Why some stay there, and what to do; empty when none does.
+        """
+        try:
+            self.credentials.empty_keyring()
+        except AiplatError as fault:
+            return (
+                f"{getattr(fault, 'reason', fault)} So secrets stay in {self.where}, which no "
+                "later node looks for: delete them with the keyring's own program."
+            )
+        return ""
+
+
+def in_keyring(places: Places) -> InKeyring | None:
+    """Tell what of this node's is in the keyring; None where there is nothing.
+
+    Raises:
+        ConfigError: the identity, or the list of what is kept, cannot be read.
+    """
+    from aiplat.credentials.credentials import INDEX, Credentials
+    from aiplat.node.identity import load_or_create
+
+    if not (places.identity.exists() and (places.data / INDEX).exists()):
+        return None  # a home that never kept any
+    credentials = Credentials(load_or_create(places.identity).peer_id, places.data)
+    count = credentials.in_keyring()
+    return InKeyring(credentials, count) if count else None
 
 
 def plan(

@@ -147,6 +147,7 @@ class _House:
         gateway = Gateway(
             self._node.peer_id, loaded[GatewaySettings], self._metrics,
             in_network=self._in_network, accounts=self._accounts, saw=self._series.saw,
+            max_choices=loaded[HttpSettings].max_choices,
         )  # fmt: skip
         self._gateway = gateway if "gateway" in options.roles else None
         client = Client(

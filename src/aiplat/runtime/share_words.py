@@ -86,9 +86,14 @@ def _until(share: ShareStatus) -> str:
 
 
 def _user(user: ShareUser) -> str:
-    who = "" if user.role == "gateway" else ", by this gateway"
+    by = "" if user.role == "gateway" else ", by this gateway"
+    who = (
+        f"{short(user.peer_id)} ({user.role}{by})"
+        if user.peer_id
+        else "clients by key, at this node's door"
+    )
     return (
-        f"{short(user.peer_id)} ({user.role}{who}): {user.model}, {_requests(user.running)}, "
+        f"{who}: {user.model}, {_requests(user.running)}, "
         f"{user.tokens} tokens so far, for {span(user.since_seconds)}"
     )
 

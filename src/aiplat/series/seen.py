@@ -18,8 +18,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         role: the role that saw it.
         model: its name; "" where nobody said one.
         key: id of the API key that it came with, at a gateway; "" elsewhere, and without one.
-        peer: who answered, for a client or a gateway; who asked, for a processor. This node's own
-            peer id when it was itself; "" when nobody took it.
+        peer: a peer id and nothing else: who answered, for a client or a gateway; who asked, for a
+            processor. This node's own when it was itself; "" when nobody took it, or when who
+            asked came by a key to this node's door.
         failed: whether it ended in an error.
         prompt_tokens, cached_tokens, completion_tokens: as far as they are known.
         first_seconds: from its arrival to its first token; None without one.
@@ -45,8 +46,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         name: the model that the process runs, or the GPU's number and name.
         busy: of a process how many CPUs it kept busy since the last look, of a GPU the share of
             the time (0 to 1); None where that is not known.
-        memory_bytes: resident, or in use on the GPU.
-        memory_total: of the GPU, in bytes; 0 for a process.
+        memory_bytes: resident, or in use on the GPU; 0 where it does not tell.
+        memory_total: of the GPU, in bytes; 0 for a process, and where it does not tell.
     """
 
     part: Part

@@ -251,9 +251,10 @@ class Series:
         )
 
     def _of_others(self, role: Role, since: int, now: float) -> Wanted:
-        """All that one role had to do with others, without this node and without nobody."""
+        """All that one role had to do with others: without this node, and what nobody took."""
         ask = SeriesAsk(since=since, step=0, role=role)
-        return wanted(ask, now, self._kept_since(now), without=("", self._own))
+        without = (self._own, "") if role == "client" else (self._own,)
+        return wanted(ask, now, self._kept_since(now), without=without)
 
     async def _find(self, whats: list[Wanted], *, machine: bool) -> tuple[list[Found], FoundLooks]:
         def work(connection: sqlite3.Connection) -> tuple[list[Found], FoundLooks]:

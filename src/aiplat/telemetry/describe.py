@@ -16,15 +16,16 @@ Made by `python -m aiplat.telemetry.metrics > docs/metrics.md`. Do not edit: a m
 where it is defined.
 
 A node shows them at `/metrics` of its HTTP door, in Prometheus' text form, to who has its local
-token or an admin's key. Names under `gen_ai_`, and their buckets, are those of OpenTelemetry's
-semantic conventions for generative AI. Durations are in seconds, each by one process's steady
-clock. A gateway counts requests, their times and tokens; a processor its engines. No label holds
-a peer, a key, or a text of a person's: [deploy/](../deploy/README.md) has alert rules and a
-dashboard, and the node's own series (section `series` of [settings.md](settings.md)) say more by
-model, key and peer.
+token or an operator's key with the scope `admin`. Names under `gen_ai_`, and their buckets, are
+those of OpenTelemetry's semantic conventions for generative AI. Durations are in seconds, each by
+one process's steady clock. A gateway counts requests, their times and tokens; a processor its
+engines. No label holds a peer, a key, or a text of a person's; what a node keeps by model, key and
+peer is in its own series (section `series` of [settings.md](settings.md)).
+[deploy/](../deploy/README.md) has alert rules and a dashboard.
 
-The bound is how many values its labels have together: so many series, and of a histogram so many
-for each of its bounds besides.
+The last column says how many series a metric has at most: as many as its labels have values
+together. A histogram has so many for each of its bounds (the upper ends of its buckets), and a few
+besides. What begins at zero, such as each `reason`, is there before it happens.
 """
 
 
@@ -39,7 +40,7 @@ def document(metrics: Iterable[MetricWrapperBase]) -> str:
     return "\n".join(
         [
             _INTRODUCTION,
-            "| Name | Type | Labels | Meaning | Bound |",
+            "| Name | Type | Labels | Meaning | At most |",
             "|---|---|---|---|---|",
             *map(_row, listed),
             "",

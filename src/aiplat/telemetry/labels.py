@@ -11,14 +11,32 @@ MAX_MODEL_LABELS = 50
 """Names of models come from peers; each new one costs a page of histogram buckets."""
 
 LIMITS: tuple[str, ...] = Limits.__struct_fields__
-AUTH_REASONS: tuple[str, ...] = (
-    "missing", "malformed", "wrong", "expired", "revoked", "disabled", "other_gateway", "scope",
-    "model", "host", "origin", "elsewhere",
-)  # fmt: skip
-"""Why a credential was refused: there was none; it has no form of a key; nobody's; over its time;
-taken back; its user disabled; of another gateway; not for this; not for this model; the `Host` or
-`Origin` not of this door; the local token from another machine."""
-LOST: tuple[str, ...] = ("eof", "silence", "write", "overflow", "violation", "fault")
+AUTH_REASONS: dict[str, str] = {
+    "missing": "there was none",
+    "malformed": "it has no form of a key",
+    "wrong": "it is nobody's",
+    "expired": "its time is over",
+    "revoked": "it was taken back",
+    "disabled": "its user is disabled",
+    "other_gateway": "it is another gateway's",
+    "scope": "not for this",
+    "model": "not for this model",
+    "host": "the `Host` is no name of this door",
+    "origin": "the `Origin` is another's page",
+    "elsewhere": "the local token came from another machine",
+    "password": "a wrong name or password at a log-in",
+    "invitation": "an invitation that is none, or is used up or over",
+    "session": "a session that is none, or is over",
+}
+"""Why a credential was refused."""
+LOST: dict[str, str] = {
+    "eof": "the connection broke",
+    "silence": "nothing came for too long, or no answer to what was asked",
+    "write": "nothing could be sent",
+    "overflow": "the peer took too little of what waited for it",
+    "violation": "it broke the protocol",
+    "fault": "a fault of this node",
+}
 """How a channel ended without a goodbye."""
 ENDS: tuple[str, ...] = ("stop", "length", "cancelled", "tool_calls")
 """How a request ended that went well, or that its asker ended."""
@@ -29,6 +47,10 @@ class Label(NamedTuple):
 
     meaning: str
     most: int | str
+
+
+def _listed(meanings: dict[str, str]) -> str:
+    return ", ".join(f"`{value}` ({meaning})" for value, meaning in meanings.items())
 
 
 _MODELS = Label(
@@ -57,16 +79,10 @@ LABELS: dict[str, Label] = {
     ),
     "role": Label("`processor`: a gateway counts whom it may place on", 1),
     "state": Label("`connected`", 1),
-    "aiplat_auth_failures_total reason": Label(
-        f"why: {', '.join(f'`{reason}`' for reason in AUTH_REASONS)}", len(AUTH_REASONS)
-    ),
-    "aiplat_channels_lost_total reason": Label(
-        f"how: {', '.join(f'`{reason}`' for reason in LOST)}", len(LOST)
-    ),
+    "aiplat_auth_failures_total reason": Label(f"why: {_listed(AUTH_REASONS)}", len(AUTH_REASONS)),
+    "aiplat_channels_lost_total reason": Label(f"how: {_listed(LOST)}", len(LOST)),
     "limit": Label(f"which: {', '.join(f'`{limit}`' for limit in LIMITS)}", len(LIMITS)),
-    "bound": Label(
-        "which: a setting's name, or one of [guards.md](guards.md)", "names in the code"
-    ),
+    "bound": Label("which: one of the labels of [guards.md](guards.md)", "labels of guards.md"),
     "model": _ENGINE,
 }
 """By name; where metrics differ in it, by the metric's name and the label's."""

@@ -110,7 +110,8 @@ class Metrics:
             "Placements of requests on processors, by how they ended.", ["outcome"], registry=r,
         )  # fmt: skip
         self.auth_failures = Counter(
-            "aiplat_auth_failures_total", "Requests refused for their credential.",
+            "aiplat_auth_failures_total",
+            "Requests, log-ins and registrations refused for their credential.",
             ["reason"], registry=r,
         )  # fmt: skip
         self.bound_hits = Counter(
@@ -128,7 +129,8 @@ class Metrics:
 
     def _make_for_accounts(self, r: CollectorRegistry) -> None:
         self.ratelimit_rejections = Counter(
-            "aiplat_ratelimit_rejections_total", "Requests refused for a limit, by which.",
+            "aiplat_ratelimit_rejections_total",
+            "Requests that a limit refused, or ended in the middle, by which.",
             ["limit"], registry=r,
         )  # fmt: skip
         self.accounts_events = Counter(

@@ -102,7 +102,7 @@ async def test_a_peer_is_slowed_down_whichever_account_it_tries(tmp_path: Path) 
         for number in range(10):
             with refused(InvalidApiKey, WRONG):
                 await home.login(f"user{number}", BAD)
-        with refused(RateLimited, "There were 10 wrong passwords in a row from this machine"):
+        with refused(RateLimited, "There were 10 wrong passwords of late from this machine"):
             await home.login("ann")
         await home.login("ann", peer="12D3KooWElsewhere")
 
@@ -156,8 +156,8 @@ async def test_who_is_not_heard_has_not_tried(tmp_path: Path) -> None:
         await home.register("ann")
         gate.opens.clear()
         async with trio.open_nursery() as nursery:
-            for _ in range(2):
-                nursery.start_soon(home.login, "ann")
+            for number in range(2):
+                nursery.start_soon(home.login, "ann", GOOD, f"{PEER}{number}")
             await trio.testing.wait_all_tasks_blocked()
             for _ in range(20):
                 with refused(Overloaded, "checks 2 passwords already, which is its bound"):
@@ -174,7 +174,7 @@ async def test_a_very_long_password_is_cut_short(tmp_path: Path) -> None:
         with refused(InvalidApiKey, WRONG):
             await home.login("ann" * 1_000_000, "x" * 1_000_000)
         assert all(len(password) <= 1024 for password in home.hasher.verified)
-        assert all(len(name) <= 100 for name in home.accounts._people._by_account._failures)
+        assert all(len(name) <= 100 for name in home.accounts._arrivals._by_account._failures)
 
 
 # -- sessions --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from aiplat.accounts.meter import Lease
 from aiplat.accounts.metered import INTERRUPTED
 from aiplat.control.accounts import LimitsWish
 from aiplat.domain.accounts import MAX_LIMIT
-from aiplat.domain.answers import Finished
+from aiplat.domain.answers import Failed, Finished
 from aiplat.domain.errors import QuotaExceeded, RateLimited
 from aiplat.domain.usage import Timings, Usage
 from tests.support.dialogue import MANIFEST
@@ -138,6 +138,25 @@ async def test_what_a_processor_tells_is_written_as_far_as_it_can_be(tmp_path: P
         assert events(home)[1:] == [(0, 0, 0, "stop")]
 
 
+@pytest.mark.parametrize(
+    ("by_asker", "began", "prompt"), [(True, True, 12), (False, True, 0), (True, False, 0)]
+)
+async def test_a_prompt_that_was_begun_counts_where_its_asker_ended_it(
+    tmp_path: Path, by_asker: bool, began: bool, prompt: int
+) -> None:
+    home = Home(tmp_path)
+    async with home.running():
+        await limited(home, tokens_per_minute=1000)
+        lease = home.admit(prompt=10, answer=50)
+        if began:
+            says(lease, 0)
+        end = Failed("deadline_exceeded", "late", usage=Usage(12, 0) if began else None)
+        lease.end(end, "tiny", "deadline_exceeded", Timings(), by_asker=by_asker)
+        assert (left(home), month(home)) == (1000 - prompt, prompt)
+        await home.written()
+        assert events(home) == [(prompt, 0, 0, "deadline_exceeded")]
+
+
 # -- while it runs ---------------------------------------------------------------------------------
 
 
@@ -201,8 +220,11 @@ async def test_a_prompt_is_held_back_as_long_as_it_is(tmp_path: Path) -> None:
         assert left(home) == 1000 - 350, "longer than was guessed"
         lease.started(4)
         assert left(home) == 1000 - 54, "shorter"
+        hits = "aiplat_ratelimit_rejections_total"
+        assert home.count(hits, limit="tokens_per_minute") == 0
         with refused(RateLimited, "may take 1000 tokens a minute"):
             lease.started(951)
+        assert home.count(hits, limit="tokens_per_minute") == 1
         assert left(home) == 1000 - 54, "what does not fit changes nothing"
         finishes(lease, 50, prompt=4)
         lease.started(900)
@@ -222,6 +244,7 @@ async def test_an_answer_without_a_bound_grows_by_pieces(tmp_path: Path) -> None
         assert (lease.room, left(home)) == (302, 400 - 312)
         with refused(RateLimited, "may take 400 tokens a minute"):
             lease.grow(10, 303)
+        assert home.count("aiplat_ratelimit_rejections_total", limit="tokens_per_minute") == 1
         assert (lease.room, left(home)) == (302, 400 - 312)
         says(lease, 302, prompt=10)
         fails(lease, 302, prompt=10, code="rate_limit_exceeded")
@@ -363,8 +386,18 @@ async def test_beside_a_foreign_one_gains_nothing(tmp_path: Path) -> None:
         finishes(other, 1, prompt=100)
         ended = home.admit(prompt=100, answer=10, beside=other)
         finishes(ended, 1, prompt=100)
+        one, two = await home.key("one"), await home.key("two")
+        mine = home.admit(one.key, prompt=100, answer=10)
+        same = home.admit(two.key, prompt=100, answer=10, beside=mine)
+        assert (mine.sharing, same.sharing) == (1, 1), "each key has limits of its own"
+        finishes(same, 1, prompt=100)
+        beside = home.admit(one.key, prompt=100, answer=10, beside=mine)
+        assert (mine.sharing, beside.sharing) == (2, 2)
+        finishes(beside, 1, prompt=100)
+        assert mine.sharing == 2, "also those that ended count"
+        finishes(mine, 1, prompt=100)
         await home.written()
-        assert [row[0] for row in events(home)] == [100, 100, 100]
+        assert [row[0] for row in events(home)] == [100, 100, 100, 100, 0, 100]
 
 
 async def test_the_heir_may_have_no_room_and_is_let_go_on(tmp_path: Path) -> None:

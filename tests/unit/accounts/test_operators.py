@@ -12,6 +12,7 @@ from aiplat.accounts import people
 from aiplat.control.accounts import (
     METHODS,
     AuditAsk,
+    BackupWish,
     KeyName,
     KeyRotate,
     KeysAsk,
@@ -36,6 +37,7 @@ from tests.unit.accounts.helpers import (
     GOOD,
     PEER,
     Home,
+    busy,
     finishes,
     refused,
     says,
@@ -324,6 +326,30 @@ async def test_who_did_what_to_whom_and_from_where(tmp_path: Path) -> None:
         assert details["user.role"] == "operator"
         for whole in (invited.code, made.key, new.key, session.token, GOOD):
             assert whole.split("-")[-1] not in str(home.rows("SELECT * FROM audit"))
+
+
+async def test_the_log_is_read_while_the_writer_is_at_something(tmp_path: Path) -> None:
+    """It may be long, and usage must not wait for whoever reads in it."""
+    home = Home(tmp_path)
+    async with home.running():
+        await home.ask("users.invite", UserInvite())
+        async with trio.open_nursery() as nursery:
+            goes_on = await busy(home, nursery)
+            with trio.fail_after(20):
+                assert [row[1] for row in await audit(home)] == ["user.invite"]
+                assert [row[1] for row in await audit(home, name="operator")] == ["user.invite"]
+            goes_on.set()
+
+
+async def test_who_copied_everything_is_in_the_log(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with home.running():
+        wish = BackupWish(path=str(tmp_path / "copy.db"))
+        await home.ask("db.backup", wish)
+        with refused(InvalidRequest, "is there already"):
+            await home.ask("db.backup", wish)
+        [entry] = (await home.ask("users.audit", AuditAsk())).entries
+        assert (entry.actor, entry.action, entry.detail) == ("operator", "db.backup", wish.path)
 
 
 @pytest.mark.parametrize("most", [0, -1, 1001, 10**30])

@@ -30,18 +30,18 @@ async def registers(home: Home, code: str = "", name: str = "ann", peer: str = P
 
 
 async def all_at_once(home: Home, *wishes: Register) -> list[Session | AiplatError]:
-    """What each of them comes to."""
+    """What each of them comes to, each from a peer of its own."""
     found: list[Session | AiplatError] = []
 
-    async def one(wish: Register) -> None:
+    async def one(number: int, wish: Register) -> None:
         try:
-            found.append(await home.ask("register", wish, "", PEER))
+            found.append(await home.ask("register", wish, "", f"{PEER}{number}"))
         except AiplatError as error:
             found.append(error)
 
     async with trio.open_nursery() as nursery:
-        for wish in wishes:
-            nursery.start_soon(one, wish)
+        for number, wish in enumerate(wishes):
+            nursery.start_soon(one, number, wish)
     return sorted(found, key=lambda one: isinstance(one, AiplatError))
 
 
@@ -143,9 +143,29 @@ async def test_who_guesses_codes_is_slowed_down(tmp_path: Path) -> None:
                 await registers(home, new_secret("inv", GATEWAY)[0])
         before = home.hasher.work
         for _ in range(50):
-            with refused(RateLimited, "There were 10 wrong passwords in a row from this machine"):
+            with refused(RateLimited, "There were 10 wrong passwords of late from this machine"):
                 await registers(home, new_secret("inv", GATEWAY)[0])
         assert home.hasher.work == before
+
+
+@pytest.mark.parametrize("code", ["", "hello", new_secret("inv", GATEWAY)[0]])
+async def test_without_an_invitation_nobody_hears_which_names_there_are(
+    tmp_path: Path, code: str
+) -> None:
+    home = Home(tmp_path, registration="invite")
+    async with home.running():
+        invited = await home.ask("users.invite", UserInvite())
+        await registers(home, invited.code, "ann")
+        before, told = home.hasher.work, set()
+        for name in ("ann", "bob", "operator", "Eve"):
+            with pytest.raises((InvalidApiKey, PermissionDenied)) as caught:
+                await registers(home, code, name)
+            told.add(str(caught.value))
+        assert len(told) == 1
+        assert home.hasher.work == before, "nor is anything hashed"
+        assert home.accounts._arrivals._by_peer._failures.get(PEER, (0, 0.0))[0] == 4 * bool(code)
+        with refused(InvalidApiKey, "was used as often as it may be"):
+            await registers(home, invited.code, "ann")
 
 
 async def test_an_invitation_used_by_two_at_once_lets_one_in(tmp_path: Path) -> None:

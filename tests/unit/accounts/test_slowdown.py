@@ -21,7 +21,7 @@ def waits(slow: Slowdown, name: str = "ann") -> float:
 
 def test_after_three_in_a_row_each_waits_twice_as_long_up_to_a_minute() -> None:
     clock = Clock()
-    slow = Slowdown(clock.now, "for this account")
+    slow = Slowdown(clock.now, "in a row for this account")
     found = []
     for _ in range(12):
         slow.failed("ann")
@@ -33,7 +33,7 @@ def test_after_three_in_a_row_each_waits_twice_as_long_up_to_a_minute() -> None:
 
 def test_who_comes_too_early_is_told_when() -> None:
     clock = Clock()
-    slow = Slowdown(clock.now, "for this account")
+    slow = Slowdown(clock.now, "in a row for this account")
     for _ in range(5):
         slow.failed("ann")
     clock.passes(3.6)
@@ -57,6 +57,26 @@ def test_the_right_one_ends_it_and_so_does_an_hour() -> None:
     clock.passes(FORGET_SECONDS + 1)
     slow.failed("bob")
     assert waits(slow, "bob") == 1
+
+
+def test_one_that_was_none_is_taken_back_and_no_other() -> None:
+    clock = Clock()
+    slow = Slowdown(clock.now, "", free=1)
+    for _ in range(3):
+        slow.failed("ann")
+    clock.passes(3)
+    counted = slow.failed("ann")
+    assert waits(slow) == 8
+    slow.take_back("ann", counted)
+    assert waits(slow) == 1, "of three, as long as before"
+    counted = slow.failed("ann")
+    clock.passes(1)
+    slow.failed("ann")
+    slow.take_back("ann", counted)
+    assert waits(slow) == 8, "one that came since stays, with its time"
+    slow.take_back("bob", slow.failed("bob"))
+    slow.take_back("bob", counted)
+    assert list(slow._failures) == ["ann"], "there is nothing left to know of bob"
 
 
 def test_who_is_slowed_does_not_make_it_worse_by_asking() -> None:

@@ -21,6 +21,7 @@ from aiplat.accounts.usage import (
     GOOD,
     HOUR,
     HOURS_KEPT,
+    Kept,
     ask,
     fold,
     last_minute,
@@ -30,12 +31,13 @@ from aiplat.accounts.usage import (
     next_month,
     prune,
 )
-from aiplat.control.accounts import MAX_SINCE, UsageAsk, UsageBy, UsageRow, UserName
+from aiplat.control.accounts import MAX_SINCE, KeyRotate, UsageAsk, UsageBy, UsageRow, UserName
 from aiplat.domain.errors import InvalidRequest
 from tests.unit.accounts.helpers import DAY, NOON, Clock, Home, fails, finishes, refused
 from tests.unit.accounts.test_metered import event, memory
 
 MIDNIGHT = NOON // DAY * DAY
+KEPT = Kept(90, 30, 1000)
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_whatever_was_folded_and_pruned_the_sums_are_exact(
             elif step == "prune":
                 while fold(db, 2):
                     pass
-                prune(db, NOON, 3, 30)
+                prune(db, NOON, Kept(3, 30, 1000))
             else:
                 fold(db, 5)
         for by in BY:
@@ -186,7 +188,7 @@ def test_a_fold_that_is_cut_off_is_as_if_it_had_not_been(db: sqlite3.Connection)
 def tidy(db: sqlite3.Connection, events_days: int) -> int:
     """Remove all that is old; gives in how many steps."""
     steps = 1
-    while prune(db, NOON, events_days, 30):
+    while prune(db, NOON, Kept(events_days, 30, 1000)):
         steps += 1
         assert steps < 100
     return steps
@@ -242,10 +244,61 @@ def test_many_old_ones_go_bit_by_bit(
     add(db, *(at(-100 * DAY) for _ in range(7)), at(0))
     fold(db)
     left = []
-    while prune(db, NOON, 90, 30):
+    while prune(db, NOON, KEPT):
         left.append(len(db.execute("SELECT * FROM events").fetchall()))
     assert left[:2] == [5, 2]
     assert len(db.execute("SELECT * FROM events").fetchall()) == 1
+
+
+@pytest.mark.parametrize("when", [5 * 365 * DAY, DAY])
+def test_events_of_a_clock_that_was_ahead_hold_up_no_others(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    monkeypatch.setattr(usage, "PRUNE_AT_ONCE", 5)
+    ahead, old, young = at(when), at(-100 * DAY), at(-5 * DAY)
+    add(db, *[ahead] * 12, *[old] * 20, *[ahead, old] * 6, *[young] * 9)
+    while fold(db):
+        pass
+    for _ in range(20):
+        tidy(db, 90)
+    kept = [row[0] for row in db.execute("SELECT at FROM events ORDER BY id")]
+    assert kept == [ahead.at] * 18 + [young.at] * 9
+    later = NOON + when + 91 * DAY
+    for _ in range(20):
+        while prune(db, later, KEPT):
+            pass
+    assert db.execute("SELECT count(*) FROM events").fetchone() == (0,), "they go in their turn"
+
+
+def noted(db: sqlite3.Connection, *when: int) -> None:
+    """Entries of the audit log, by how long ago they are."""
+    db.executemany(
+        "INSERT INTO audit (at, actor, action, target, detail, peer) "
+        "VALUES (?, '', '', '', '', '')", [(NOON - ago,) for ago in when],
+    )  # fmt: skip
+
+
+def test_the_audit_log_has_a_bound_and_the_oldest_go(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "PRUNE_AT_ONCE", 5)
+    noted(db, *range(40, 0, -1))
+    while prune(db, NOON, Kept(90, 30, 7)):
+        pass
+    assert [NOON - at for (at,) in db.execute("SELECT at FROM audit ORDER BY id")] == [
+        *range(7, 0, -1)
+    ]
+
+
+def test_entries_of_a_clock_that_was_ahead_hold_up_no_others(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "PRUNE_AT_ONCE", 5)
+    noted(db, *[-1000 * DAY] * 5, *[31 * DAY] * 12, DAY)
+    for _ in range(5):
+        while prune(db, NOON, KEPT):
+            pass
+    assert db.execute("SELECT count(*), min(at) FROM audit").fetchone() == (6, NOON - DAY)
 
 
 def test_the_audit_log_goes_after_its_time(db: sqlite3.Connection) -> None:
@@ -254,7 +307,7 @@ def test_the_audit_log_goes_after_its_time(db: sqlite3.Connection) -> None:
             "INSERT INTO audit (at, actor, action, target, detail, peer) "
             "VALUES (?, '', '', '', '', '')", (NOON - days * DAY,),
         )  # fmt: skip
-    prune(db, NOON, 90, 30)
+    prune(db, NOON, KEPT)
     assert [row[0] for row in db.execute("SELECT (? - at) / ? FROM audit", (NOON, DAY))] == [29, 0]
 
 
@@ -310,9 +363,13 @@ async def test_everyones_and_ones_own_and_a_deleted_ones(tmp_path: Path) -> None
         assert [(row.name, row.requests) for row in everyone.rows] == [
             ("k (ann)", 2), ("(no key)", 1), ("k (bob)", 1),
         ]  # fmt: skip
+        assert [row.id for row in everyone.rows] == [hers.id, "", his.id]
+        await home.ask("keys.rotate", KeyRotate(key=his.id, user="bob"))
+        rotated = await home.usage(everyone=True, by="key")
+        assert rotated.rows[2].name == "k (bob) until rotated"
         await home.ask("users.delete", UserName(name="ann"))
         everyone = await home.usage(everyone=True, by="key")
-        assert [row.name for row in everyone.rows] == [hers.id, "(no key)", "k (bob)"]
+        assert [row.name for row in everyone.rows] == [hers.id, "(no key)", "k (bob) until rotated"]
         assert everyone.total.requests == 4
         with refused(InvalidRequest, "There is no account 'ann'"):
             await home.usage(user="ann")

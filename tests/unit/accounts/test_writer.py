@@ -361,14 +361,32 @@ async def test_at_the_end_what_is_left_is_written(path: Path) -> None:
         await one.writer.change(lambda db: None)
 
 
-async def test_a_locked_database_does_not_hold_up_the_end(path: Path, in_haste: None) -> None:
+async def test_a_locked_database_does_not_hold_up_the_end_beyond_its_deadline(
+    path: Path, in_haste: None
+) -> None:
     async with desk(path) as one:
         with contextlib.closing(holding(path)):
             one.counts(1)
             await until(lambda: one.writer.problem, "it is tried")
-            with trio.fail_after(10):
-                assert await trio.to_thread.run_sync(one.writer.stop, 30)
+            with trio.fail_after(20):
+                await trio.to_thread.run_sync(one.writer.stop, 0.1)
+                await until(lambda: not one.writer._thread.is_alive(), "it gives up")
             assert one.writer.unwritten == 1, "whoever stopped it can tell"
+
+
+async def test_a_lock_that_goes_before_the_end_costs_nothing(path: Path, in_haste: None) -> None:
+    async with desk(path) as one, trio.open_nursery() as nursery:
+        with contextlib.closing(holding(path)):
+            one.counts(1)
+            await until(lambda: one.writer.problem, "it is tried")
+            nursery.start_soon(trio.to_thread.run_sync, one.writer.stop, 30)
+            failures = "aiplat_accounts_store_failures_total"
+            await until(lambda: one.writer._stopping, "it is to end")
+            before = one.count(failures)
+            await until(lambda: one.count(failures) >= before + 3, "it tries on")
+            assert one.writer._thread.is_alive()
+        await until(lambda: not one.writer._thread.is_alive(), "it ends")
+        assert one.written() == ["req-1"]
 
 
 async def test_changes_that_wait_at_the_end_hear_of_it(path: Path, in_haste: None) -> None:

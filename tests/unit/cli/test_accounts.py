@@ -15,7 +15,16 @@ from msgspec.structs import replace
 
 from aiplat.cli import at_gateway, ensure, main, output
 from aiplat.cli.face import Face
-from aiplat.control.accounts import KeyStatus, Login, Nothing, Register, Session, UserStatus, WhoAmI
+from aiplat.control.accounts import (
+    KeyringState,
+    KeyStatus,
+    Login,
+    Nothing,
+    Register,
+    Session,
+    UserStatus,
+    WhoAmI,
+)
 from aiplat.control.client import NodeLost, NoNode
 from aiplat.control.messages import Done, NetworkStatus
 from aiplat.credentials.credentials import Credentials
@@ -344,6 +353,18 @@ def test_a_node_is_started_where_none_runs(
     monkeypatch.setattr(ensure, "ensure", start)
     assert main.run(["whoami", *words]) == 0
     assert started == [elsewhere]
+
+
+@pytest.mark.parametrize("command", ["register", "login"])
+def test_nobody_types_a_password_that_could_not_be_of_use(
+    command: str, desk: Desk, monkeypatch: Patch, capsys: Capture
+) -> None:
+    desk.ring = KeyringState(backend="", usable=False, reason="There is none.", mend="Get one.")
+    asked = typing(monkeypatch, PASSWORD, PASSWORD, lines="ann\n")
+    assert main.run([command]) == 1
+    assert capsys.readouterr().err.endswith("There is none. Get one.\n")
+    assert (asked, desk.asked) == ([], [])
+    assert main.run([command, "--insecure-storage"]) == 0
 
 
 def test_who_is_logged_in_elsewhere_needs_no_models_here(

@@ -41,7 +41,7 @@ def reply(*rows: UsageRow, by: UsageBy = "day", days: int = 7, **fields: Any) ->
     figures = {
         name: sum(getattr(one, name) for one in rows)
         for name in UsageRow.__struct_fields__
-        if name != "name"
+        if name not in ("name", "id")
     }
     found = UsageReply(
         rows=rows, total=UsageRow(name="total", **figures), by=by, since=FIRST,

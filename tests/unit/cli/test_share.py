@@ -112,6 +112,7 @@ USED = ShareStatus(
                   since_seconds=75.0),
         ShareUser(peer_id="12D3KooWefgh5678", role="client", model="tiny", running=1, tokens=0,
                   since_seconds=5.0),
+        ShareUser(peer_id="", role="client", model="tiny", running=1, tokens=3, since_seconds=1.0),
     ),
 )  # fmt: skip
 
@@ -126,15 +127,16 @@ def test_all_of_it_in_lines() -> None:
         "threads   2",
         "used by   …abcd1234 (gateway): tiny, 2 requests, 210 tokens so far, for 1 min",
         "used by   …efgh5678 (client, by this gateway): tiny, 1 request, 0 tokens so far, for 5 s",
+        "used by   clients by key, at this node's door: tiny, 1 request, 3 tokens so far, for 1 s",
         "own       1 request of this machine's own",
         "in all    17 requests and 3210 tokens of others since the node started, 2 h 3 min ago",
     ]
     assert in_short(USED) == (
         "others get nothing new: outside its hours (22-08), opens at 22:00 (in 3 h 12 min); "
-        "3 requests of others under way"
+        "4 requests of others under way"
     )
     assert in_short(ShareStatus(state="open", terms=ShareTerms())) == "with all who may ask"
-    assert "3 requests of theirs under way go on to the end." in what_holds(USED)
+    assert "4 requests of theirs under way go on to the end." in what_holds(USED)
 
 
 def test_what_was_given_and_taken_fits_a_narrow_terminal() -> None:

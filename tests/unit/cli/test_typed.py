@@ -84,6 +84,22 @@ def test_without_a_terminal_the_first_line_is_it(
     assert typed.password("ann") == line
 
 
+def test_a_second_line_stays_for_who_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb") as stdin, open(writer, "wb", buffering=0) as other:
+        piped(stdin, monkeypatch)
+        other.write(b"pw\r\nco")
+        assert typed.new_password("ann") == "pw"
+        other.write(b"de\n\nmore")  # and the pipe stays open
+        assert typed.piped_line("code") == "code"
+        assert typed.piped_line("code", needed=False) == ""
+        other.close()
+        assert typed.piped_line("code", needed=False) == "more"
+        assert typed.piped_line("code", needed=False) == ""
+        with pytest.raises(InvalidRequest, match="No code came on stdin"):
+            typed.piped_line("code")
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [(b"", "No password came"), (b"\n", "No password came"), (b"\r\n", "No password came"),

@@ -129,6 +129,25 @@ def test_what_is_forgotten_is_gone_from_list_and_keyring(tmp_path: Path) -> None
     assert not ours.forget("session", "other")
 
 
+def test_a_keyring_is_emptied_of_this_node_s_at_once(tmp_path: Path) -> None:
+    keyring = FakeKeyring()
+    ours = credentials(tmp_path, keyring)
+    for number in range(250):  # in more than one go
+        ours.keep(key(f"k{number}"), SECRET)
+    keyring.kept["aiplat:another", "key:k1"] = SECRET
+    credentials(tmp_path, no_keyring()).keep(key("plain"), SECRET, insecure=True)
+    credentials(tmp_path, no_keyring()).forget("key", "k7")
+    assert ours.in_keyring() == 250, "what is only forgotten lies there still"
+    with pytest.raises(NoKeyring):
+        credentials(tmp_path, no_keyring()).empty_keyring()
+    assert (len(keyring.kept), ours.in_keyring()) == (251, 250)
+    assert [held.id for held in ours.held()] == ["plain"]
+    ours.empty_keyring()
+    assert list(keyring.kept) == [("aiplat:another", "key:k1")]
+    assert (ours.in_keyring(), ours.report().left) == (0, 0)
+    assert [held.id for held in ours.held()] == ["plain"]
+
+
 def test_a_keyring_that_is_locked_holds_up_no_log_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

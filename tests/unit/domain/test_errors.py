@@ -84,6 +84,18 @@ def test_clipped_text_is_short_and_printable(text: str, limit: int) -> None:
     assert shown.isprintable()
 
 
+@given(st.text(max_size=100), st.sampled_from(["sk", "ses", "inv"]), st.integers(2, 100))
+def test_clipped_text_holds_no_secret(text: str, kind: str, limit: int) -> None:
+    """Wherever it was pasted, and also one that was cut."""
+    secret = "Zz9" * 14 + "Z"
+    for whole in (f"{kind}-aip-{'abcdef' * 4}-{secret}", f"{kind}-aip-local-{secret}"):
+        for pasted in (whole, whole.upper(), whole[:-20]):
+            shown = clip(f"{text}{pasted} {text}", limit)
+            assert "Zz9" not in shown
+            assert "ZZ9" not in shown
+            assert len(shown) <= limit
+
+
 def test_names() -> None:
     made = new_request_id()
     assert is_request_id(made)

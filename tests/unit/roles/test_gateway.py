@@ -551,4 +551,4 @@ async def test_without_token_ids_the_processors_own_count_is_taken_and_said_not_
     assert isinstance(broken.end, Failed)
     assert broken.end.usage == Usage(9, 4, exact=False)
     assert isinstance(late.end, Failed)
-    assert late.end.usage == Usage(0, 1, exact=False)  # of what it heard itself
+    assert late.end.usage == Usage(9, 1, exact=False)  # what it guessed, and heard itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,9 @@ from aiplat.telemetry.metrics import Metrics
 from tests.support.dialogue import started, submission
 from tests.support.fake_channel import FakeChannel, FakeNode
 from tests.support.scripted import Kept, offer
+from tests.unit.accounts.helpers import GATEWAY
 from tests.unit.roles.test_client_and_processor import FakeEngine
+from tests.unit.roles.test_gateway_accounts import House as Counting
 
 HERE, CLIENT, ELSEWHERE = PeerId("here"), PeerId("12D3KooWCCCC"), PeerId("12D3KooWGGGG")
 
@@ -87,6 +90,24 @@ async def test_a_request_by_a_key_is_no_own_one() -> None:
     house.asks(credential="sk-aip-x").starts().finishes()
     assert set(house.by_role()) == {"gateway", "processor"}
     assert house.seen[-1].key == "", "no accounts, no id of a key"
+
+
+async def test_who_comes_by_a_key_to_the_door_is_no_peer(tmp_path: Path) -> None:
+    house, engine, seen = Counting(tmp_path), FakeEngine(), list[Seen]()
+    engine.now = offer()
+    own = PeerId(GATEWAY)
+    processor = Processor(own, [engine], house.gateway, saw=seen.append)
+    house.gateway.add_processor(own, processor, own=processor)
+    processor.drain(off=True)
+    key = house.key("ann")
+    for asker in (None, CLIENT):
+        house.asks(asker, credential=key)
+    assert {(one.peer_id, one.role) for one in processor.sharing.users()} == {
+        ("", "client"), (CLIENT, "client"),
+    }  # fmt: skip
+    for work in engine.work:
+        work.starts().says("a", 1).finishes()
+    assert [one.peer for one in seen] == ["", CLIENT]
 
 
 async def test_a_gateway_tells_the_id_of_the_key_that_it_was_let_in_by() -> None:

@@ -101,6 +101,8 @@ def test_the_table_of_gpus_is_read_and_what_is_no_number_left_out() -> None:
         "0, NVIDIA H100 80GB HBM3, 37, 1024, 81559\n"
         "1, NVIDIA A100-SXM4-40GB, [N/A], 0, 40960\n"
         "2, NVIDIA Thor, 5, [N/A], [N/A]\n"
+        "GPU is lost, 5, 1, 1, 1\n"
+        "3, NVIDIA X, 5, 1\n"
         "No devices were found\n"
         "\n"
     )
@@ -109,6 +111,7 @@ def test_the_table_of_gpus_is_read_and_what_is_no_number_left_out() -> None:
                 memory_total=81559 * MIB),
         Reading(part="gpu", name="1 NVIDIA A100-SXM4-40GB", memory_bytes=0,
                 memory_total=40960 * MIB),
+        Reading(part="gpu", name="2 NVIDIA Thor", busy=0.05, memory_bytes=0),
     ]  # fmt: skip
 
 

@@ -6,9 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.credentials import credentials as credentials_module
+from aiplat.credentials.backends import Backend
 from aiplat.domain.errors import ConfigError
+from aiplat.node.identity import load_or_create
 from aiplat.runtime.places import Places, find_places
-from aiplat.runtime.reset import leave, plan, readable, remove
+from aiplat.runtime.reset import in_keyring, leave, plan, readable, remove
+from tests.unit.credentials.fake_keyring import (
+    SECRET,
+    FakeKeyring,
+    Hanging,
+    credentials,
+    key,
+    no_keyring,
+)
 
 
 @pytest.fixture
@@ -77,6 +88,71 @@ def test_what_cannot_be_removed_is_named(places: Places, monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(ConfigError, match="cannot be removed: Permission denied"):
         remove(removals)
+
+
+# -- the keyring -----------------------------------------------------------------------------------
+
+
+def keeping(
+    places: Places, keyring: Backend, monkeypatch: pytest.MonkeyPatch, *, seconds: float = 60.0
+) -> FakeKeyring:
+    """A home with two secrets in a keyring and one in the file; then `keyring` is what answers."""
+    places.identity.unlink(missing_ok=True)
+    peer, good = load_or_create(places.identity).peer_id, FakeKeyring()
+    kept = credentials(places.data, good, node=peer)
+    kept.keep(key("abc"), SECRET)
+    kept.keep(key("ses", kind="session"), SECRET)
+    credentials(places.data, no_keyring(), node=peer).keep(key("plain"), SECRET, insecure=True)
+    monkeypatch.setattr(
+        credentials_module, "Credentials",
+        lambda node, folder: credentials(folder, keyring, node=node, seconds=seconds),
+    )  # fmt: skip
+    return good
+
+
+def test_what_is_in_the_keyring_goes_with_the_identity(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = FakeKeyring()
+    good = keeping(places, ring, monkeypatch)
+    ring.kept = good.kept | {("aiplat:another", "key:abc"): SECRET}
+    found = in_keyring(places)
+    assert found is not None
+    peer = load_or_create(places.identity).peer_id
+    assert (found.count, found.where) == (2, f"the keyring, under aiplat:{peer}")
+    assert found.empty() == ""
+    assert set(ring.kept) == {("aiplat:another", "key:abc")}, "another home's stays"
+    assert in_keyring(places) is None
+    held = credentials(places.data, ring, node=peer).held()
+    assert [one.id for one in held] == ["plain"], "the file's are of use to any identity"
+
+
+@pytest.mark.parametrize(
+    ("keyring", "why"),
+    [(no_keyring(), "The keyring cannot be reached (OSError)."),
+     (Hanging(), "The keyring did not answer within 0.05 s")],
+)  # fmt: skip
+def test_a_keyring_that_does_not_work_is_told_and_holds_up_no_reset(
+    keyring: FakeKeyring, why: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = keeping(places, keyring, monkeypatch, seconds=0.05)
+    found = in_keyring(places)
+    assert found is not None
+    said = found.empty()
+    if isinstance(keyring, Hanging):
+        keyring.answer.set()
+    assert said.startswith(why)
+    assert f"secrets stay in the keyring, under {found.credentials.service}" in said
+    assert len(good.kept) == 2
+
+
+def test_a_home_that_kept_nothing_has_no_keyring_tried_and_no_identity_made(
+    places: Places, tmp_path: Path
+) -> None:
+    assert in_keyring(places) is None
+    fresh = find_places(str(tmp_path / "new"), {})
+    assert in_keyring(fresh) is None
+    assert not fresh.identity.exists()
 
 
 @pytest.mark.parametrize(

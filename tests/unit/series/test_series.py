@@ -218,19 +218,42 @@ async def test_old_minutes_are_folded_and_old_hours_deleted_but_by_no_clock_that
     await flushed(spans={})
 
 
+@pytest.mark.parametrize("days", [-400.0, 400.0])
+async def test_a_clock_that_is_wrong_at_the_start_deletes_nothing(
+    days: float, tmp_path: Path, mock_clock: MockClock
+) -> None:
+    before = Desk(tmp_path)
+    for hour in range(10):
+        before.wall = NOON - 3600.0 * hour
+        before.series.saw(seen())
+    await before.series.flush()
+    mock_clock.jump(1e6)  # of a machine that is up for long
+    desk = Desk(tmp_path)
+    desk.wall = NOON + days * DAY
+    for _ in range(3):
+        desk.series.saw(seen())
+        await desk.series.flush()
+        mock_clock.jump(STEADY_SECONDS / 4)
+        desk.wall += STEADY_SECONDS / 4
+    desk.wall = float(NOON)  # now it was told the time
+    await desk.series.flush()
+    assert await desk.requests(SeriesAsk(since=NOON - 11 * HOUR, until=NOON + HOUR, step=0)) == 10
+
+
 async def test_what_was_given_and_taken_in_a_day_and_a_month(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     for day in (-10.0, -0.5):
         desk.wall = NOON + day * DAY
         desk.series.saw(seen(role="processor", peer="p"))
         desk.series.saw(seen(role="processor", peer=OWN))
+        desk.series.saw(seen(role="processor", peer="", completion_tokens=6))  # by a key
         desk.series.saw(seen(role="client", peer="q", completion_tokens=7))
         desk.series.saw(seen(role="client", peer=""))
         desk.series.saw(seen(role="gateway", peer="q"))
     desk.wall = float(NOON)
     found = await desk.series.exchange()
-    one = ShareSum(requests=1, prompt_tokens=10, completion_tokens=5)
-    two = ShareSum(requests=2, prompt_tokens=20, completion_tokens=10)
+    one = ShareSum(requests=2, prompt_tokens=20, completion_tokens=11)
+    two = ShareSum(requests=4, prompt_tokens=40, completion_tokens=22)
     assert (found.gave_day, found.gave_month) == (one, two)
     assert [t.completion_tokens for t in (found.took_day, found.took_month)] == [7, 14]
 

@@ -1,0 +1,127 @@
+"""What of one answer a gateway accepted, and what that is counted as.
+
+The token ids that came are the count. Where an upstream has none, its processor's count is taken,
+as far as what was delivered bears it. What a processor says of the prompt is taken as far as the
+prompt bears it (`prompts.most_prompt`): nobody is made to pay for more than they sent and got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from aiplat.domain.answers import Delta, Started, Submission
+from aiplat.domain.usage import Usage
+from aiplat.roles.prompts import MOST_A_TEMPLATE, chars_of, most_prompt, most_tokens, size_of
+
+MOST_CHARS_A_TOKEN = 1024
+"""Of the text of one token; the longest of published models, runs of spaces, have a few hundred."""
+MOST_WITHOUT_TEXT = 16
+"""Tokens of an answer that are no text, and that an upstream counts: its end, a template's marks.
+What a model thinks, and is not passed on, is more than that, and does not count."""
+
+Part = Literal["prompt", "answer"]
+Doubt = Callable[[Part, int, int], None]
+"""Told which part of a request was claimed to have how many tokens, and how many it can have."""
+
+
+class Tally:
+    """The count of one request.
+
+    Arguments:
+        submission: what is asked.
+        doubt: hears of claims that cannot be.
+
+    Attributes:
+        ids: the tokens that were accepted.
+        pieces: deltas that were accepted.
+        started: what the processor said of it, with a prompt as long as it is believed.
+    """
+
+    __slots__ = ("_doubt", "_exact", "_size", "_submission", "ids", "pieces", "started")
+
+    def __init__(self, submission: Submission, doubt: Doubt) -> None:
+        self.ids: list[int] = []
+        self.pieces = 0
+        self.started: Started | None = None
+        self._submission = submission
+        self._doubt = doubt
+        self._exact = True
+        self._size = 0
+
+    @property
+    def tokens(self) -> int:
+        """How many came; of an upstream without token ids the pieces, which are most often that."""
+        return len(self.ids) or self.pieces
+
+    def begins(self, started: Started) -> Started:
+        """A processor began; gives what is passed on of that."""
+        self.started = started  # who doubts it looks at it
+        self._exact = started.exact
+        prompt = self._prompt(started.prompt_tokens)
+        if not prompt and not started.exact:  # an upstream tells it at its end, if it does
+            prompt, _ = most_tokens(self._submission)
+        if prompt != started.prompt_tokens:
+            self.started = started = msgspec.structs.replace(started, prompt_tokens=prompt)
+        return started
+
+    def forget(self) -> None:
+        """That processor is not the one that answers."""
+        self.started = None
+
+    def with_next(self, delta: Delta) -> int:
+        """How many tokens there are when a delta is accepted."""
+        return len(self.ids) + len(delta.ids) if self._exact else self.pieces + 1
+
+    def is_made_up(self, delta: Delta) -> bool:
+        """Whether its text is more than all tokens that came can be: it would count as nothing."""
+        chars, count = len(delta.text), len(delta.ids)
+        if chars <= MOST_CHARS_A_TOKEN * count or not self._exact:
+            return False
+        return self._size + chars > MOST_CHARS_A_TOKEN * (len(self.ids) + count)
+
+    def take(self, delta: Delta) -> None:
+        """Accept a delta."""
+        self.ids.extend(delta.ids)
+        self.pieces += 1
+        self._size += len(delta.text) if self._exact else size_of(delta.text)
+
+    def usage(self, told: Usage | None = None, *, cut: bool = False) -> Usage | None:
+        """What it comes to; None where no processor began.
+
+        Arguments:
+            told: the processor's own count.
+            cut: whether who asked cancelled it: then what was on its way does not count.
+        """
+        started = self.started
+        if started is None:
+            return None
+        cached = 0 if told is None else told.cached_tokens
+        if started.exact:  # whatever its end says of that
+            return _usage(started.prompt_tokens, len(self.ids), cached, exact=True)
+        if told is None:
+            return _usage(started.prompt_tokens, self.pieces, cached, exact=False)
+        answer = min(told.completion_tokens, self.pieces) if cut else self._answer(told)
+        prompt = self._prompt(told.prompt_tokens) or started.prompt_tokens
+        return _usage(prompt, answer, cached, exact=False)
+
+    def _prompt(self, told: int) -> int:
+        if told <= MOST_A_TEMPLATE + chars_of(self._submission):
+            return told  # as nearly always: to know the most costs a look at each character
+        return self._at_most(told, most_prompt(self._submission), "prompt")
+
+    def _answer(self, told: Usage) -> int:
+        most = max(self._size, self.pieces) + MOST_WITHOUT_TEXT
+        return self._at_most(told.completion_tokens, most, "answer")
+
+    def _at_most(self, told: int, most: int, part: Part) -> int:
+        if told > most:
+            self._doubt(part, told, most)
+        return min(told, most)
+
+
+def _usage(prompt: int, answer: int, cached: int, *, exact: bool) -> Usage:
+    """As numbers that can be: a peer may tell any."""
+    return Usage(max(0, prompt), max(0, answer), max(0, min(cached, prompt)), exact)
