@@ -78,8 +78,13 @@ def test_an_account_from_first_to_last_at_a_terminal(gateway: RunningNode, tmp_p
         assert revoke.end() == 0
         assert "'lap'" in revoke.text
 
+        without = at("login", "--name", "ann")  # it has no keyring, and says so at once
+        assert without.end() == 1
+        assert "keyring" in without.text
+        assert "Password" not in without.text
+
         for end in ("\x03", "\x04"):
-            left = at("login", "--name", "ann")
+            left = at("login", "--name", "ann", "--insecure-storage")
             left.until("Password for ann: ")
             left.type(end)
             assert left.end() == 130

@@ -22,6 +22,7 @@ from aiplat.accounts.arrivals import Arrivals, make_operator
 from aiplat.accounts.callers import Caller, Callers, check_may
 from aiplat.accounts.directory import Directory
 from aiplat.accounts.house import Ends, House, note
+from aiplat.accounts.invitations import Invitations
 from aiplat.accounts.keys import Keys
 from aiplat.accounts.limits.limiter import Limiter
 from aiplat.accounts.meter import Lease, Meter
@@ -46,6 +47,7 @@ from aiplat.control.accounts import (
 from aiplat.control.messages import Done
 from aiplat.domain.accounts import Scope
 from aiplat.domain.errors import InvalidRequest, NotReady, PermissionDenied, clip
+from aiplat.domain.ids import PeerId, short
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.accounts")
@@ -113,7 +115,8 @@ class Accounts:
         wrongs = Wrongs(metrics, now)
         self._callers = Callers(gateway, directory, self.admission, wall, wrongs)
         passwords = passwords or Passwords(settings.hashing, settings.max_hashing)
-        self._arrivals = Arrivals(self._house, passwords, wrongs, now)
+        self._invitations = Invitations(self._house)
+        self._arrivals = Arrivals(self._house, self._invitations, passwords, wrongs, now)
         self._people = People(self._house)
         self._keys = Keys(self._house)
 
@@ -327,7 +330,9 @@ class Accounts:
             "keys.create": keys.create, "keys.list": keys.list, "keys.show": keys.show,
             "keys.rotate": keys.rotate, "keys.revoke": keys.revoke,
             "usage": self._usage,
-            "users.list": people.list, "users.invite": people.invite,
+            "users.list": people.list, "users.invite": self._invitations.make,
+            "users.invitations": self._invitations.list,
+            "users.uninvite": self._invitations.withdraw,
             "users.disable": people.disable, "users.enable": people.enable,
             "users.limits": people.limits, "users.role": people.role,
             "users.delete": people.delete, "users.audit": people.audit,
@@ -355,9 +360,13 @@ class Accounts:
         )
 
     def _key_name(self, key: str) -> str:
-        known = self._house.directory.keys.get(key)
+        directory = self._house.directory
+        known = directory.keys.get(key)
         if known is None:
-            return key or "(no key)"
+            if key.startswith(PEER):
+                return f"no key (peer {short(PeerId(key.removeprefix(PEER)))})"
+            payer = directory.users.get(key)
+            return key if payer is None else f"no key ({payer.name})"
         rotated = " until rotated" if known.replaced_by else ""
         return f"{known.name} ({known.user.name}){rotated}"
 

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from aiplat.accounts.admission import disabled
 from aiplat.accounts.callers import Caller
-from aiplat.accounts.directory import LIMIT_COLUMNS, Session, User, columns_of, limits_of
+from aiplat.accounts.directory import LIMIT_COLUMNS, Session, User, columns_of
 from aiplat.accounts.house import House, is_there, note
+from aiplat.accounts.invitations import Invitations
 from aiplat.accounts.names import LOCAL_OPERATOR, user_name
 from aiplat.accounts.pace import Bound
 from aiplat.accounts.passwords import Passwords, check_password
-from aiplat.accounts.secret_forms import NO_HASH, Secret, equal, new_secret, take_apart
+from aiplat.accounts.secret_forms import Secret, new_secret, take_apart
 from aiplat.accounts.slowdown import Slowdown
 from aiplat.accounts.wrongs import Wrongs
 from aiplat.control.accounts import Login, Register
@@ -45,6 +46,7 @@ class Arrivals:
 
     Arguments:
         house: what all parts share.
+        invitations: knows who is invited.
         passwords: hashes them.
         wrongs: where those who are not let in are told.
         monotonic: the clock of the slow-down, in seconds.
@@ -53,11 +55,13 @@ class Arrivals:
     def __init__(
         self,
         house: House,
+        invitations: Invitations,
         passwords: Passwords,
         wrongs: Wrongs,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._house = house
+        self._invitations = invitations
         self._passwords = passwords
         self._wrongs = wrongs
         self._by_account = Slowdown(monotonic, "in a row for this account")
@@ -82,7 +86,7 @@ class Arrivals:
             self._check_room(_how_many(connection))  # others may have come since
             limits = None
             if invitation is not None:
-                limits = self._use_invitation(connection, invitation)
+                limits = self._invitations.use(connection, invitation)
             limits = limits or house.settings.limits
             connection.execute(
                 f"INSERT INTO users (id, name, password, role, created, {_LIMITS}) "
@@ -133,7 +137,9 @@ class Arrivals:
             return None
         try:
             given = take_apart(wish.invitation, "inv")
-            await self._house.readers.read(lambda connection: self._invited(connection, given))
+            await self._house.readers.read(
+                lambda connection: self._invitations.look(connection, given)
+            )
         except InvalidApiKey:
             self._was_wrong_invitation(peer)
             raise
@@ -158,29 +164,6 @@ class Arrivals:
                 f"This gateway has {self._house.settings.max_users} accounts, which is its bound "
                 "(accounts.max_users)."
             )
-
-    def _invited(self, connection: sqlite3.Connection, given: Secret) -> Limits | None:
-        """See that an invitation holds; gives its own limits, if it has any."""
-        row = connection.execute(
-            f"SELECT hash, expires, uses_left, own_limits, {_LIMITS} FROM invitations WHERE id = ?",
-            (given.id,),
-        ).fetchone()
-        if not equal(given.hash, NO_HASH if row is None else row[0]) or row is None:
-            raise InvalidApiKey(
-                "This gateway gave out no such invitation: see that the code was copied whole, and "
-                "that it is this gateway's."
-            )
-        if row[1] <= self._house.now() or row[2] < 1:
-            gone = "has expired" if row[2] >= 1 else "was used as often as it may be"
-            raise InvalidApiKey(f"The invitation {gone}: ask the operator for another.")
-        return limits_of(row[4:]) if row[3] else None
-
-    def _use_invitation(self, connection: sqlite3.Connection, given: Secret) -> Limits | None:
-        limits = self._invited(connection, given)  # others may have used it since
-        connection.execute(
-            "UPDATE invitations SET uses_left = uses_left - 1 WHERE id = ?", (given.id,)
-        )
-        return limits
 
     async def login(self, wish: Login, peer: str) -> SessionGrant:
         """Begin a session. A wrong name and a wrong password take as long and say the same."""

@@ -11,7 +11,6 @@ from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import LIMIT_COLUMNS, Directory, User, columns_of
 from aiplat.accounts.house import House, note
 from aiplat.accounts.names import LOCAL_OPERATOR
-from aiplat.accounts.secret_forms import new_secret
 from aiplat.control.accounts import (
     AuditAsk,
     AuditEntry,
@@ -19,19 +18,14 @@ from aiplat.control.accounts import (
     LimitsWish,
     Nothing,
     RoleWish,
-    UserInvitation,
-    UserInvite,
     UserList,
     UserName,
     WhoAmI,
 )
 from aiplat.control.messages import Done
-from aiplat.domain.accounts import UNLIMITED, check_limits
+from aiplat.domain.accounts import check_limits
 from aiplat.domain.errors import InvalidRequest
 
-MAX_INVITED = 1000
-MAX_INVITATION_SECONDS = 366 * 86_400
-MAX_INVITATIONS = 10_000
 MAX_AUDIT = 1000
 MAX_LISTED = 1000
 _LIMITS = ", ".join(LIMIT_COLUMNS)
@@ -83,46 +77,6 @@ class People:
         users = sorted(self._directory, key=lambda user: (-used(user.subject.id), user.name))
         told = tuple(self._house.told(user) for user in users[:MAX_LISTED])
         return UserList(users=told, more=len(users) - len(told))
-
-    async def invite(self, caller: Caller, wish: UserInvite) -> UserInvitation:
-        """Make a code with which people may register."""
-        if not 60 <= wish.expires_seconds <= MAX_INVITATION_SECONDS:
-            raise InvalidRequest(
-                f"An invitation holds from 60 to {MAX_INVITATION_SECONDS} seconds (a year), not "
-                f"{wish.expires_seconds}.",
-                param="expires",
-            )
-        if not 1 <= wish.uses <= MAX_INVITED:
-            raise InvalidRequest(
-                f"An invitation is for 1 to {MAX_INVITED} people, not {wish.uses}.", param="uses"
-            )
-        if wish.limits is not None:
-            check_limits(wish.limits)
-        whole, secret = new_secret("inv", self._house.gateway)
-        now = self._house.now()
-        expires = now + wish.expires_seconds
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "DELETE FROM invitations WHERE expires <= ? OR uses_left < 1", (now,)
-            )
-            [there] = connection.execute("SELECT count(*) FROM invitations").fetchone()
-            if there >= MAX_INVITATIONS:
-                raise InvalidRequest(
-                    f"There are {there} invitations that hold, which is the bound: let some expire."
-                )
-            connection.execute(
-                "INSERT INTO invitations (id, hash, created, expires, uses_left, own_limits, "
-                f"{_LIMITS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (secret.id, secret.hash, now, expires, wish.uses, wish.limits is not None,
-                 *columns_of(wish.limits or UNLIMITED)),
-            )  # fmt: skip
-            note(connection, now, caller, "user.invite", secret.id, f"uses {wish.uses}")
-
-        await self._house.writer.change(write)
-        return UserInvitation(
-            code=whole, expires=expires, uses=wish.uses, gateway=self._house.gateway
-        )
 
     async def disable(self, caller: Caller, wish: UserName) -> Done:
         """Let an account do nothing, from now on; what it has under way ends."""

@@ -234,7 +234,7 @@ def ask(
     Arguments:
         user: whose usage; None for everyone's.
         now: seconds since 1970 (UTC).
-        key_name: what a person calls a key, by its id.
+        key_name: what a person calls a key, by its id, or who asks without one.
     """
     size = HOUR if wish.since_seconds < FINE_SECONDS else DAY
     since = round(now - wish.since_seconds) // size * size
@@ -261,7 +261,10 @@ _STARTS = (
     "FROM starts WHERE starts.start IS NOT NULL) SELECT start FROM starts"
 )
 """The hours or days that there are: each is looked up, so that others' rows are not read."""
-_COLUMNS = {"model": "model", "key": "key", "peer": "processor"}
+_COLUMNS = {
+    "model": "model", "key": "CASE WHEN key = '' THEN user ELSE key END", "peer": "processor",
+}  # fmt: skip
+"""Who asks without a key has a row of its own among them."""
 _NONE = {"model": "(no model)", "peer": "(no processor)"}
 """Of requests that no processor had."""
 

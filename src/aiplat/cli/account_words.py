@@ -10,7 +10,14 @@ from aiplat.cli.tables import Column
 from aiplat.domain.errors import clip
 
 if TYPE_CHECKING:
-    from aiplat.control.accounts import AuditEntry, KeyringState, KeyStatus, UserStatus, WhoAmI
+    from aiplat.control.accounts import (
+        AuditEntry,
+        Invitation,
+        KeyringState,
+        KeyStatus,
+        UserStatus,
+        WhoAmI,
+    )
     from aiplat.domain.accounts import Limits, RateState
 
 _LONGEST_NAME = 24
@@ -165,6 +172,13 @@ USERS: tuple[Column[UserStatus], ...] = (
     Column("keys", 3, lambda u: str(u.keys), right=True),
     Column("limits", 4, lambda u: limits_text(u.limits), breaks=True),
     Column("made", 5, lambda u: _day(u.created)),
+)
+INVITATIONS: tuple[Column[Invitation], ...] = (
+    Column("id", 0, lambda i: clip(i.id, _LONGEST_NAME)),
+    Column("uses left", 0, lambda i: str(i.uses), right=True),
+    Column("until", 1, lambda i: _day(i.expires)),
+    Column("limits", 2, lambda i: "" if i.limits is None else limits_text(i.limits), breaks=True),
+    Column("made", 3, lambda i: _day(i.created)),
 )
 AUDIT: tuple[Column[AuditEntry], ...] = (
     Column("when (UTC)", 0, lambda e: _day(e.at)),

@@ -47,8 +47,8 @@ def create(
     scope: Annotated[
         list[ScopeName] | None,
         typer.Option(
-            help="What it may: ask, see your usage, or all that you may; repeatable. "
-            "inference without it."
+            help="What it may: ask, see your usage, or do all that you may with accounts; "
+            "repeatable. inference without it."
         ),
     ] = None,
     model: Annotated[
@@ -193,6 +193,9 @@ def rotate(
         store=store, insecure=store and insecure,
     )  # fmt: skip
     made = at_gateway(context, gateway).ask("keys.rotate", wish, NewKey, insecure=wish.insecure)
+    if not json:
+        held = f"for {overlap} more" if wish.overlap_seconds else "no more"
+        output.say(f"The old secret holds {held}; `aiplat keys revoke` with its id ends it.")
     tell_new(made, json=json)
 
 

@@ -28,7 +28,12 @@ def reset(
         typer.Option("--identity", help="Who this node is, and its membership; models stay."),
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="All: identity, network keys and settings too.")
+        bool,
+        typer.Option(
+            "--all",
+            help="All: identity, network keys and settings too, and the models, which all homes of "
+            "your account share.",
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: options.Json = False,

@@ -94,9 +94,56 @@ def invite(
     output.say(
         f"For {whom}, until {when(made.expires)}, at the gateway "
         f'{output.flat(short(made.gateway))}. There: "aiplat register --gateway '
-        f'{output.flat(made.gateway)}", which asks for the code.'
+        f'{output.flat(made.gateway)}", which asks for the code. `aiplat users uninvite '
+        f"{output.flat(made.id)}` withdraws it."
     )
     output.secret(made.code)
+
+
+@users.command()
+def invitations(
+    context: typer.Context, gateway: account_options.Gateway = None, json: options.Json = False
+) -> None:
+    """List the invitations that hold, the newest first. Their codes are shown to nobody again.
+
+    \b
+    Examples:
+      aiplat users invitations
+      aiplat users invitations --json | jq -r '.invitations[].id'
+    """
+    from aiplat.cli.account_words import INVITATIONS
+    from aiplat.cli.at_gateway import at_gateway
+    from aiplat.cli.whole import whole
+    from aiplat.control.accounts import InvitationList, Nothing
+
+    found = at_gateway(context, gateway).ask("users.invitations", Nothing(), InvitationList)
+    if json:
+        output.print_json(whole(found))
+        return
+    tables.show(INVITATIONS, found.invitations)
+    if found.is_cut:
+        output.say("(Older ones are not listed.)")
+
+
+@users.command()
+def uninvite(
+    context: typer.Context,
+    invitation: Annotated[str, typer.Argument(metavar="ID", help="As `users invitations` tells.")],
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Withdraw an invitation: nobody registers with it any more. Who did stays.
+
+    \b
+    Examples:
+      aiplat users uninvite xznxwdkk7pgkmevfebrdptpo
+    """
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.accounts import InvitationName
+    from aiplat.control.messages import Done
+
+    wish = InvitationName(id=invitation)
+    tell(at_gateway(context, gateway).ask("users.uninvite", wish, Done), json=json)
 
 
 @users.command()

@@ -119,6 +119,30 @@ class UserInvitation(_Secret, frozen=True, kw_only=True):
     expires: int
     uses: int
     gateway: str
+    id: str = ""
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One that holds, without its code; `uses` are left. None are the gateway's own limits."""
+
+    id: str
+    created: int
+    expires: int
+    uses: int
+    limits: Limits | None = None
+
+
+class InvitationList(msgspec.Struct, frozen=True, kw_only=True):
+    """Invitations, the newest first; older ones are left out where it `is_cut`."""
+
+    invitations: tuple[Invitation, ...]
+    is_cut: bool = False
+
+
+class InvitationName(_Secret, frozen=True, kw_only=True):
+    """One invitation, by its id or its whole code."""
+
+    id: str
 
 
 class LimitsWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -272,7 +296,7 @@ class UsageAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What a model, key, day (``2026-11-26``, UTC) or peer came to. `errors` are of `requests`.
 
-    `id` is a key's: one that was rotated has a row for each of its secrets.
+    `id` is a key's (one that was rotated has a row for each secret), or whose it was without one.
     """
 
     name: str
@@ -374,6 +398,8 @@ METHODS: dict[str, Method] = {
         Method("usage", UsageAsk, UsageReply, "user"),
         Method("users.list", Nothing, UserList, "operator"),
         Method("users.invite", UserInvite, UserInvitation, "operator"),
+        Method("users.invitations", Nothing, InvitationList, "operator"),
+        Method("users.uninvite", InvitationName, Done, "operator"),
         Method("users.disable", UserName, Done, "operator"),
         Method("users.enable", UserName, Done, "operator"),
         Method("users.limits", LimitsWish, Done, "operator"),

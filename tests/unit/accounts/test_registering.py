@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from aiplat.accounts import people
+from aiplat.accounts import invitations
 from aiplat.accounts.secret_forms import new_secret
-from aiplat.control.accounts import Register, RoleWish, Session, UserInvite, UserName
+from aiplat.control.accounts import (
+    InvitationList,
+    InvitationName,
+    Register,
+    RoleWish,
+    Session,
+    UserInvite,
+    UserName,
+)
 from aiplat.domain.accounts import Limits
 from aiplat.domain.errors import (
     AiplatError,
@@ -124,7 +132,7 @@ async def test_one_that_is_mistyped_or_anothers(tmp_path: Path) -> None:
     async with home.running():
         invited = await home.ask("users.invite", UserInvite())
         for code in (changed(invited.code), new_secret("inv", OTHER_GATEWAY)[0]):
-            with refused(InvalidApiKey, "gave out no such invitation: see that the code") as caught:
+            with refused(InvalidApiKey, "knows no such invitation: see that the code") as caught:
                 await registers(home, code)
             assert code not in str(caught.value)
         for code in ("hello", invited.code[:-1], (await home.key()).key, "x" * 10**6):
@@ -280,7 +288,7 @@ async def test_an_invitation_has_bounds(tmp_path: Path, wish: UserInvite, words:
 
 
 async def test_invitations_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "MAX_INVITATIONS", 2)
+    monkeypatch.setattr(invitations, "MAX_INVITATIONS", 2)
     home = Home(tmp_path)
     async with home.running():
         for _ in range(2):
@@ -289,3 +297,37 @@ async def test_invitations_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
             await home.ask("users.invite", UserInvite())
         home.clock.passes(60)
         await home.ask("users.invite", UserInvite())
+
+
+async def test_invitations_are_listed_and_withdrawn(tmp_path: Path) -> None:
+    home = Home(tmp_path, registration="invite")
+    async with home.running():
+        limits = Limits(concurrent=3)
+        first = await home.ask("users.invite", UserInvite(uses=5, limits=limits))
+        home.clock.passes(10)
+        second = await home.ask("users.invite", UserInvite(expires_seconds=60))
+        third = await home.ask("users.invite", UserInvite())
+        ann = Register(name="ann", password=GOOD, invitation=first.code)
+        await home.ask("register", ann, "", PEER)
+        told: InvitationList = await home.ask("users.invitations")
+        assert {one.id: (one.uses, one.limits) for one in told.invitations} == {
+            second.id: (1, None), third.id: (1, None), first.id: (4, limits),
+        }  # fmt: skip
+        assert [one.created for one in told.invitations] == sorted(
+            (one.created for one in told.invitations), reverse=True
+        )
+        assert first.code not in str(told)
+        home.clock.passes(60)
+        for gone in (first.id, third.code):
+            await home.ask("users.uninvite", InvitationName(id=gone))
+        assert (await home.ask("users.invitations")).invitations == ()
+        wish = Register(name="bob", password=GOOD, invitation=first.code)
+        with refused(InvalidApiKey, "knows no such invitation"):
+            await home.ask("register", wish, "", PEER)
+        assert home.directory.named("ann") is not None
+        for name in (first.id, "nothing", "'; DROP TABLE invitations; --", first.code):
+            with refused(InvalidRequest, "There is no invitation") as caught:
+                await home.ask("users.uninvite", InvitationName(id=name))
+            assert first.code not in str(caught.value)
+        done = [row for row in home.rows("SELECT action, target FROM audit") if "uninv" in row[0]]
+        assert done == [("user.uninvite", first.id), ("user.uninvite", third.id)]

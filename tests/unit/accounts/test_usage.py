@@ -60,7 +60,7 @@ def told(
     since: int = 7 * DAY,
 ) -> dict[str, tuple[int, ...]]:  # fmt: skip
     """The answer: figures by name; and its total is their sum."""
-    reply = ask(db, UsageAsk(since_seconds=since, by=by), user, now, lambda key: key or "(none)")
+    reply = ask(db, UsageAsk(since_seconds=since, by=by), user, now, lambda key: key)
     rows = {row.name: figures(row) for row in reply.rows}
     assert len(rows) == len(reply.rows), "each name once"
     total = tuple(map(sum, zip(*rows.values(), strict=True))) if rows else (0,) * 6
@@ -95,7 +95,7 @@ EVENTS = st.lists(
     max_size=30,
 )
 BY: tuple[UsageBy, ...] = ("model", "key", "day", "peer")
-NO_NAME = {"key": "(none)", "model": "(no model)", "peer": "(no processor)"}
+NO_NAME = {"model": "(no model)", "peer": "(no processor)"}
 
 
 def plain(
@@ -109,7 +109,9 @@ def plain(
         if one.at < begin * 1000 or (user is not None and one.user != user):
             continue
         day = datetime.fromtimestamp(one.at / 1000, UTC).strftime("%Y-%m-%d")
-        name = {"model": one.model, "key": one.key, "day": day, "peer": one.processor}[by]
+        name = {"model": one.model, "key": one.key or one.user, "day": day, "peer": one.processor}[
+            by
+        ]
         row = rows[name or NO_NAME[by]]
         for place, part in enumerate(
             (1, one.outcome not in GOOD, one.prompt, one.cached, one.completion,
@@ -361,15 +363,19 @@ async def test_everyones_and_ones_own_and_a_deleted_ones(tmp_path: Path) -> None
         assert (await home.usage(user="ann")).total.requests == 2
         everyone = await home.usage(everyone=True, by="key")
         assert [(row.name, row.requests) for row in everyone.rows] == [
-            ("k (ann)", 2), ("(no key)", 1), ("k (bob)", 1),
+            ("k (ann)", 2), ("no key (operator)", 1), ("k (bob)", 1),
         ]  # fmt: skip
-        assert [row.id for row in everyone.rows] == [hers.id, "", his.id]
+        assert [row.id for row in everyone.rows] == [hers.id, home.user("operator").id, his.id]
         await home.ask("keys.rotate", KeyRotate(key=his.id, user="bob"))
         rotated = await home.usage(everyone=True, by="key")
         assert rotated.rows[2].name == "k (bob) until rotated"
         await home.ask("users.delete", UserName(name="ann"))
         everyone = await home.usage(everyone=True, by="key")
-        assert [row.name for row in everyone.rows] == [hers.id, "(no key)", "k (bob) until rotated"]
+        assert [row.name for row in everyone.rows] == [
+            hers.id,
+            "no key (operator)",
+            "k (bob) until rotated",
+        ]
         assert everyone.total.requests == 4
         with refused(InvalidRequest, "There is no account 'ann'"):
             await home.usage(user="ann")

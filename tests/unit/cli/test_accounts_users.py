@@ -21,6 +21,9 @@ from aiplat.control.accounts import (
     AuditEntry,
     AuditLog,
     BackupWish,
+    Invitation,
+    InvitationList,
+    InvitationName,
     LimitsWish,
     Nothing,
     RoleWish,
@@ -42,7 +45,9 @@ Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 
 DONE = Done(message="It is done.")
-INVITED = UserInvitation(code="inv-aip-xyz", expires=1_797_000_000, uses=2, gateway=GATEWAY)
+INVITED = UserInvitation(
+    code="inv-aip-xyz", expires=1_797_000_000, uses=2, gateway=GATEWAY, id="abc7",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +148,8 @@ def test_a_code_stands_alone_on_stdout(desk: Desk, capsys: Capture) -> None:
     assert "inv-aip" not in said.err
     assert said.err == (
         'For 2 people, until 2026-12-11 14:40 UTC, at the gateway …Gate1234. There: "aiplat '
-        f'register --gateway {GATEWAY}", which asks for the code.\n'
+        f'register --gateway {GATEWAY}", which asks for the code. `aiplat users uninvite abc7` '
+        "withdraws it.\n"
     )
     assert desk.wish() == UserInvite(expires_seconds=1_209_600, uses=2)
 
@@ -152,10 +158,27 @@ def test_an_invitation_has_limits_only_where_one_is_said(desk: Desk, capsys: Cap
     assert main.run(["users", "invite", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "code": "inv-aip-xyz", "expires": 1_797_000_000, "uses": 2, "gateway": GATEWAY,
+        "id": "abc7",
     }  # fmt: skip
     assert desk.wish() == UserInvite()
     assert main.run(["users", "invite", "--tpm", "none", "--rpm", "60"]) == 0
     assert desk.wish().limits == Limits(requests_per_minute=60)
+
+
+def test_invitations_are_shown_and_withdrawn(desk: Desk, capsys: Capture) -> None:
+    held = Invitation(id="abc7", created=1_796_000_000, expires=1_797_000_000, uses=3,
+                      limits=Limits(requests_per_minute=60))  # fmt: skip
+    desk.put("users.invitations", InvitationList(invitations=(held,), is_cut=True))
+    assert main.run(["users", "invitations"]) == 0
+    said = capsys.readouterr()
+    assert "abc7" in said.out and "2026-12-11 14:40" in said.out and "60" in said.out
+    assert said.err == "(Older ones are not listed.)\n"
+    assert main.run(["users", "invitations", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["invitations"][0]["id"] == "abc7"
+    desk.put("users.uninvite", DONE)
+    assert main.run(["users", "uninvite", "abc7"]) == 0
+    assert desk.wish() == InvitationName(id="abc7")
+    assert capsys.readouterr().err == "It is done.\n"
 
 
 # -- what is there ---------------------------------------------------------------------------------

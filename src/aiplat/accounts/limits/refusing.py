@@ -63,7 +63,7 @@ class Refusing:
         if never is not None:
             return never
         found = [one for state, use in asked for one in self._tokens(now, state, use, more)]
-        return _refusal(now, asked, tokens, found)
+        return _refusal(now, asked, tokens, found, own=tokens - more)
 
     def _all(self, now: int, state: State, use: Use, tokens: int) -> Iterator[_Found]:
         limits = state.subject.limits
@@ -128,11 +128,12 @@ def _seconds(now: int, at: int) -> int:
 
 
 def _refusal(
-    now: int, asked: Sequence[Asked], tokens: int, found: Sequence[_Found]
+    now: int, asked: Sequence[Asked], tokens: int, found: Sequence[_Found], own: int = 0
 ) -> hits.LimitHit:
     """Of the limits that refuse it, tell the one with the longest wait.
 
-    When it comes it has to fit the others, too, and takes its part of all of them.
+    When it comes it has to fit the others, too, and takes its part of all of them. `own` are the
+    tokens that it has reserved itself.
     """
     _, _, limit, state, use = max((one for one in found if one.refuses), key=lambda one: one.wait)
     wait = max(one.wait for one in found)
@@ -143,11 +144,12 @@ def _refusal(
     if limit == "concurrent":
         return hits.too_many_at_once(subject, len(state.running), wait)
     if limit == "tokens_per_month":
-        return hits.month_is_used(subject, use.used, use.held, tokens, wait)
+        return hits.month_is_used(subject, use.used, use.held - own, tokens, wait)
     window = state.minute(now)
     if limit == "requests_per_minute":
         return hits.too_many_requests(subject, window.requests, wait)
-    return hits.too_many_tokens(subject, window.tokens - window.held, window.held, tokens, wait)
+    used, held = window.tokens - window.held, max(window.held - own, 0)
+    return hits.too_many_tokens(subject, used, held, tokens, wait)
 
 
 def _promise(when: int, state: State, tokens: int) -> None:

@@ -332,7 +332,7 @@ def test_an_adjustment_that_is_refused_says_when_the_whole_would_fit() -> None:
     with pytest.raises(RateLimitHit) as refused:
         running.adjust(70)
     assert str(refused.value) == (
-        "The key 'laptop' may take 100 tokens a minute: 40 are used, 50 reserved by requests under "
+        "The key 'laptop' may take 100 tokens a minute: 40 are used, 0 reserved by requests under "
         "way, and this request may come to 70. Come back in 46 seconds, or ask for fewer "
         "(max_tokens)."
     )
