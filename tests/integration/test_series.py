@@ -116,6 +116,11 @@ def test_what_a_machine_gave_and_another_took_is_told(tmp_path: Path) -> None:
             f"gave      2 requests, {tokens} tokens in 24 h"
             in aiplat(fleet.home("p"), "share").stdout
         )
+        told = aiplat(fleet.home("g"), "share").stdout  # it runs no models
+        assert "and so gives nothing" in told
+        assert f"took      2 requests, {tokens} tokens in 24 h" in told
+        refused = aiplat(fleet.home("g"), "share", "--pause")
+        assert (refused.returncode, "and no processor" in refused.stderr) == (2, True)
         [took] = series(gateway, role="client", by="peer", step=0).rows
         assert (took.name, took.requests) == (processor.peer_id, 2)
         [asked] = series(processor, by="peer", step=0).rows

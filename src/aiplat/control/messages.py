@@ -329,9 +329,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = ""
 
 
-ShareState = Literal["open", "paused", "closed", "waiting", "draining", "stopped"]
+ShareState = Literal["open", "paused", "closed", "waiting", "draining", "stopped", "none"]
 """How a machine is shared: with all who may ask; not, by its owner's word; outside its hours; not
-while its owner uses it; with nobody at all, because the node is drained or ends, or none runs."""
+while its owner uses it; with nobody at all, because the node is drained or ends, or none runs, or
+it is no processor."""
 
 
 class ShareTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -140,11 +140,7 @@ class NodeOperations(Protocol):
         """
 
     async def share(self) -> ShareStatus:
-        """How this machine is shared with others, who uses it, and what was given and taken.
-
-        Raises:
-            InvalidRequest: it is no processor.
-        """
+        """How this machine is shared with others, who uses it, and what was given and taken."""
 
     def set_share(self, wish: ShareWish) -> Done:
         """Share it on other terms, from now on.

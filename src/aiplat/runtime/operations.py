@@ -29,6 +29,7 @@ from aiplat.control.messages import (
     PeerName,
     ReachStatus,
     ShareStatus,
+    ShareTerms,
     ShareWish,
     Status,
     Stop,
@@ -404,6 +405,8 @@ class Operations:
             return found
 
     def _share_now(self) -> ShareStatus:
+        if self.shared is None:
+            return ShareStatus(state="none", terms=ShareTerms())
         found = self._shared().status()
         if self.state == "draining":
             why = "the node is drained" if self.drained else "the node ends"

@@ -44,15 +44,16 @@ def what_holds(share: ShareStatus, ended: int = 0) -> str:
 def describe_share(share: ShareStatus) -> list[str]:
     """All of it, in lines."""
     terms = share.terms
-    rows = [
-        ("state", _state(share)),
-        ("paused", "yes" if terms.paused else "no"),
-        ("hours", f"{terms.hours}{_until(share)}"),
-        ("idle only", "yes" if terms.idle_only else "no"),
-        ("memory", terms.max_memory or "no bound"),
-        ("threads", str(terms.threads) if terms.threads else "no bound"),
-    ]
-    if share.state != "stopped":
+    rows = [("state", _state(share))]
+    if share.state != "none":
+        rows += [
+            ("paused", "yes" if terms.paused else "no"),
+            ("hours", f"{terms.hours}{_until(share)}"),
+            ("idle only", "yes" if terms.idle_only else "no"),
+            ("memory", terms.max_memory or "no bound"),
+            ("threads", str(terms.threads) if terms.threads else "no bound"),
+        ]
+    if share.state not in ("none", "stopped"):
         rows += [("used by", _user(user)) for user in share.users] or [("used by", "nobody else")]
         if share.own:
             rows.append(("own", f"{_requests(share.own)} of this machine's own"))
@@ -73,6 +74,8 @@ def _state(share: ShareStatus) -> str:
         return "open: others may ask"
     if share.state == "stopped":
         return "no node runs here: this holds from its next start"
+    if share.state == "none":
+        return "this node is no processor: it runs no models, and so gives nothing"
     note = f" ({share.note})" if share.note else ""
     return f"{share.state}: {_NOBODY}, {share.reason}{note}"
 

@@ -157,6 +157,17 @@ def test_what_was_given_and_taken_fits_a_narrow_terminal() -> None:
     )
 
 
+def test_a_node_that_runs_no_models_says_what_it_took() -> None:
+    day = ShareSum(requests=1, completion_tokens=32)
+    share = ShareStatus(state="none", terms=ShareTerms(), exchange=Exchange(took_day=day))
+    lines = describe_share(share)
+    assert (
+        lines[0] == "state     this node is no processor: it runs no models, and so gives nothing"
+    )
+    assert lines[-2] == "took      1 request, 32 tokens in 24 h"
+    assert len(lines) == 5, "no terms, which hold for nothing"
+
+
 def test_a_table_of_peers_says_why_one_is_paused() -> None:
     why = "paused by its owner"
     found = [
