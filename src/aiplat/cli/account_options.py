@@ -34,8 +34,10 @@ Rpm = Annotated[
     str | None, typer.Option("--rpm", metavar="N", help="Requests a minute; none for no limit.")
 ]
 Tpm = Annotated[
-    str | None, typer.Option("--tpm", metavar="N", help="Tokens a minute: 20000, 20k, …; or none.")
-]
+    str | None,
+    typer.Option("--tpm", metavar="N", help="Tokens a minute: 20000, 20k, …; or none. A request "
+                 "without max_tokens holds back the gateway's accounts.reserved_tokens (1024)."),
+]  # fmt: skip
 Concurrent = Annotated[
     str | None, typer.Option("--concurrent", metavar="N", help="Requests at once; or none.")
 ]

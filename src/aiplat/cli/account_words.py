@@ -110,17 +110,25 @@ def who_lines(me: WhoAmI, columns: int = 0) -> list[str]:
     """Who one is at a gateway, in lines for a terminal of `columns`; 0 for none."""
     right = {
         "operator": "this node's control socket: its owner needs no log-in",
-        "session": f"a log-in, until {when(me.expires)}",
-        "key": f"the key {me.key.name if me.key else '?'}, until {when(me.expires)}",
+        "session": f"a log-in{_until(me.expires)}",
+        "key": f"the key {me.key.name if me.key else '?'}{_until(me.expires)}",
     }[me.by]
     rows = [("gateway", me.gateway), ("known by", right)]
     if me.by == "key":
         rows.append(("may", ", ".join(me.scopes) or "nothing"))
+    if me.asks_by:
+        rows.append(("asks by", me.asks_by))
+    if me.key is not None:
+        rows.append(("its limits", limits_text(me.key.limits)))
     rows.append(("limits", limits_text(me.user.limits)))
     rows.append(("used", f"{me.user.used_this_month} tokens this month"))
     if now := _rate(me.rate):
         rows.append(("this minute", now))
     return _lines(f"{me.user.name} ({_role(me.user)})", rows, columns)
+
+
+def _until(seconds: int) -> str:
+    return f", until {when(seconds)}" if seconds else ", which does not expire"
 
 
 def _role(user: UserStatus) -> str:
@@ -184,7 +192,7 @@ AUDIT: tuple[Column[AuditEntry], ...] = (
     Column("when (UTC)", 0, lambda e: _day(e.at)),
     Column("who", 0, lambda e: _name(e.actor)),
     Column("did", 0, lambda e: _name(e.action)),
-    Column("to", 1, lambda e: clip(e.target, _LONGEST_TARGET), breaks=True),
+    Column("to", 0, lambda e: clip(e.target, _LONGEST_TARGET), breaks=True),
     Column("detail", 2, lambda e: clip(e.detail, _LONGEST_DETAIL), breaks=True),
     Column("from", 3, lambda e: f"…{e.peer[-8:]}" if e.peer else "here"),
 )

@@ -80,6 +80,8 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         by: by which right: this node's operator at its own socket, a session, or a key.
         key: the key's id and name, where it is a key.
         rate: how far the limits of a minute are used.
+        asks_by: the key that is kept here and that prompts to that gateway go with, in words;
+            empty where none is.
     """
 
     gateway: str
@@ -89,6 +91,7 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scopes: tuple[Scope, ...] = ()
     expires: int = 0
     rate: RateState = RateState()
+    asks_by: str = ""
 
 
 class UserList(msgspec.Struct, frozen=True, kw_only=True):

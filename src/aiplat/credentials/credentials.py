@@ -180,13 +180,17 @@ class Credentials:
         Raises:
             NoKeyring, SecretGone: as `secret_of`.
         """
+        best = self.listed_for(gateway, kind)
+        return None if best is None else Found(best, self.secret_of(best))
+
+    def listed_for(self, gateway: PeerId, kind: Kind) -> Held | None:
+        """Which that is, without its secret."""
         fitting = [h for h in self.held() if h.kind == kind and gateway in h.gateways]
-        if not fitting:
-            return None
         now = self._now()
         # Of several that are as new, that which was kept last.
-        best = max(reversed(fitting), key=lambda h: (not 0 < h.expires <= now, h.made))
-        return Found(best, self.secret_of(best))
+        return max(
+            reversed(fitting), key=lambda h: (not 0 < h.expires <= now, h.made), default=None
+        )
 
     def forget(self, kind: Kind, id: str) -> bool:
         """Forget a credential and delete its secret.

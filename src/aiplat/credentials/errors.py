@@ -55,7 +55,9 @@ def nothing_there() -> NoKeyring:
         )
         mend = (
             "On a desktop, start the node from a terminal there (`aiplat stop` ends this one); on "
-            "a server, start it under dbus-run-session with gnome-keyring-daemon unlocked."
+            "a server, unlock one first and start the node within it: dbus-run-session -- sh -c "
+            "'gnome-keyring-daemon --unlock --components=secrets <FILE && exec aiplat serve' (FILE "
+            "has the keyring's password)."
         )
     return NoKeyring(reason, f"{mend} {WITHOUT}")
 

@@ -29,6 +29,7 @@ from aiplat.control.accounts import (
     NewKey,
     Nothing,
     Session,
+    WhoAmI,
 )
 from aiplat.control.messages import Done
 from aiplat.credentials.credentials import Credentials
@@ -253,8 +254,17 @@ class AccountDesk:
         if kind == "key":
             await self._held.refresh()
 
+    async def _with_asker(self, me: WhoAmI) -> WhoAmI:
+        gateway = PeerId(me.gateway)
+        key = await self._in_thread(lambda: self._credentials.listed_for(gateway, "key"))
+        if key is None or gateway == self._node.peer_id:
+            return me
+        return replace(me, asks_by=f"the key {key.name} of {key.user}")
+
     async def _with_kept(self, reply: msgspec.Struct) -> msgspec.Struct:
-        """Say of keys whether they are kept here."""
+        """Say of keys whether they are kept here, and by which one prompts are asked."""
+        if isinstance(reply, WhoAmI):
+            return await self._with_asker(reply)
         if not isinstance(reply, KeyList | KeyStatus):
             return reply
         held = await self._in_thread(self._credentials.held)

@@ -306,7 +306,7 @@ def test_an_operator_and_a_key_say_so(desk: Desk, capsys: Capture) -> None:
     desk.put("whoami", who(by="key", key=key, scopes=("inference",), expires=0))
     assert main.run(["whoami"]) == 0
     told = capsys.readouterr().out
-    assert "the key la·[2Jp, until never" in told
+    assert "the key la·[2Jp, which does not expire" in told
     assert "may         inference" in told
 
 

@@ -158,3 +158,14 @@ async def test_where_a_key_is_kept_is_no_business_of_the_gateways(tmp_path: Path
         assert "laptop" in told
         assert "store" not in told
         assert "insecure" not in told
+
+
+async def test_whoami_says_by_which_key_prompts_are_asked(tmp_path: Path) -> None:
+    """Of two accounts on one home one may be logged in, and the other's key pay."""
+    async with faces(tmp_path, own=False) as node:
+        await node.ask("register", Register(name="bob", password=GOOD))
+        assert (await node.ask("whoami")).asks_by == ""
+        await node.ask("keys.create", KeyWish(name="laptop", store=True))
+        await node.ask("register", Register(name="ann", password=GOOD))
+        me = await node.ask("whoami")
+        assert (me.user.name, me.asks_by) == ("ann", "the key laptop of bob")
