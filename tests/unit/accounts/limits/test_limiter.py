@@ -197,7 +197,7 @@ def test_an_adjustment_that_does_not_fit_everywhere_changes_nothing() -> None:
     with pytest.raises(QuotaHit) as month:
         running.adjust(81)
     assert month.value.subject == "key:user"
-    assert "120 tokens a month: 0 are used, 90 reserved" in str(month.value)
+    assert "120 tokens a month: 0 are used, 40 reserved" in str(month.value)
     running.adjust(80)
     assert world.hit(user, tokens=1).limit == "tokens_per_month"
     running.settle(80)
