@@ -28,7 +28,6 @@ from aiplat.domain.errors import InvalidRequest
 
 MAX_AUDIT = 1000
 MAX_LISTED = 1000
-_LIMITS = ", ".join(LIMIT_COLUMNS)
 
 
 class People:

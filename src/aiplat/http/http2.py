@@ -118,5 +118,6 @@ class Http2(H2Protocol):
 
 def mend_http2() -> None:
     """Have hypercorn use these; it has no other way to be told."""
-    hypercorn.protocol.H2Protocol = Http2  # type: ignore[attr-defined, assignment]
-    hypercorn.protocol.h2.StreamBuffer = Buffer  # type: ignore[misc]
+    # It says nowhere that these names may be set, and looks them up for each connection.
+    hypercorn.protocol.H2Protocol = Http2  # type: ignore[attr-defined, assignment]  # as above
+    hypercorn.protocol.h2.StreamBuffer = Buffer  # type: ignore[misc]  # as above

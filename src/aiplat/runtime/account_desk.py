@@ -16,6 +16,7 @@ import trio
 from msgspec.structs import replace
 
 from aiplat.accounts.accounts import Accounts
+from aiplat.accounts.secret_forms import id_of
 from aiplat.control.accounts import (
     METHODS,
     AccountsCall,
@@ -86,7 +87,6 @@ class AccountDesk:
         self._wall = wall
         own = node.peer_id if accounts is not None else None
         self._known_at = KnownAt(node, client, own, credentials, held)
-        self._in_thread = self._known_at.in_thread
 
     async def answer(self, call: AccountsCall, credential: str) -> msgspec.Struct:
         """Do what a face asks (`NodeOperations.accounts`)."""
@@ -149,19 +149,19 @@ class AccountDesk:
     async def _begin(
         self, method: Method, wish: msgspec.Struct, gateway: PeerId, *, insecure: bool
     ) -> Session:
-        await self._in_thread(lambda: self._credentials.check(insecure=insecure))
+        await trio.to_thread.run_sync(lambda: self._credentials.check(insecure=insecure))
         session: Session = await self._ask(gateway, "", method.name, wish)
         held = Held(kind="session", id=session.id, name=session.user.name, gateways=(gateway,),
                     user=session.user.name, made=round(self._wall()),
                     expires=session.expires)  # fmt: skip
         try:
-            kept = await self._in_thread(
+            kept = await trio.to_thread.run_sync(
                 lambda: self._credentials.keep(held, session.token, insecure=insecure)
             )
         except AiplatError:
             await self._ask(gateway, session.token, "logout", Nothing())
             raise
-        for other in await self._in_thread(self._credentials.held):
+        for other in await trio.to_thread.run_sync(self._credentials.held):
             if other.kind == "session" and gateway in other.gateways and other.id != session.id:
                 await self._end(other, gateway)
         return replace(session, token="", gateway=gateway, kept=kept.where)
@@ -169,7 +169,7 @@ class AccountDesk:
     async def _end(self, session: Held, gateway: PeerId) -> None:
         """Another took its place: it shall not hold on at the gateway, unseen."""
         try:
-            token = await self._in_thread(lambda: self._credentials.secret_of(session))
+            token = await trio.to_thread.run_sync(lambda: self._credentials.secret_of(session))
             await self._ask(gateway, token, "logout", Nothing())
         except AiplatError as problem:
             log.info("an earlier session was not ended at its gateway: %s", problem)
@@ -178,7 +178,7 @@ class AccountDesk:
     async def _make_key(
         self, ask: Callable[..., Any], method: Method, wish: KeyWish, *, insecure: bool
     ) -> NewKey:
-        await self._in_thread(lambda: self._credentials.check(insecure=insecure))
+        await trio.to_thread.run_sync(lambda: self._credentials.check(insecure=insecure))
         made: NewKey = await ask(method.name, wish)
         try:
             return await self._keep(made, insecure=insecure)
@@ -190,7 +190,7 @@ class AccountDesk:
         held = Held(kind="key", id=made.id, name=made.name, gateways=(PeerId(made.gateway),),
                     user=made.status.user, made=made.status.created,
                     expires=made.status.expires)  # fmt: skip
-        kept = await self._in_thread(
+        kept = await trio.to_thread.run_sync(
             lambda: self._credentials.keep(held, made.key, insecure=insecure)
         )
         await self._held.refresh()
@@ -198,7 +198,7 @@ class AccountDesk:
 
     async def _rotate(self, ask: Callable[..., Any], method: Method, wish: KeyRotate) -> NewKey:
         if wish.store:
-            await self._in_thread(lambda: self._credentials.check(insecure=wish.insecure))
+            await trio.to_thread.run_sync(lambda: self._credentials.check(insecure=wish.insecure))
         old: KeyStatus = await ask("keys.show", KeyName(key=wish.key, user=wish.user))
         made: NewKey = await ask(method.name, wish)
         if not wish.store:
@@ -214,9 +214,10 @@ class AccountDesk:
         """By its name every secret of it is revoked, and all that are kept here are forgotten."""
         status: KeyStatus = await ask("keys.show", wish)
         done: Done = await ask("keys.revoke", wish)
-        for held in await self._in_thread(self._credentials.held):
+        is_one = status.id in (wish.key, id_of(wish.key, "sk"))
+        for held in await trio.to_thread.run_sync(self._credentials.held):
             is_it = held.id == status.id or (
-                wish.key != status.id and (held.name, held.user) == (status.name, status.user)
+                not is_one and (held.name, held.user) == (status.name, status.user)
             )
             if held.kind == "key" and gateway in held.gateways and is_it:
                 await self._forget("key", held.id)
@@ -225,7 +226,7 @@ class AccountDesk:
     async def _log_out(self, gateway: PeerId, wish: msgspec.Struct) -> msgspec.Struct:
         """Whatever the gateway and the keyring say: here the session is over."""
         sessions = [
-            held.id for held in await self._in_thread(self._credentials.held)
+            held.id for held in await trio.to_thread.run_sync(self._credentials.held)
             if held.kind == "session" and gateway in held.gateways
         ]  # fmt: skip
         if not sessions:
@@ -250,13 +251,13 @@ class AccountDesk:
         return done
 
     async def _forget(self, kind: Any, name: str) -> None:
-        await self._in_thread(lambda: self._credentials.forget(kind, name))
+        await trio.to_thread.run_sync(lambda: self._credentials.forget(kind, name))
         if kind == "key":
             await self._held.refresh()
 
     async def _with_asker(self, me: WhoAmI) -> WhoAmI:
         gateway = PeerId(me.gateway)
-        key = await self._in_thread(lambda: self._credentials.listed_for(gateway, "key"))
+        key = await trio.to_thread.run_sync(lambda: self._credentials.listed_for(gateway, "key"))
         if key is None or gateway == self._node.peer_id:
             return me
         return replace(me, asks_by=f"the key {key.name} of {key.user}")
@@ -267,7 +268,7 @@ class AccountDesk:
             return await self._with_asker(reply)
         if not isinstance(reply, KeyList | KeyStatus):
             return reply
-        held = await self._in_thread(self._credentials.held)
+        held = await trio.to_thread.run_sync(self._credentials.held)
         where = {one.id: one.where for one in held if one.kind == "key"}
         if isinstance(reply, KeyStatus):
             return replace(reply, kept=where.get(reply.id, ""))

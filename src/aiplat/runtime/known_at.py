@@ -8,8 +8,7 @@ the next in the order would be somebody else.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Collection
 
 import trio
 
@@ -25,8 +24,6 @@ from aiplat.roles.client import Client
 from aiplat.roles.key_pins import is_key_of
 from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.networks import match_peer
-
-Result = TypeVar("Result")
 
 
 class KnownAt:
@@ -115,17 +112,15 @@ class KnownAt:
             NotReady: there is one, which cannot be read.
         """
         try:
-            found = await self.in_thread(lambda: self._credentials.for_gateway(gateway, "session"))
+            found = await trio.to_thread.run_sync(
+                lambda: self._credentials.for_gateway(gateway, "session")
+            )
         except (NoKeyring, SecretGone) as problem:
             raise NotReady(
                 f"The log-in at the gateway {short(gateway)} cannot be read. {problem} `aiplat "
                 "logout` forgets it."
             ) from None
         return "" if found is None else found.secret
-
-    async def in_thread(self, work: Callable[[], Result]) -> Result:
-        """Do what waits for the keyring."""
-        return await trio.to_thread.run_sync(work)
 
     @property
     def _there(self) -> list[PeerId]:
@@ -134,7 +129,7 @@ class KnownAt:
         return [*([self._own] if self._own is not None else []), *others]
 
     async def _all_held(self) -> tuple[Held, ...]:
-        return await self.in_thread(self._credentials.held)
+        return await trio.to_thread.run_sync(self._credentials.held)
 
     async def _begun(self) -> set[PeerId]:
         """Where somebody is logged in from here."""

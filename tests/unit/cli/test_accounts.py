@@ -336,21 +336,27 @@ def test_what_is_no_text_is_said_without_it(desk: Desk, capsys: Capture) -> None
     assert "not UTF-8 text" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("words", "elsewhere"), [([], False), (["--gateway", "x"], True)])
-def test_a_node_is_started_where_none_runs(
-    words: list[str], elsewhere: bool, monkeypatch: Patch, capsys: Capture
-) -> None:
-    desk, started = Desk({"whoami": [who()]}), []
+def starts_of_a_node(monkeypatch: Patch) -> list[bool]:
+    """None runs: whenever one is started, whether it is for a gateway elsewhere."""
+    started: list[bool] = []
 
     def none(face: Face) -> None:
         raise NoNode("None.")
 
     def start(face: Face, *, elsewhere: bool) -> Desk:
         started.append(elsewhere)
-        return desk
+        return Desk({"whoami": [who()]})
 
     monkeypatch.setattr(Face, "running", none)
     monkeypatch.setattr(ensure, "ensure", start)
+    return started
+
+
+@pytest.mark.parametrize(("words", "elsewhere"), [([], False), (["--gateway", "x"], True)])
+def test_a_node_is_started_where_none_runs(
+    words: list[str], elsewhere: bool, monkeypatch: Patch, capsys: Capture
+) -> None:
+    started = starts_of_a_node(monkeypatch)
     assert main.run(["whoami", *words]) == 0
     assert started == [elsewhere]
 
@@ -370,17 +376,7 @@ def test_nobody_types_a_password_that_could_not_be_of_use(
 def test_who_is_logged_in_elsewhere_needs_no_models_here(
     home: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
-    desk, started = Desk({"whoami": [who()]}), []
-
-    def none(face: Face) -> None:
-        raise NoNode("None.")
-
-    def start(face: Face, *, elsewhere: bool) -> Desk:
-        started.append(elsewhere)
-        return desk
-
-    monkeypatch.setattr(Face, "running", none)
-    monkeypatch.setattr(ensure, "ensure", start)
+    started = starts_of_a_node(monkeypatch)
     places = find_places(str(home), {})
     places.prepare()
     own = load_or_create(places.identity).peer_id

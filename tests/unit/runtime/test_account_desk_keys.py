@@ -125,6 +125,15 @@ async def test_what_is_revoked_by_its_name_is_kept_no_more(tmp_path: Path, own: 
         assert node.kept() == [("session", "ann"), ("key", "other")]
 
 
+async def test_a_whole_key_that_is_revoked_takes_no_other_of_its_name_along(tmp_path: Path) -> None:
+    async with faces(tmp_path, own=True) as node:
+        old: NewKey = await node.ask("keys.create", KeyWish(name="laptop"))
+        new: NewKey = await node.ask("keys.rotate", KeyRotate(key="laptop", store=True))
+        await node.ask("keys.revoke", KeyName(key=old.key))
+        node.home.admit(new.key)
+        assert node.kept() == [("key", "laptop")]
+
+
 @BOTH
 async def test_a_rotated_key_takes_the_place_of_the_old(tmp_path: Path, own: bool) -> None:
     async with faces(tmp_path, own=own) as node:
