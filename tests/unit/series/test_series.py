@@ -271,7 +271,7 @@ async def test_a_disk_that_does_not_answer_holds_up_neither_reader_nor_end(
 
     try:
         async with at_work(desk):
-            desk.series._file.use = hangs  # type: ignore[assignment, method-assign]
+            desk.series._file.use = hangs  # type: ignore[assignment, method-assign]  # a method
             desk.series.saw(seen())
             await go_on(mock_clock, 5.0)
             await until(asked.is_set)

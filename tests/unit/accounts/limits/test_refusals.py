@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from aiplat.accounts.limits.limiter import QuotaHit, RateLimitHit
+from aiplat.accounts.limits.limiter import QuotaHit, RateLimitHit, Subject
 from aiplat.accounts.limits.promises import MOST_PROMISES
 from aiplat.domain.answers import Failed
 from aiplat.domain.errors import QuotaExceeded, RateLimited
@@ -15,8 +15,8 @@ from aiplat.http.errors import problem_of
 from .world import World, key
 
 
-def waits(world: World, count: int, *subjects: object, tokens: int = 0) -> list[float]:
-    return [world.hit(*subjects, tokens=tokens).retry_after or 0 for _ in range(count)]  # type: ignore[arg-type]
+def waits(world: World, count: int, *subjects: Subject, tokens: int = 0) -> list[float]:
+    return [world.hit(*subjects, tokens=tokens).retry_after or 0 for _ in range(count)]
 
 
 def test_the_words_of_requests() -> None:
