@@ -63,8 +63,9 @@ class Invitations:
 
         await self._house.writer.change(write)
         return UserInvitation(
-            code=whole, expires=expires, uses=wish.uses, gateway=self._house.gateway, id=secret.id
-        )
+            code=whole, expires=expires, uses=wish.uses, gateway=self._house.gateway,
+            id=secret.id, is_closed=self._house.settings.registration == "closed",
+        )  # fmt: skip
 
     async def list(self, caller: Caller, wish: Nothing) -> InvitationList:
         """Those that hold, the newest first; nobody can read their codes again."""

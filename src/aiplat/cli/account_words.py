@@ -8,6 +8,7 @@ from aiplat.cli import output
 from aiplat.cli.amounts import about, exactly
 from aiplat.cli.tables import Column
 from aiplat.domain.errors import clip
+from aiplat.domain.ids import PeerId, short
 
 if TYPE_CHECKING:
     from aiplat.control.accounts import (
@@ -113,7 +114,9 @@ def who_lines(me: WhoAmI, columns: int = 0) -> list[str]:
         "session": f"a log-in{_until(me.expires)}",
         "key": f"the key {me.key.name if me.key else '?'}{_until(me.expires)}",
     }[me.by]
-    rows = [("gateway", me.gateway), ("known by", right)]
+    has_room = not columns or columns >= _MARGIN + len(me.gateway)
+    gateway = me.gateway if has_room else short(PeerId(me.gateway))
+    rows = [("gateway", gateway), ("known by", right)]
     if me.by == "key":
         rows.append(("may", ", ".join(me.scopes) or "nothing"))
     if me.asks_by:

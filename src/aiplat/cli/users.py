@@ -97,6 +97,11 @@ def invite(
         f'{output.flat(made.gateway)}", which asks for the code. `aiplat users uninvite '
         f"{output.flat(made.id)}` withdraws it."
     )
+    if made.is_closed:
+        output.say(
+            "warning: Nobody can register at that gateway yet: set accounts.registration to invite "
+            "there, and start it again."
+        )
     output.secret(made.code)
 
 

@@ -116,13 +116,14 @@ class UserInvite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UserInvitation(_Secret, frozen=True, kw_only=True):
-    """A code, shown once."""
+    """A code, shown once. `is_closed`: the gateway's policy lets nobody use it as yet."""
 
     code: str
     expires: int
     uses: int
     gateway: str
     id: str = ""
+    is_closed: bool = False
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -240,7 +240,7 @@ class AccountDesk:
             done = Done(
                 message="The session was over at the gateway already; it is forgotten here."
             )
-        except NotReady as problem:
+        except (NotReady, NoPeer) as problem:
             done = Done(
                 message="The session is forgotten here. The gateway was not told, and it ends "
                 f"there by itself: {problem}"

@@ -77,6 +77,8 @@ class KnownAt:
         if self._own is not None and (self._own in begun or not begun):
             return self._own
         if begun:
+            if method.name == "logout" and len(begun) == 1:
+                return next(iter(begun))  # also where nobody is reached
             return await self._logged_in_at(begun)
         return await self._nearest({gateway for held in await self._all_held()
                                     for gateway in held.gateways})  # fmt: skip
@@ -172,13 +174,14 @@ class KnownAt:
         )
 
     async def _logged_in_at(self, begun: Collection[PeerId]) -> PeerId:
-        nearest = await self._nearest(begun)
-        if nearest not in begun:
-            raise NoPeer(
-                f"You are logged in at {_ends(begun)}, which is not connected. Say --gateway to "
-                "ask another; `aiplat peers` shows who is there."
-            )
-        return nearest
+        with contextlib.suppress(NoPeer):
+            nearest = await self._nearest(begun)
+            if nearest in begun:
+                return nearest
+        raise NoPeer(
+            f"You are logged in at {_ends(begun)}, which is not connected: `aiplat doctor` looks "
+            "why. Say --gateway to ask another; `aiplat logout` forgets that log-in."
+        )
 
     async def _nearest(self, wanted: Collection[PeerId] = frozenset()) -> PeerId:
         """The nearest that is wanted, if one comes; else the nearest of all."""

@@ -317,6 +317,7 @@ async def test_invitations_are_listed_and_withdrawn(tmp_path: Path) -> None:
             (one.created for one in told.invitations), reverse=True
         )
         assert first.code not in str(told)
+        assert not first.is_closed
         home.clock.passes(60)
         for gone in (first.id, third.code):
             await home.ask("users.uninvite", InvitationName(id=gone))

@@ -152,13 +152,18 @@ def test_a_code_stands_alone_on_stdout(desk: Desk, capsys: Capture) -> None:
         "withdraws it.\n"
     )
     assert desk.wish() == UserInvite(expires_seconds=1_209_600, uses=2)
+    desk.put("users.invite", replace(INVITED, is_closed=True))
+    assert main.run(["users", "invite"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "inv-aip-xyz\n"
+    assert "Nobody can register at that gateway yet: set accounts.registration" in said.err
 
 
 def test_an_invitation_has_limits_only_where_one_is_said(desk: Desk, capsys: Capture) -> None:
     assert main.run(["users", "invite", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "code": "inv-aip-xyz", "expires": 1_797_000_000, "uses": 2, "gateway": GATEWAY,
-        "id": "abc7",
+        "id": "abc7", "is_closed": False,
     }  # fmt: skip
     assert desk.wish() == UserInvite()
     assert main.run(["users", "invite", "--tpm", "none", "--rpm", "60"]) == 0
