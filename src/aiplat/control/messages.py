@@ -13,6 +13,7 @@ import msgspec
 from aiplat.control.series import Exchange
 from aiplat.domain.answers import Failed
 from aiplat.domain.chat import Message, Sampling
+from aiplat.domain.conversations import Conversation
 from aiplat.domain.ids import Role
 
 PeerState = Literal["connected", "connecting", "draining", "blocked"]
@@ -161,11 +162,26 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
 
 
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the node shall keep an answer: it then goes on when the face is gone.
+
+    Arguments:
+        conversation: as it is now; it is kept first, with all turns that are named in it.
+        parent: the question, by its id, one of those turns or one that is kept already.
+        answer: the id that the answer's turn shall have.
+    """
+
+    conversation: Conversation
+    parent: str
+    answer: str
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A prompt of a face's.
 
     `peer` is the multiaddr of the gateway to ask, and no other; empty leaves the choice to the
-    node. `deadline_ms` is for the whole answer.
+    node. `deadline_ms` is for the whole answer. Without `keep` nothing of it is kept, and it ends
+    when the face closes the stream.
     """
 
     messages: tuple[Message, ...]
@@ -174,12 +190,20 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer: str = ""
     deadline_ms: int = 600_000
     privacy: Literal["any", "network", "machine"] = "any"
+    keep: Keep | None = None
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
-    """The request's name, before its first event."""
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="accepted"):
+    """The request's name, before its first event.
+
+    Arguments:
+        kept: whether the node keeps the answer, so that it outlives the face.
+        note: why it does not, if it should, in words.
+    """
 
     request: str
+    kept: bool = False
+    note: str = ""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from aiplat.control.accounts import KeyringState
 from aiplat.control.client import ControlClient, Event, NoNode
+from aiplat.control.machine import LogAsk, LogReply
 from aiplat.control.messages import (
     Access,
     Ask,
@@ -115,6 +116,12 @@ class NodeClient(Protocol):
 
     def keyring(self) -> KeyringState:
         """Where it keeps secrets, and whether it can."""
+
+    def history(self, method: str, wish: msgspec.Struct, wanted: type[Reply]) -> Reply:
+        """Ask something of the conversations."""
+
+    def log(self, ask: LogAsk) -> LogReply:
+        """Its log."""
 
     def ask(self, ask: Ask) -> Iterator[Event]:
         """Give the events of an answer; closing them early cancels it."""

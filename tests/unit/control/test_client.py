@@ -165,7 +165,7 @@ def test_an_unknown_code_is_the_root(path: Path) -> None:
 
 
 def test_a_deadline_that_the_node_forgets(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiplat.control.client._SLACK", -1.0)
+    monkeypatch.setattr("aiplat.control.client.SLACK", -1.0)
     ask = Ask(messages=ASK.messages, deadline_ms=10)
     reply = EVENTS + b": waiting\n\n" + ACCEPTED
     with node(path, reply) as client, pytest.raises(DeadlineExceeded, match=r"0\.01 seconds"):
