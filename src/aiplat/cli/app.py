@@ -24,6 +24,7 @@ from aiplat.cli.share import share
 from aiplat.cli.shell import env
 from aiplat.cli.status import status
 from aiplat.cli.stop import stop
+from aiplat.cli.tui import tui
 from aiplat.cli.usage import usage
 from aiplat.cli.users import users
 
@@ -35,8 +36,8 @@ app = typer.Typer(
     '\b\nExample:\n  aiplat ask "What is the capital of France?"',
 )
 for command in (
-    ask, chat, serve, status, peers, invite, join, drain, block, unblock, share, explain, doctor,
-    env, register, login, logout, whoami, usage, stop, reset,
+    tui, ask, chat, serve, status, peers, invite, join, drain, block, unblock, share, explain,
+    doctor, env, register, login, logout, whoami, usage, stop, reset,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiplat.cli import output
 from aiplat.cli.face import Face
-from aiplat.cli.progress import pull_missing
+from aiplat.cli.progress import Say, pull_missing
 from aiplat.control.client import NodeLost, NodeSilent
 from aiplat.control.messages import Status
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
@@ -28,13 +28,16 @@ from aiplat.runtime.takeover import end_stranded, is_stranded
 from aiplat.runtime.upstreams import has_upstream, with_upstream
 
 
-def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClient:
+def ensure(
+    face: Face, *, model: str = "", elsewhere: bool = False, say: Say = output.say
+) -> NodeClient:
     """Give the client of this home's node; start one in the background when there is none.
 
     Arguments:
         face: the run.
         model: what the node that is started shall serve; empty for the default.
         elsewhere: the prompt goes to another node's gateway, so that no model is needed here.
+        say: hears what is done, with the name of a sign.
 
     Raises:
         AiplatError: the installation is wrong, or the node could not start.
@@ -46,7 +49,7 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
         if elsewhere or not is_stranded(status):
             refuse_without_client(places, status.roles)
             return client
-        output.say("The background node is a client without a gateway: it gives way to a new one.")
+        say("The background node is a client without a gateway: it gives way to a new one.")
         end_stranded(places, runtime.start_seconds)
     options = ServeOptions(
         roles=("client",) if elsewhere else (),
@@ -66,10 +69,10 @@ def ensure(face: Face, *, model: str = "", elsewhere: bool = False) -> NodeClien
     options = with_upstream(options, settings, face.environ)
     if not node_runs(places.node_lock):
         if note:
-            output.say(note)
-        pull_missing(face, options)
-        output.say("Starting a node in the background; `aiplat stop` ends it.", "start")
-    return ensure_node(places, options, runtime.start_seconds, output.say)
+            say(note)
+        pull_missing(face, options, say)
+        say("Starting a node in the background; `aiplat stop` ends it.", "start")
+    return ensure_node(places, options, runtime.start_seconds, say)
 
 
 def models_for(model: str, cache: Path) -> tuple[str, ...]:

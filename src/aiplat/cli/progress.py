@@ -117,25 +117,32 @@ class Bars:
         )  # fmt: skip
 
 
-def shows() -> Shows:
-    """Choose by what stderr is."""
-    return Bars() if sys.stderr.isatty() else Lines()
+class Say(Protocol):
+    """Tells a person a line, with the name of its sign."""
+
+    def __call__(self, text: str, sign: str = "") -> None:
+        """Tell it."""
 
 
-def pull(face: Face, name: str) -> Path | None:
+def shows(say: Say = output.say) -> Shows:
+    """Choose by what stderr is, where it is told there."""
+    return Bars() if say is output.say and sys.stderr.isatty() else Lines(say)
+
+
+def pull(face: Face, name: str, say: Say = output.say) -> Path | None:
     """Get one model ready, showing how far it is."""
     from aiplat.engine.settings import EngineSettings
     from aiplat.runtime.pulling import get
 
     seconds = face.loaded[EngineSettings].pull_lock_seconds
-    with shows() as progress:
+    with shows(say) as progress:
         return get(name, face.places.cache, progress, seconds)
 
 
-def pull_missing(face: Face, options: ServeOptions) -> None:
+def pull_missing(face: Face, options: ServeOptions, say: Say = output.say) -> None:
     """Get ready what a node with `options` runs and this machine lacks."""
     from aiplat.runtime.pulling import missing, models_of
 
     for name in missing(models_of(options), face.places.cache):
-        output.say(f"Getting the model {name} ready, once.", "model")
-        pull(face, name)
+        say(f"Getting the model {name} ready, once.", "model")
+        pull(face, name, say)

@@ -1,0 +1,16 @@
+"""The pane Keys."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+
+from aiplat.tui.notice import Notice
+from aiplat.tui.pane import Pane
+
+
+class KeysPane(Pane):
+    """It."""
+
+    def compose(self) -> ComposeResult:
+        """Its parts."""
+        yield Notice()

@@ -1,0 +1,297 @@
+"""A table of what changes: rows by key, sorted, filtered, with fewer columns on a narrow screen.
+
+The cursor stays on its row when rows come and go. Cells are text, never markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.widgets import DataTable, Input, Static
+
+from aiplat.tui.text import flat
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """A column.
+
+    Arguments:
+        key: its name.
+        title: what stands above it.
+        cell: what stands in it, cleaned here; with a colour's name of the theme, if it has one.
+        sort: what it is sorted by; by default its text.
+        right: whether it is set to the right, as numbers are.
+        width: cells that it takes; 0 for as many as its texts need.
+        least: it is left out where the table is narrower than this many cells.
+        falls: whether the greatest comes first when it is chosen.
+    """
+
+    key: str
+    title: str
+    cell: Callable[[Row], str | tuple[str, str]]
+    sort: Callable[[Row], Any] | None = None
+    right: bool = False
+    width: int = 0
+    least: int = 0
+    falls: bool = False
+
+
+class _Grid(DataTable[Text]):
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+
+class LiveTable(Vertical, Generic[Row]):
+    """The table.
+
+    Arguments:
+        columns: its columns; the first is sorted by at first.
+        key: what tells rows apart.
+        empty: what is said while there are no rows.
+        sort: the key of the column to sort by at first.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", id="table.filter"),
+        Binding("s", "sort", "Sort", id="table.sort"),
+        Binding("S", "reverse", "Reverse", show=False, id="table.reverse"),
+        Binding("escape", "unfilter", "Clear the filter", show=False, id="table.unfilter"),
+    ]
+
+    DEFAULT_CSS = """
+    LiveTable { height: 1fr; }
+    LiveTable Input { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
+    LiveTable Input.-shown { display: block; }
+    LiveTable DataTable { height: 1fr; background: $background; }
+    LiveTable DataTable > .datatable--header { background: $background; color: $text-muted;
+        text-style: bold; }
+    LiveTable .empty { display: none; height: auto; padding: 1 2; color: $text-muted; }
+    LiveTable.-empty .empty { display: block; }
+    LiveTable.-empty DataTable { display: none; }
+    """
+
+    class Highlighted(Message):
+        """The cursor stands on another row; None where there is none."""
+
+        def __init__(self, table: LiveTable[Any], row: Any | None) -> None:
+            super().__init__()
+            self.table = table
+            self.row = row
+
+        @property
+        def control(self) -> LiveTable[Any]:
+            """The table."""
+            return self.table
+
+    class Chosen(Highlighted):
+        """Enter, or a click, on a row."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        key: Callable[[Row], Hashable],
+        *,
+        empty: str = "",
+        sort: str = "",
+        id: str | None = None,  # Textual's own name
+    ) -> None:
+        super().__init__(id=id)
+        self._columns = columns
+        self._key = key
+        self._empty = empty
+        self._rows: tuple[Row, ...] = ()
+        self._seen: list[Row] = []
+        self._by = sort or columns[0].key
+        self._reverse = False
+        self._drawn: tuple[object, ...] = ()
+        self.filter = ""
+
+    def compose(self) -> ComposeResult:
+        """The line for the filter, the grid, what is said instead."""
+        yield Input(placeholder="Filter: type what a row must hold", id="filter", compact=True)
+        yield _Grid(cursor_type="row", zebra_stripes=False, cell_padding=1)
+        yield Static("", classes="empty", markup=False)
+
+    @property
+    def grid(self) -> DataTable[Text]:
+        """The grid inside, which has the focus."""
+        return self.query_one(_Grid)
+
+    @property
+    def current(self) -> Row | None:
+        """The row that the cursor stands on."""
+        place = self.grid.cursor_row
+        return self._seen[place] if 0 <= place < len(self._seen) else None
+
+    def show(self, rows: Iterable[Row], empty: str = "") -> None:
+        """Show these rows instead.
+
+        Arguments:
+            empty: what is said where there are none; by default what was said when it was made.
+        """
+        self._rows = tuple(rows)
+        if empty:
+            self._empty = empty
+        self._draw()
+
+    # -- drawing ---------------------------------------------------------------------------------
+
+    def _wanted(self) -> list[Column[Row]]:
+        width = self.size.width or self.app.size.width
+        return [column for column in self._columns if width >= column.least]
+
+    def _texts(self, columns: Sequence[Column[Row]], row: Row) -> list[Text]:
+        cells = []
+        for column in columns:
+            told = column.cell(row)
+            text, style = told if isinstance(told, tuple) else (told, "")
+            colour = self.app.theme_variables.get(style, style) if style else ""
+            cells.append(Text(flat(text), style=_style(colour), no_wrap=True,
+                              justify="right" if column.right else "left"))  # fmt: skip
+        return cells
+
+    def _matching(self) -> list[Row]:
+        words = self.filter.casefold().split()
+        rows = list(self._rows)
+        if words:
+            rows = [row for row in rows if all(word in self._words(row) for word in words)]
+        column = next(c for c in self._columns if c.key == self._by)
+        by = column.sort or (lambda row: str(_text(column.cell(row))).casefold())
+        rows.sort(key=by, reverse=column.falls != self._reverse)
+        return rows
+
+    def _words(self, row: Row) -> str:
+        return " ".join(flat(_text(column.cell(row))) for column in self._columns).casefold()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        grid, columns = self.grid, self._wanted()
+        current = self.current
+        at = self._key(current) if current is not None else None
+        offset = grid.scroll_offset
+        self._seen = self._matching()
+        cells = [self._texts(columns, row) for row in self._seen]
+        drawn = (tuple(c.key for c in columns), self._by, self._reverse, self.filter, self._empty,
+                 tuple(map(self._key, self._seen)),
+                 tuple((str(t), str(t.style)) for row in cells for t in row))  # fmt: skip
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        grid.clear(columns=True)
+        for column in columns:
+            mark = (
+                (" ▾" if column.falls != self._reverse else " ▴") if column.key == self._by else ""
+            )
+            label = Text(column.title + mark, justify="right" if column.right else "left")
+            grid.add_column(label, key=column.key, width=column.width or None)
+        for row in cells:
+            grid.add_row(*row)
+        self._tell_empty()
+        place = next((i for i, row in enumerate(self._seen) if self._key(row) == at), None)
+        if place is None:
+            place = min(max(0, grid.cursor_row), max(0, len(self._seen) - 1))
+        grid.move_cursor(row=place, animate=False, scroll=False)
+        grid.scroll_to(offset.x, offset.y, animate=False)
+        now = self.current
+        self.post_message(self.Highlighted(self, now))
+
+    def _tell_empty(self) -> None:
+        self.set_class(not self._seen, "-empty")
+        text = f"Nothing holds “{self.filter}”. Esc shows all." if self._rows else self._empty
+        self.query_one(".empty", Static).update(Content(text))
+
+    # -- what a person does ----------------------------------------------------------------------
+
+    def on_resize(self, event: Resize) -> None:
+        """Show the columns that there is room for."""
+        self._drawn = ()
+        self._draw()
+
+    def action_filter(self) -> None:
+        """Type what a row must hold."""
+        line = self.query_one("#filter", Input)
+        line.add_class("-shown")
+        line.focus()
+
+    def action_unfilter(self) -> None:
+        """Show all rows again."""
+        line = self.query_one("#filter", Input)
+        line.value = ""
+        line.remove_class("-shown")
+        self.grid.focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        columns = self._wanted()
+        names = [column.key for column in columns]
+        place = names.index(self._by) if self._by in names else -1
+        self.sort_by(names[(place + 1) % len(names)])
+
+    def action_reverse(self) -> None:
+        """Sort the other way round."""
+        self._reverse = not self._reverse
+        self._draw()
+
+    def sort_by(self, key: str) -> None:
+        """Sort by that column; again, the other way round."""
+        if key == self._by:
+            self._reverse = not self._reverse
+        else:
+            self._by, self._reverse = key, False
+        self._draw()
+
+    @on(Input.Changed, "#filter")
+    def _on_filter(self, event: Input.Changed) -> None:
+        event.stop()
+        self.filter = event.value
+        self._draw()
+
+    @on(Input.Submitted, "#filter")
+    def _on_filtered(self, event: Input.Submitted) -> None:
+        event.stop()
+        if not event.value:
+            event.input.remove_class("-shown")
+        self.grid.focus()
+
+    @on(DataTable.HeaderSelected)
+    def _on_header(self, event: DataTable.HeaderSelected) -> None:
+        event.stop()
+        if event.column_key.value is not None:
+            self.sort_by(event.column_key.value)
+
+    @on(DataTable.RowHighlighted)
+    def _on_highlight(self, event: DataTable.RowHighlighted) -> None:
+        event.stop()
+        self.post_message(self.Highlighted(self, self.current))
+
+    @on(DataTable.RowSelected)
+    def _on_choose(self, event: DataTable.RowSelected) -> None:
+        event.stop()
+        if self.current is not None:
+            self.post_message(self.Chosen(self, self.current))
+
+
+def _text(told: str | tuple[str, str]) -> str:
+    return told[0] if isinstance(told, tuple) else told
+
+
+def _style(colour: str) -> str:
+    """A colour of the theme as rich has it; what rich does not know, such as ``auto``, is none."""
+    if colour.startswith("ansi_"):
+        return colour.removeprefix("ansi_")
+    return colour if colour.startswith("#") else ""

@@ -1,0 +1,101 @@
+"""The frame: names, panes, banner, and what a node that comes and goes does to it."""
+
+from __future__ import annotations
+
+from aiplat.domain.errors import ConfigError
+from tests.support.screens import (
+    ScriptedLink,
+    StillClock,
+    app_of,
+    drive,
+    running,
+    status,
+    text_of,
+    until,
+)
+
+
+def test_names_are_always_on_show() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink(), welcomed=False)
+        async with running(app, (100, 30)) as pilot:
+            await until(pilot, lambda: len(app.screen_stack) == 2, "the card is shown")
+            await pilot.pause()
+            text = text_of(app)
+            assert all(f"{n} {name}" in text for n, name in enumerate(
+                ("Chat", "Peers", "Keys", "Usage", "Logs"), 1))  # fmt: skip
+
+    drive(test)
+
+
+def test_keys_show_the_panes() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app) as pilot:
+            for key, pane in (("alt+2", "peers"), ("alt+5", "logs"), ("alt+1", "chat")):
+                await pilot.press(key)
+                await pilot.pause()
+                assert app.pane is not None and app.pane.id == pane
+
+    drive(test)
+
+
+def test_a_node_that_ends_is_told_and_started_again_after_some_seconds() -> None:
+    async def test() -> None:
+        link, clock, started = ScriptedLink(), StillClock(), []
+
+        def start(say: object) -> None:
+            started.append(1)
+            link.says["status"] = status(pid=4343)
+
+        app = app_of(link, clock=clock, start=start)
+        async with running(app) as pilot:
+            assert app.world.is_attached and not started
+            link.vanish()
+            app.world.look_now()
+            await until(pilot, lambda: app.world.phase == "lost", "it is missed")
+            assert "started again in 5 s" in text_of(app)
+            clock.advance(5)
+            app.world.look_now()
+            await until(pilot, lambda: app.world.is_attached, "it is there again")
+            assert started == [1] and app.world.lives == 2
+
+    drive(test)
+
+
+def test_a_node_that_was_told_to_end_is_left_alone() -> None:
+    async def test() -> None:
+        link, clock = ScriptedLink(), StillClock()
+        app = app_of(link, clock=clock, start=lambda say: None)
+        async with running(app) as pilot:
+            link.says["status"] = status(state="draining")
+            app.world.look_now()
+            await until(pilot, lambda: app.world.status.state == "draining", "it drains")  # type: ignore[union-attr]  # it was asked
+            link.vanish()
+            app.world.look_now()
+            await until(pilot, lambda: app.world.phase == "lost", "it is missed")
+            assert app.world.restarts_in is None
+            assert "starts it; what you see stays" in text_of(app)
+
+    drive(test)
+
+
+def test_a_start_that_fails_says_why_and_can_be_tried_again() -> None:
+    async def test() -> None:
+        link, tries = ScriptedLink(), []
+        link.vanish()
+
+        def start(say: object) -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                raise ConfigError("The port 4001 is taken.")
+            link.says["status"] = status()
+
+        app = app_of(link, start=start)
+        async with running(app) as pilot:
+            await until(pilot, lambda: app.world.phase == "failed", "it failed")
+            assert "The port 4001 is taken." in text_of(app)
+            await pilot.press("f5")
+            await until(pilot, lambda: app.world.is_attached, "it is there")
+
+    drive(test)
