@@ -31,6 +31,7 @@ from aiplat.control.messages import (
     ShareTerms,
     Status,
 )
+from aiplat.domain.answers import Finished
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.clipboard import Clipboard
@@ -157,6 +158,8 @@ class Stream:
                 if isinstance(event, AiplatError):
                     raise event
                 yield event
+                if isinstance(event, Finished):
+                    return
         except GeneratorExit:
             self.left = True
             raise

@@ -15,16 +15,17 @@ from aiplat.cli.explain import explain
 from aiplat.cli.face import Face
 from aiplat.cli.invite import invite, join
 from aiplat.cli.keys import keys
+from aiplat.cli.logs import logs
 from aiplat.cli.models import models
 from aiplat.cli.network import network
 from aiplat.cli.peers import block, drain, peers, unblock
 from aiplat.cli.reset import reset
+from aiplat.cli.screen import tui
 from aiplat.cli.serve import serve
 from aiplat.cli.share import share
 from aiplat.cli.shell import env
 from aiplat.cli.status import status
 from aiplat.cli.stop import stop
-from aiplat.cli.tui import tui
 from aiplat.cli.usage import usage
 from aiplat.cli.users import users
 
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for command in (
     tui, ask, chat, serve, status, peers, invite, join, drain, block, unblock, share, explain,
-    doctor, env, register, login, logout, whoami, usage, stop, reset,
+    doctor, logs, env, register, login, logout, whoami, usage, stop, reset,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")

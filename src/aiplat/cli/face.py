@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
+    import typer
+
     from aiplat.config.loader import Loaded
     from aiplat.control.messages import Status
     from aiplat.runtime.places import Places

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
 
-import typer
+from aiplat.cli.face import Face
 
-from aiplat.cli.face import Face, face_of
+if TYPE_CHECKING:
+    from aiplat.control.aio import AsyncControlClient
+    from aiplat.control.calls import Call, Reply
+    from aiplat.control.events import Event
+    from aiplat.control.messages import Ask
+    from aiplat.tui.link import Say
 
 
-def tui(context: typer.Context) -> None:
-    """Open the full screen: chat, peers, keys, usage and logs of this node and its network.
+def open_screen(face: Face) -> int:
+    """Open the full screen, and give the exit code once the person leaves.
 
-    Starts a node in the background when none runs. F1 says what the keys do, Ctrl-Q leaves; the
-    node stays. It needs a terminal of at least 60 columns and 18 lines.
-
-    \b
-    Example:
-      aiplat tui
+    Raises:
+        ConfigError: this is no terminal, or one that cannot be drawn on.
     """
+    _check_terminal()
+    import gc
+
+    gc.disable()  # a tenth of the start would go into looking at modules that stay
+    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.preferences import PreferencesFile
+
+    places = face.places
+    places.prepare()
+    app = AiplatApp(
+        _Link(face),
+        lambda say: _start(face, say),
+        preferences=PreferencesFile(places.data / "terminal.json"),
+    )
+    gc.freeze()
+    gc.enable()
+    app.run()
+    return app.return_code or 0
+
+
+def _check_terminal() -> None:
     from aiplat.domain.errors import ConfigError
 
-    face = face_of(context)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
             "`aiplat tui` needs a terminal, and this is none. Through pipes and in scripts use "
@@ -30,41 +53,48 @@ def tui(context: typer.Context) -> None:
         )
     if os.environ.get("TERM", "") in ("", "dumb"):
         raise ConfigError(
-            f"`aiplat tui` needs a terminal that can move its cursor, but TERM is "
+            "`aiplat tui` needs a terminal that can move its cursor, but TERM is "
             f"{os.environ.get('TERM', '')!r}. Use `aiplat chat`, which needs lines alone."
         )
-    _run(face)
 
 
-def _run(face: Face) -> None:
-    import gc
+class _Link:
+    """The node of a home; its client is made, and imported, when it is first asked."""
 
-    gc.disable()  # 1 ms in 10 of the start goes into looking at modules that stay
-    from aiplat.control.aio import AsyncControlClient
-    from aiplat.runtime.credential import credential_of
-    from aiplat.tui.app import AiplatApp
-    from aiplat.tui.preferences import PreferencesFile
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._made: AsyncControlClient | None = None
 
-    places = face.places
-    places.prepare()
-    link = AsyncControlClient(
-        places.control_socket(), log=places.log, credential=credential_of(face.environ)
-    )
-    preferences = PreferencesFile(places.data / "terminal.json")
-    app = AiplatApp(link, lambda say: _start(face, say), preferences=preferences)
-    gc.freeze()
-    gc.enable()
-    app.run()
-    if app.return_code:
-        raise typer.Exit(app.return_code)
+    def _client(self) -> AsyncControlClient:
+        """The client; made anew while no node is known, whose socket may come to lie elsewhere."""
+        from aiplat.control.aio import AsyncControlClient
+        from aiplat.runtime.credential import credential_of
+
+        places = self._face.places
+        path = places.control_socket()
+        if self._made is None or self._made.path != path:
+            key = credential_of(self._face.environ)
+            self._made = AsyncControlClient(path, log=places.log, credential=key)
+        return self._made
+
+    async def call(self, call: Call[Reply]) -> Reply:
+        """Put one question."""
+        return await self._client().call(call)
+
+    def ask(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Ask a prompt."""
+        return self._client().ask(ask)
+
+    def follow(self, request: str) -> AsyncGenerator[Event, None]:
+        """Hear an answer that the node keeps."""
+        return self._client().follow(request)
 
 
-def _start(face: Face, say: object) -> None:
+def _start(face: Face, say: Say) -> None:
     """Start the node of this home; its steps go to the screen, not to stderr, which it draws on."""
     from aiplat.cli.ensure import ensure
 
     def tell(text: str, sign: str = "") -> None:
-        assert callable(say)
         say(text)
 
     ensure(face, say=tell)

@@ -24,10 +24,12 @@ from aiplat.tui.text import clean, flat
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer], Generic[Answer]):
+class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     """A box in the middle of the screen; Esc leaves it with None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", id="dialog.leave")]
+
+    SCOPED_CSS: ClassVar[bool] = False  # classes of the screen are named in it
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from aiplat.control.calls import Call, Reply
-from aiplat.control.events import Event
-from aiplat.control.messages import Ask
+if TYPE_CHECKING:
+    from aiplat.control.calls import Call, Reply
+    from aiplat.control.events import Event
+    from aiplat.control.messages import Ask
 
 
 class Link(Protocol):

@@ -9,12 +9,12 @@ from textual import work
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from aiplat.control.calls import Call, Reply
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.notice import Notice
 from aiplat.tui.world import World
 
 if TYPE_CHECKING:
+    from aiplat.control.calls import Call, Reply
     from aiplat.tui.app import AiplatApp
 
 Value = TypeVar("Value")
@@ -29,6 +29,10 @@ class Pane(Vertical):
 
     SECONDS: ClassVar[float] = 1.0
     """Between two loads while the pane is seen."""
+    HELP: ClassVar[str] = ""
+    """What the pane is for, and what its signs mean; for F1."""
+
+    SCOPED_CSS: ClassVar[bool] = False  # classes of the screen are named in it
 
     DEFAULT_CSS = """
     Pane { height: 1fr; }
@@ -57,6 +61,10 @@ class Pane(Vertical):
             if widget.focusable:
                 widget.focus()
                 return
+
+    def why_off(self, action: str) -> str:
+        """Why an action makes no sense now (`check_action`), in a few words for F1."""
+        return ""
 
     # -- its life --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -36,6 +37,8 @@ class Column(Generic[Row]):
         right: whether it is set to the right, as numbers are.
         width: cells that it takes; 0 for as many as its texts need.
         least: it is left out where the table is narrower than this many cells.
+        until: it is left out where the table has this many cells or more; 0 for never.
+        grows: whether it takes what the others leave, and at least `width`.
         falls: whether the greatest comes first when it is chosen.
     """
 
@@ -47,6 +50,8 @@ class Column(Generic[Row]):
     width: int = 0
     least: int = 0
     falls: bool = False
+    until: int = 0
+    grows: bool = False
 
 
 class _Grid(DataTable[Text]):
@@ -63,6 +68,7 @@ class LiveTable(Vertical, Generic[Row]):
         key: what tells rows apart.
         empty: what is said while there are no rows.
         sort: the key of the column to sort by at first.
+        first: tells the rows that stand above all others, however they are sorted.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -71,6 +77,8 @@ class LiveTable(Vertical, Generic[Row]):
         Binding("S", "reverse", "Reverse", show=False, id="table.reverse"),
         Binding("escape", "unfilter", "Clear the filter", show=False, id="table.unfilter"),
     ]
+
+    SCOPED_CSS: ClassVar[bool] = False  # classes of the screen are named in it
 
     DEFAULT_CSS = """
     LiveTable { height: 1fr; }
@@ -107,10 +115,12 @@ class LiveTable(Vertical, Generic[Row]):
         *,
         empty: str = "",
         sort: str = "",
+        first: Callable[[Row], bool] | None = None,
         id: str | None = None,  # Textual's own name
     ) -> None:
         super().__init__(id=id)
         self._columns = columns
+        self._above = first
         self._key = key
         self._empty = empty
         self._rows: tuple[Row, ...] = ()
@@ -152,7 +162,10 @@ class LiveTable(Vertical, Generic[Row]):
 
     def _wanted(self) -> list[Column[Row]]:
         width = self.size.width or self.app.size.width
-        return [column for column in self._columns if width >= column.least]
+        return [
+            column for column in self._columns
+            if width >= column.least and (not column.until or width < column.until)
+        ]  # fmt: skip
 
     def _texts(self, columns: Sequence[Column[Row]], row: Row) -> list[Text]:
         cells = []
@@ -160,9 +173,25 @@ class LiveTable(Vertical, Generic[Row]):
             told = column.cell(row)
             text, style = told if isinstance(told, tuple) else (told, "")
             colour = self.app.theme_variables.get(style, style) if style else ""
-            cells.append(Text(flat(text), style=_style(colour), no_wrap=True,
+            cells.append(Text(flat(text), style=_style(colour), no_wrap=True, overflow="ellipsis",
                               justify="right" if column.right else "left"))  # fmt: skip
         return cells
+
+    def _widths(self, columns: Sequence[Column[Row]]) -> dict[str, int]:
+        """The cells of each column: room for its title and its mark; 0 for what its texts need."""
+        widths = {}
+        for column in columns:
+            mark = 2 if column.key == self._by else 0
+            title = cell_len(column.title) + mark
+            widths[column.key] = max(column.width, title) if column.width else 0
+        wide = self.size.width or self.app.size.width
+        padding = 2 * self.grid.cell_padding * len(columns)
+        for column in columns:
+            if column.grows:
+                others = sum(cells for key, cells in widths.items() if key != column.key)
+                room = wide - self.grid.styles.scrollbar_size_vertical - padding - others
+                widths[column.key] = max(widths[column.key], room)
+        return widths
 
     def _matching(self) -> list[Row]:
         words = self.filter.casefold().split()
@@ -172,6 +201,9 @@ class LiveTable(Vertical, Generic[Row]):
         column = next(c for c in self._columns if c.key == self._by)
         by = column.sort or (lambda row: str(_text(column.cell(row))).casefold())
         rows.sort(key=by, reverse=column.falls != self._reverse)
+        if self._above is not None:
+            above = self._above
+            rows.sort(key=lambda row: not above(row))
         return rows
 
     def _words(self, row: Row) -> str:
@@ -193,12 +225,13 @@ class LiveTable(Vertical, Generic[Row]):
             return
         self._drawn = drawn
         grid.clear(columns=True)
+        widths = self._widths(columns)
         for column in columns:
             mark = (
                 (" ▾" if column.falls != self._reverse else " ▴") if column.key == self._by else ""
             )
             label = Text(column.title + mark, justify="right" if column.right else "left")
-            grid.add_column(label, key=column.key, width=column.width or None)
+            grid.add_column(label, key=column.key, width=widths[column.key] or None)
         for row in cells:
             grid.add_row(*row)
         self._tell_empty()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from textual.color import Color
 from textual.theme import Theme
+
+_MUTED = 0.62
+"""How much of the foreground is left in a text that is less important."""
 
 DARK = "aiplat-dark"
 LIGHT = "aiplat-light"
@@ -58,3 +62,15 @@ THEMES = (
         },
     ),
 )
+
+
+def with_muted(variables: dict[str, str], theme: Theme) -> dict[str, str]:
+    """Make ``text-muted`` a colour of its own: half transparent it is lost where styles are laid
+    over each other, as in a line of several.
+    """
+    if theme.ansi:
+        muted = "ansi_bright_black"
+    else:
+        ground = Color.parse(variables["background"])
+        muted = ground.blend(Color.parse(variables["foreground"]), _MUTED).hex
+    return {**variables, "text-muted": muted, "foreground-muted": muted}

@@ -41,6 +41,8 @@ class TabName(Static):
 class TopBar(Horizontal):
     """The line."""
 
+    SCOPED_CSS: ClassVar[bool] = False  # classes of the screen are named in it
+
     DEFAULT_CSS = """
     TopBar { height: 1; background: $background; }
     TopBar #brand { width: auto; padding: 0 1; color: $primary; text-style: bold; }

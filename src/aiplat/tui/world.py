@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aiplat.control import calls
-from aiplat.control.faults import NoNode
-from aiplat.control.messages import Status
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.clock import Clock
 from aiplat.tui.link import Link, Start
 from aiplat.tui.threads import in_thread
+
+if TYPE_CHECKING:
+    from aiplat.control.messages import Status
 
 Phase = Literal["looking", "starting", "attached", "lost", "failed"]
 """`lost`: it was there, and is not, or does not answer; `failed`: it could not be started."""
@@ -51,6 +51,7 @@ class World:
         self._restart_at: float | None = None
         self._pid = 0
         self._was_told_to_end = False
+        self._moved = asyncio.Event()
 
     @property
     def is_attached(self) -> bool:
@@ -78,6 +79,17 @@ class World:
     def leave_it(self) -> None:
         """Do not start it again: only look whether somebody does."""
         self._restart_at = None
+        self._tell()
+
+    async def settled(self) -> None:
+        """Wait while the node is looked for, or starts, or is about to be started."""
+        while self.phase in ("looking", "starting") or self.restarts_in is not None:
+            moved = self._moved
+            await moved.wait()
+
+    def _tell(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
         self._changed()
 
     async def run(self) -> None:
@@ -85,7 +97,7 @@ class World:
         self._restart_at = self._clock.monotonic()  # at first there is nothing to wait for
         while True:
             await self._look()
-            self._changed()
+            self._tell()
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._wake.wait()
@@ -94,6 +106,9 @@ class World:
             self._wake.clear()
 
     async def _look(self) -> None:
+        from aiplat.control import calls  # not before the first paint
+        from aiplat.control.faults import NoNode
+
         try:
             status = await self._link.call(calls.status())
         except NoNode as gone:
@@ -127,9 +142,11 @@ class World:
 
     async def _bring_up(self, start: Start) -> None:
         """Start it in a thread; its steps are shown as they come."""
+        from aiplat.control import calls
+
         loop = asyncio.get_running_loop()
         self.phase, self.steps, self.trouble = "starting", [], ""
-        self._changed()
+        self._tell()
 
         def say(step: str) -> None:
             loop.call_soon_threadsafe(self._step, step)
@@ -145,4 +162,4 @@ class World:
 
     def _step(self, step: str) -> None:
         self.steps = [*self.steps, step][-MAX_STEPS:]
-        self._changed()
+        self._tell()

@@ -1,18 +1,798 @@
-"""The pane Chat."""
+"""The pane Chat: conversations, the one that is seen, and where the next prompt is written."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.widgets import TextArea
+import asyncio
+from typing import ClassVar
 
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from aiplat.control import calls
+from aiplat.control.messages import ModelStatus
+from aiplat.domain.conversations import ConversationSettings, Turn, branches_of
+from aiplat.domain.errors import AiplatError, InvalidRequest
+from aiplat.tui.chat.book import Book
+from aiplat.tui.chat.composer import Composer
+from aiplat.tui.chat.entry import Entry, Place
+from aiplat.tui.chat.rail import Rail
+from aiplat.tui.chat.sidebar import Sidebar
+from aiplat.tui.chat.talk import Talk
+from aiplat.tui.chat.transcript import Transcript
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
+from aiplat.tui.text import cut, flat, short_peer
+from aiplat.tui.threads import in_thread
+
+GATHER_SECONDS = 0.05
+"""What comes is gathered for so long, or three times as long as the last drawing took."""
+_STOP_SECONDS = 5.0
+_MAX_SPEEDS = 60
+_READERS = {"any": "anyone may read", "network": "my network reads", "machine": "this machine only"}
 
 
 class ChatPane(Pane):
-    """It."""
+    """The pane."""
+
+    SECONDS = 5.0
+
+    HELP: ClassVar[str] = (
+        "Type, and Enter sends. Answers stream in; Esc stops one, and keeps what came.\n"
+        "Alt+↑ goes up into the transcript, block by block: c copies a block or the code under the "
+        "cursor, e edits a question, r answers it again, ←/→ walk the branches, w says why that "
+        "peer answered.\n"
+        "The line below an answer: model, peer, time to the first token, tokens a second, tokens "
+        "in and out, seconds, how it ended. ✓ done, ■ stopped, ✕ failed, ▲ cut at the length.\n"
+        "In the list: ◉ an answer is under way, ○ not kept.\n"
+        "To select with the mouse drag over the text, and Ctrl+C copies it."
+    )
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop", id="chat.stop"),
+        Binding("ctrl+n", "new", "New", id="chat.new"),
+        Binding("ctrl+o", "pick", "Model, peer", id="chat.pick"),
+        Binding("ctrl+b", "list", "Conversations", id="chat.list"),
+        Binding("alt+up", "to_blocks", "Blocks", id="chat.blocks"),
+        Binding("ctrl+r", "again", "Again", show=False, id="chat.again"),
+        Binding("alt+c", "copy_code", "Copy the last code", show=False, id="chat.copy_code"),
+        Binding("alt+s", "settings", "System prompt, sampling", show=False, id="chat.settings"),
+        Binding("alt+a", "attach", "Attach a file", show=False, id="chat.attach"),
+        Binding("alt+d", "detach", "Remove the attached files", show=False, id="chat.detach"),
+        Binding("ctrl+g", "editor", "Write in your editor", show=False, id="chat.editor"),
+        Binding("alt+k", "keep", "Keep it, or not", show=False, id="chat.keep"),
+        Binding("alt+r", "rename", "Rename", show=False, id="chat.rename"),
+        Binding("alt+x", "export", "Export", show=False, id="chat.export"),
+        Binding("alt+w", "why", "Why this peer?", show=False, id="chat.why"),
+        Binding("alt+delete", "delete", "Delete", show=False, id="chat.delete"),
+    ]
+
+    DEFAULT_CSS = """
+    ChatPane #body { height: 1fr; }
+    ChatPane #main { width: 1fr; }
+    ChatPane #head { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap;
+        text-overflow: ellipsis; }
+    ChatPane #empty { height: 1fr; padding: 2 3; color: $text-muted; display: none; }
+    .-short ChatPane #empty { padding: 0 2; }
+    ChatPane.-empty #empty { display: block; }
+    ChatPane.-empty Transcript { display: none; }
+    ChatPane Transcript { height: 1fr; }
+    ChatPane #files { height: auto; display: none; padding: 0 2; color: $accent; }
+    ChatPane #files.-shown { display: block; }
+    .-narrow ChatPane.-list #main { display: none; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # Textual's own name
+        super().__init__(id=id)
+        self.speeds: list[float] = []
+        self._entries: dict[str, Entry] = {}
+        self._dirty = asyncio.Event()
+        self._editing: Turn | None = None
+        self._trouble = ""
+        self._lives = 0
 
     def compose(self) -> ComposeResult:
-        """Its parts."""
-        yield Notice()
-        yield TextArea()
+        """List, transcript, composer, rail."""
+        self.book = Book(self.aiplat.link, self.aiplat.clock, self)
+        with Horizontal(id="body"):
+            yield Sidebar()
+            with Vertical(id="main"):
+                yield Static("", id="head", markup=False)
+                yield Notice()
+                yield Static("", id="empty", markup=False)
+                yield Transcript(id="transcript")
+                yield Static("", id="files", markup=False)
+                yield Composer()
+            yield Rail()
+
+    def on_mount(self) -> None:
+        """Show the list where there is room for it, and begin to draw what comes."""
+        wide = self.app.size.width >= 100 and self.aiplat.preferences.sidebar
+        self.query_one(Sidebar).set_class(wide, "-shown")
+        self._draw_all()
+        self._drawing()
+
+    @property
+    def talk(self) -> Talk:
+        """The conversation that is seen."""
+        return self.book.current
+
+    @property
+    def transcript(self) -> Transcript:
+        """Its turns."""
+        return self.query_one(Transcript)
+
+    @property
+    def composer(self) -> Composer:
+        """Where one writes."""
+        return self.query_one(Composer)
+
+    def focus_first(self) -> None:
+        """Write."""
+        self.composer.focus()
+
+    async def load(self) -> None:
+        """Ask the node for the list."""
+        try:
+            await self.book.search(self.query_one(Sidebar).words)
+        except AiplatError as fault:
+            self._trouble = str(fault)
+        else:
+            self._trouble = ""
+        self._draw_list()
+
+    def node_changed(self) -> None:
+        """Show how the network is."""
+        if not self.is_mounted or not self.query(Rail):
+            return
+        running = sum(len(talk.running) for talk in self.book.open.values())
+        self.query_one(Rail).show(self.world.status, self.speeds, running)
+        if self.world.lives != self._lives:
+            self._lives = self.world.lives
+            self._draw_all(keep_place=True)
+            self.reload()
+        elif self.talk.is_empty:
+            self._draw_empty()
+
+    # -- what is heard of conversations (`talk.Hears`) ---------------------------------------------
+
+    def changed(self, talk: Talk) -> None:
+        """Turns came, went or ended."""
+        if talk is self.talk:
+            self._draw_all(keep_place=True)
+        else:
+            self._draw_list()
+
+    def grew(self, talk: Talk, turn: str, text: str) -> None:
+        """More of an answer came; it is drawn with what else comes soon."""
+        entry = self._entries.get(turn)
+        if talk is self.talk and entry is not None and entry.runs:
+            entry.append(text)
+            self._dirty.set()
+
+    def noted(self, talk: Talk, text: str) -> None:
+        """Something has to be said."""
+        self.aiplat.tell(text, severity="warning")
+
+    # -- drawing ---------------------------------------------------------------------------------
+
+    @work(group="drawing")
+    async def _drawing(self) -> None:
+        """Draw what came, not more often than it can be drawn; and the seconds that pass."""
+        loop = asyncio.get_running_loop()
+        while True:
+            pause = 1.0 if self.talk.running else None
+            try:
+                async with asyncio.timeout(pause):
+                    await self._dirty.wait()
+            except TimeoutError:
+                pass
+            self._dirty.clear()
+            began = loop.time()
+            self._draw_running()
+            await asyncio.sleep(max(GATHER_SECONDS, 3 * (loop.time() - began)))
+
+    def _draw_running(self) -> None:
+        for turn_id in self.talk.running:
+            entry = self._entries.get(turn_id)
+            if entry is not None:
+                entry.say(self.talk.live_line(entry.turn))
+                self.transcript.changed(entry)
+
+    def _draw_all(self, *, keep_place: bool = False) -> None:
+        if not self.is_mounted or not self.query(Transcript):
+            return
+        talk = self.talk
+        entries = [self._entry(talk, turn) for turn in talk.path]
+        self._entries = {entry.turn.id: entry for entry in entries}
+        self.set_class(not entries, "-empty")
+        self.transcript.show(entries, keep_place=keep_place)
+        self._draw_head()
+        self._draw_files()
+        self._draw_empty()
+        self._draw_list()
+        self._dirty.set()
+        self.refresh_bindings()
+
+    def _entry(self, talk: Talk, turn: Turn) -> Entry:
+        """The turn as it is drawn; one that was drawn before keeps its lines."""
+        others = branches_of(talk.conversation, turn)
+        number = next((i for i, other in enumerate(others, 1) if other.id == turn.id), 1)
+        place = Place(number, len(others))
+        status = self.world.status
+        own = status.peer_id if status is not None else ""
+        old = self._entries.get(turn.id)
+        if old is not None and old.place == place and old.own == own:
+            if old.turn is turn:
+                return old
+            if old.runs and turn.id in talk.running:
+                old.turn = turn
+                return old
+        when = self.book.when(turn.at)
+        shown = turn
+        if turn.id in talk.running:
+            from msgspec.structs import replace
+
+            shown = replace(turn, text=talk.text_of(turn))
+        name = talk.conversation.settings.model
+        entry = Entry(shown, own, place, when, name)
+        if turn.id in talk.running:
+            entry.say(talk.live_line(turn))
+        return entry
+
+    def _draw_head(self) -> None:
+        talk = self.talk
+        settings = talk.conversation.settings
+        width = max(20, self.query_one("#head").size.width or self.app.size.width - 36)
+        right = [settings.model or "automatic"]
+        if settings.peer:
+            right.append("by " + short_peer(settings.peer))
+        right.append(_READERS[settings.privacy])
+        if not talk.kept:
+            right.append("○ not kept")
+        if settings.system:
+            right.append("system prompt")
+        facts = " · ".join(map(flat, right))
+        title = cut(flat(talk.title), max(10, width - len(facts) - 4))
+        self.query_one("#head", Static).update(
+            Content.assemble((title, "bold $foreground"), "  ", (facts, "$text-muted"))
+        )
+
+    def _draw_files(self) -> None:
+        files = self.talk.files
+        line = self.query_one("#files", Static)
+        line.set_class(bool(files) or self._editing is not None, "-shown")
+        parts = [flat(file.name) for file in files]
+        text = f"+ {', '.join(parts)}  (Alt+D removes)" if parts else ""
+        if self._editing is not None:
+            text = "Editing a question: Enter asks it anew, Esc leaves it as it was.  " + text
+        line.update(Content(text))
+
+    def _draw_empty(self) -> None:
+        if self.talk.is_empty:
+            self.query_one("#empty", Static).update(empty_words(self))
+
+    def _draw_list(self) -> None:
+        if self.is_mounted and self.query(Sidebar):
+            sidebar = self.query_one(Sidebar)
+            sidebar.show(
+                self.book.items(sidebar.words), self.talk.conversation.id,
+                trouble=self._trouble, more=self.book.more,
+            )  # fmt: skip
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    @on(Composer.Submitted)
+    def _on_submitted(self, event: Composer.Submitted) -> None:
+        event.stop()
+        talk = self.talk
+        try:
+            if self._editing is not None:
+                question = talk.edited(self._editing, event.text)
+            else:
+                question = talk.question(event.text, talk.files)
+        except InvalidRequest as fault:
+            self.aiplat.tell(str(fault), severity="warning")
+            return
+        self._editing, talk.files, talk.draft = None, (), ""
+        self.composer.clear()
+        self._begin(talk, question)
+
+    def _begin(self, talk: Talk, question: Turn) -> None:
+        if not self.world.is_attached:
+            self.world.start_now()
+        turn = talk.begin(question)
+        self.transcript.action_scroll_end()
+        self._answering(talk, turn, follow=False)
+
+    def _answering(self, talk: Talk, turn: Turn, *, follow: bool) -> None:
+        """One answer, from its beginning to its end; other conversations go on beside it."""
+        self.run_worker(self._answered(talk, turn, follow=follow), name=turn.id, group="answers")
+
+    async def _answered(self, talk: Talk, turn: Turn, *, follow: bool) -> None:
+        if follow:
+            await talk.follow(turn)
+        else:
+            await self.world.settled()
+            await talk.answer(turn)
+        ended = talk.find(turn.id)
+        if ended is not None and ended.facts is not None and ended.facts.tokens_per_second:
+            self.speeds = [*self.speeds, ended.facts.tokens_per_second][-_MAX_SPEEDS:]
+        self.node_changed()
+        self.reload()
+
+    @on(Composer.TooLong)
+    def _on_too_long(self) -> None:
+        self.aiplat.tell("That is more than a question may have; attach a file of at most 1 MB.",
+                         severity="warning")  # fmt: skip
+
+    @on(Composer.Leafed)
+    def _on_leafed(self, event: Composer.Leafed) -> None:
+        transcript = self.transcript
+        match event.pages:
+            case 1:
+                transcript.action_page_down()
+            case -1:
+                transcript.action_page_up()
+            case 2:
+                transcript.action_scroll_end()
+            case _:
+                transcript.scroll_home(animate=False)
+
+    # -- actions ---------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what makes sense now."""
+        if not self.is_mounted or not hasattr(self, "book"):
+            return True
+        match action:
+            case "stop":
+                return bool(self.talk.running) or self._editing is not None or self._list_covers
+            case "detach":
+                return bool(self.talk.files)
+            case "again" | "copy_code" | "export" | "rename" | "delete" | "to_blocks" | "why":
+                return not self.talk.is_empty
+        return True
+
+    @property
+    def _list_covers(self) -> bool:
+        return self.has_class("-list") and self.app.size.width < 100
+
+    def action_stop(self) -> None:
+        """Stop the newest answer, and keep what came; or stop editing."""
+        if self._list_covers:
+            self.action_list()
+        elif self._editing is not None:
+            self._editing = None
+            self.composer.clear()
+            self._draw_files()
+            self.refresh_bindings()
+        elif turn := self.talk.stops():
+            self._stopping(self.talk, turn)
+
+    @work(group="stopping")
+    async def _stopping(self, talk: Talk, turn: str) -> None:
+        """Ask the node to end it; the answer's own task ends it where that cannot be asked."""
+        run = talk.running.get(turn)
+        if run is not None and run.kept and run.request:
+            try:
+                await self.ask(calls.stop_answer(run.request))
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await run.over.wait()
+            except (AiplatError, TimeoutError):
+                pass
+        if turn in talk.running:
+            self._cancel(turn)
+
+    def _cancel(self, turn: str) -> None:
+        for worker in self.workers:
+            if worker.group == "answers" and worker.name == turn:
+                worker.cancel()
+
+    async def action_new(self) -> None:
+        """Begin a conversation, asked as this one."""
+        self._remember_draft()
+        self.book.new(self.talk.conversation.settings)
+        self._turned()
+
+    @work
+    async def action_pick(self) -> None:
+        """Choose model, gateway, and who can read."""
+        from aiplat.tui.chat.picker import Picker, offers
+
+        trouble = ""
+        models: tuple[ModelStatus, ...] = ()
+        peers = self.world.status.peers if self.world.status is not None else ()
+        try:
+            models = (await self.ask(calls.model_list())).models
+            peers = (await self.ask(calls.peers())).peers
+        except AiplatError as fault:
+            trouble = str(fault)
+        own = self.world.status.peer_id if self.world.status is not None else ""
+        gateways = [peer for peer in peers if "gateway" in peer.roles]
+        picker = Picker(
+            self.talk.conversation.settings, offers(models, peers, own), gateways, trouble=trouble
+        )
+        if (chosen := await self.app.push_screen_wait(picker)) is not None:
+            await self._set(chosen)
+
+    @work
+    async def action_settings(self) -> None:
+        """Set system prompt and sampling of this conversation."""
+        from aiplat.tui.chat.forms import settings_form, settings_from
+
+        settings = self.talk.conversation.settings
+        values = await self.app.push_screen_wait(settings_form(settings))
+        if values is not None:
+            await self._set(settings_from(settings, values))
+
+    async def _set(self, settings: ConversationSettings) -> None:
+        self.talk.set(settings)
+        await self._save(self.talk)
+
+    async def _save(self, talk: Talk) -> None:
+        try:
+            await talk.save()
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+
+    def action_list(self) -> None:
+        """Show the conversations, and go there; or hide them."""
+        sidebar = self.query_one(Sidebar)
+        shown = sidebar.has_class("-shown")
+        if shown and not sidebar.has_focus_within and self.app.size.width >= 100:
+            sidebar.focus_list()
+            return
+        sidebar.set_class(not shown, "-shown")
+        self.set_class(not shown, "-list")
+        if shown:
+            self.composer.focus()
+        else:
+            self._draw_list()
+            sidebar.focus_list()
+
+    def action_to_blocks(self) -> None:
+        """Go up into the transcript."""
+        self.transcript.focus()
+
+    def action_again(self) -> None:
+        """Answer the last question again: a branch beside the last answer."""
+        path = self.talk.path
+        last = path[-1] if path else None
+        if last is not None:
+            self._again(last)
+
+    def _again(self, turn: Turn) -> None:
+        question = turn if turn.role == "user" else self.talk.find(turn.parent)
+        if question is None or turn.id in self.talk.running:
+            self.aiplat.tell("The answer is still under way: Esc stops it.", severity="warning")
+            return
+        self._begin(self.talk, question)
+
+    def action_copy_code(self) -> None:
+        """Copy the last block of code."""
+        for entry in reversed(self.transcript.entries):
+            entry.lines(self.transcript.text_width)
+            codes = [stop.code for stop in entry.stops if stop.code is not None]
+            if codes:
+                self.app.copy_to_clipboard(codes[-1])
+                return
+        self.aiplat.tell("No answer here has a block of code.", severity="warning")
+
+    @work
+    async def action_attach(self) -> None:
+        """Attach a text file to the next question."""
+        from aiplat.tui.chat.attach import MAX_FILES, read_attached
+        from aiplat.tui.dialogs import Field, Form
+
+        if len(self.talk.files) >= MAX_FILES:
+            self.aiplat.tell(f"A question has at most {MAX_FILES} files.", severity="warning")
+            return
+        form = Form(
+            "Attach a file", [Field("path", "A text file", hint="~/notes.md")], done="Attach",
+            check=lambda values: read_attached(values["path"]),
+        )  # fmt: skip
+        values = await self.app.push_screen_wait(form)
+        if values is None:
+            return
+        try:
+            file = await in_thread(lambda: read_attached(values["path"]))
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+            return
+        self.talk.files = (*self.talk.files, file)
+        self._draw_files()
+        self.refresh_bindings()
+
+    def action_detach(self) -> None:
+        """Attach nothing."""
+        self.talk.files = ()
+        self._draw_files()
+        self.refresh_bindings()
+
+    @work
+    async def action_editor(self) -> None:
+        """Write the prompt in the person's own editor."""
+        from textual.app import SuspendNotSupported
+
+        from aiplat.tui.chat.editor import edit
+
+        text = self.composer.text
+        try:
+            with self.app.suspend(), self.app.batch_update():
+                text = await in_thread(lambda: edit(text))
+        except SuspendNotSupported:
+            self.aiplat.tell("This terminal cannot be handed to an editor.", severity="warning")
+            return
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+        self.app.refresh(layout=True)
+        self.composer.load_text(text)
+        self.composer.move_cursor(self.composer.document.end)
+        self.composer.focus()
+
+    @work
+    async def action_keep(self) -> None:
+        """Keep this conversation, or keep it no more."""
+        from aiplat.tui.dialogs import Confirm
+
+        talk = self.talk
+        if not talk.kept:
+            talk.kept = True
+            await self._save(talk)
+            self.aiplat.tell("This conversation is kept.")
+        elif talk.running:
+            self.aiplat.tell("Wait for the answer, or stop it first.", severity="warning")
+            return
+        elif talk.is_saved and not await self.app.push_screen_wait(Confirm(
+            "Do not keep it", "What was kept of this conversation is deleted from the disk now. It "
+            "stays on the screen until you leave.", yes="Delete it from the disk",
+        )):  # fmt: skip
+            return
+        else:
+            await self._unkeep(talk)
+        self._draw_all(keep_place=True)
+        self.reload()
+
+    async def _unkeep(self, talk: Talk) -> None:
+        if talk.is_saved:
+            try:
+                await self.book.delete(talk.conversation.id)
+            except AiplatError as fault:
+                self.aiplat.tell_fault(fault)
+                return
+            self.book.open[talk.conversation.id] = talk
+            self.book.current = talk
+        talk.kept = talk.is_saved = False
+        self.aiplat.tell("This conversation is not kept: it is gone when you leave.")
+
+    def action_rename(self) -> None:
+        """Call this conversation otherwise."""
+        self._rename(self.talk.conversation.id)
+
+    def action_export(self) -> None:
+        """Write this conversation to a file."""
+        self._export(self.talk.conversation.id)
+
+    def action_delete(self) -> None:
+        """Delete this conversation."""
+        self._delete(self.talk.conversation.id)
+
+    def action_why(self) -> None:
+        """Say why the last answer came from where it did."""
+        for turn in reversed(self.talk.path):
+            if turn.facts is not None and turn.facts.request:
+                self._why(turn)
+                return
+        self.aiplat.tell("Nothing was answered here yet.", severity="warning")
+
+    # -- what is done with a conversation of the list ----------------------------------------------
+
+    @on(Sidebar.Searched)
+    def _on_searched(self) -> None:
+        self.reload()
+
+    @on(Sidebar.Opened)
+    def _on_opened(self, event: Sidebar.Opened) -> None:
+        event.stop()
+        self._open(event.conversation)
+
+    @work(exclusive=True, group="open")
+    async def _open(self, conversation: str) -> None:
+        self._remember_draft()
+        try:
+            talk, running = await self.book.turn_to(conversation)
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+            return
+        for turn in running:
+            self._answering(talk, turn, follow=True)
+        self._turned()
+
+    def _remember_draft(self) -> None:
+        self.talk.draft = "" if self._editing is not None else self.composer.text
+        self._editing = None
+
+    def _turned(self) -> None:
+        """Another conversation is seen."""
+        if self.app.size.width < 100:
+            self.query_one(Sidebar).remove_class("-shown")
+            self.remove_class("-list")
+        self._entries = {}
+        self._draw_all()
+        self.composer.load_text(self.talk.draft)
+        self.composer.move_cursor(self.composer.document.end)
+        self.composer.focus()
+
+    @on(Sidebar.Left)
+    def _on_left_list(self) -> None:
+        if self.app.size.width < 100:
+            self.action_list()
+        self.composer.focus()
+
+    @on(Sidebar.Wanted)
+    def _on_wanted_of_list(self, event: Sidebar.Wanted) -> None:
+        event.stop()
+        match event.what:
+            case "delete":
+                self._delete(event.conversation)
+            case "rename":
+                self._rename(event.conversation)
+            case "export":
+                self._export(event.conversation)
+
+    async def _held(self, conversation: str) -> Talk | None:
+        """That conversation, whether it is open or not; what is seen stays."""
+        seen = self.book.current
+        try:
+            talk, running = await self.book.turn_to(conversation)
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+            return None
+        finally:
+            self.book.current = seen
+        for turn in running:
+            self._answering(talk, turn, follow=True)
+        return talk
+
+    @work
+    async def _rename(self, conversation: str) -> None:
+        from aiplat.tui.chat.forms import title_form
+
+        if (talk := await self._held(conversation)) is None:
+            return
+        values = await self.app.push_screen_wait(title_form(talk.conversation.title))
+        if values is not None:
+            talk.rename(values["title"])
+            await self._save(talk)
+            self.reload()
+
+    @work
+    async def _export(self, conversation: str) -> None:
+        from aiplat.tui.chat.forms import export_form, write_export
+
+        if (talk := await self._held(conversation)) is None:
+            return
+        values = await self.app.push_screen_wait(export_form(talk.title))
+        if values is None:
+            return
+        form = "json" if values["form"] == "json" else "markdown"
+        try:
+            file = await in_thread(
+                lambda: write_export(talk.conversation, form, values["path"])  # type: ignore[arg-type]  # one of the two
+            )
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+        else:
+            self.aiplat.tell(f"Written to {file}.")
+
+    @work
+    async def _delete(self, conversation: str) -> None:
+        from aiplat.tui.dialogs import Confirm
+
+        if (talk := await self._held(conversation)) is None:
+            return
+        if talk.running:
+            self.aiplat.tell("An answer is under way in it: stop it first.", severity="warning")
+            return
+        turns = len(talk.conversation.turns)
+        sure = await self.app.push_screen_wait(Confirm(
+            "Delete", f"“{flat(talk.title)}” with its {turns} turns is deleted from the disk. This "
+            "cannot be undone.", yes="Delete it",
+        ))  # fmt: skip
+        if not sure:
+            return
+        seen = talk is self.talk
+        try:
+            said = await self.book.delete(conversation)
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+            return
+        self.aiplat.tell(said)
+        if seen:
+            self._turned()
+        self._draw_list()
+        self.reload()
+
+    # -- what is done with a block of the transcript -----------------------------------------------
+
+    @on(Transcript.Left)
+    def _on_left_transcript(self) -> None:
+        self.composer.focus()
+
+    @on(Transcript.Wanted)
+    def _on_wanted(self, event: Transcript.Wanted) -> None:
+        event.stop()
+        turn = event.entry.turn
+        match event.what:
+            case "copy":
+                code = event.block.code
+                self.app.copy_to_clipboard(code if code is not None else self._whole(event.entry))
+            case "edit":
+                self._edit(turn)
+            case "again":
+                self._again(turn)
+            case "branch" | "branch_back":
+                self.talk.branch(turn, -1 if event.what == "branch_back" else 1)
+            case "why":
+                self._why(turn)
+
+    def _whole(self, entry: Entry) -> str:
+        turn = self.talk.find(entry.turn.id)
+        return self.talk.text_of(turn) if turn is not None else entry.turn.text
+
+    def _edit(self, turn: Turn) -> None:
+        self._editing = turn
+        self.composer.load_text(turn.text)
+        self.composer.move_cursor(self.composer.document.end)
+        self.composer.focus()
+        self._draw_files()
+        self.refresh_bindings()
+
+    @work
+    async def _why(self, turn: Turn) -> None:
+        from aiplat.tui.chat.why import why_text
+        from aiplat.tui.dialogs import ShowText
+
+        assert turn.facts is not None
+        try:
+            told = await self.ask(calls.explain(turn.facts.request))
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+            return
+        status = self.world.status
+        text = why_text(told, status.peer_id if status is not None else "")
+        await self.app.push_screen_wait(ShowText("Why this peer?", text))
+
+
+def empty_words(pane: ChatPane) -> Content:
+    """What an empty conversation says: that it works, or what it waits for."""
+    status = pane.world.status
+    lines: list[Content | str] = []
+    if not pane.world.is_attached or status is None:
+        lines.append("The node comes up. You can type already; it is asked when it is there.")
+        steps = [step for step in pane.world.steps if step.strip()][-6:]
+        lines += ["", *(Content.styled(f"  {flat(step)}", "$text-muted") for step in steps)]
+    elif any(model.is_usable for model in status.models):
+        usable = [flat(model.name) for model in status.models if model.is_usable]
+        lines += [
+            Content.styled("Ask something.", "bold $foreground"), "",
+            f"Ready: {', '.join(usable[:6])}", "",
+            "Ctrl+O chooses model, peer, and who can read · Alt+S system prompt · Alt+A attaches",
+            "F1 says what else the keys do · Ctrl+P finds every action",
+        ]  # fmt: skip
+    else:
+        notes = [f"{flat(m.name)} is {m.state}{': ' + flat(m.note) if m.note else ''}"
+                 for m in status.models]  # fmt: skip
+        lines += [
+            "No model is ready yet.",
+            "",
+            *(notes or ["No processor with a model is there."]),
+            "",
+            "You can type already. Peers (Alt+2), key D, looks at each step to an answer.",
+        ]
+    content = [line if isinstance(line, Content) else Content(line) for line in lines]
+    return Content("\n").join(content)

@@ -1,0 +1,178 @@
+"""Chooses the model, the gateway and who can read: with load and speed, so that it is a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from msgspec.structs import replace
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Label, OptionList, RadioButton, RadioSet, Static
+from textual.widgets.option_list import Option
+
+from aiplat.control.messages import ModelStatus, PeerStatus
+from aiplat.domain.answers import Privacy
+from aiplat.domain.conversations import ConversationSettings
+from aiplat.tui.chat.why import READERS
+from aiplat.tui.dialogs import Dialog
+from aiplat.tui.text import cut, flat, short_peer
+
+PRIVACIES: tuple[Privacy, ...] = ("any", "network", "machine")
+_WORDS = {"any": "any", "network": "my network", "machine": "this machine"}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model that can be chosen; the empty name leaves it to the gateway."""
+
+    name: str
+    state: str
+    load: str = ""
+    speed: str = ""
+    where: str = ""
+    usable: bool = True
+
+
+def offers(models: Sequence[ModelStatus], peers: Sequence[PeerStatus], own: str) -> list[Offer]:
+    """Each model with how loaded it is, how fast the fastest is, and who has it."""
+    found = [Offer("", "the gateway's first that is ready")]
+    for model in models:
+        having = [peer for peer in peers if model.name in peer.models and peer.state == "connected"]
+        speeds = [s for p in having if (s := p.measured_tokens_per_second or p.tokens_per_second)]
+        load = f"{model.running}/{model.slots}" if model.slots else ""
+        if model.waiting:
+            load += f" +{model.waiting}"
+        where = ", ".join(short_peer(peer.peer_id) for peer in having[:3])
+        if model.processors > len(having):
+            where = ", ".join(filter(None, ("here", where)))
+        found.append(Offer(
+            model.name, model.note or model.state if not model.is_usable else model.state, load,
+            f"{max(speeds):.0f} tok/s" if speeds else "", where, model.is_usable,
+        ))  # fmt: skip
+    return found
+
+
+class Picker(Dialog[ConversationSettings]):
+    """The choice; gives the settings as they then are.
+
+    Arguments:
+        settings: of the conversation.
+        found: the models.
+        gateways: those that can be asked by name.
+    """
+
+    heading = "Model, peer, and who can read"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "done", "Take it", id="picker.done"),
+    ]
+
+    DEFAULT_CSS = """
+    Picker > Vertical { width: 84; }
+    Picker OptionList { height: auto; max-height: 12; margin-bottom: 1; border: none;
+        background: $panel; }
+    Picker.-short OptionList { max-height: 4; margin-bottom: 0; }
+    Picker RadioSet { height: auto; border: none; background: $surface; margin-bottom: 1;
+        padding: 0; width: 100%; }
+    Picker.-short RadioSet { margin-bottom: 0; }
+    Picker.-short #gateways { max-height: 2; }
+    """
+
+    def __init__(
+        self,
+        settings: ConversationSettings,
+        found: Sequence[Offer],
+        gateways: Sequence[PeerStatus],
+        *,
+        trouble: str = "",
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._found = list(found)
+        self._gateways = [peer for peer in gateways if peer.address]
+        self._trouble = trouble
+
+    def compose(self) -> ComposeResult:
+        """Three lists, and two buttons."""
+        with Vertical():
+            yield Static(Content(flat(self._trouble)), classes="fault")
+            yield Label("Model")
+            yield OptionList(*[Option(_row(o), disabled=not o.usable) for o in self._found],
+                             id="models", markup=False)  # fmt: skip
+            yield Label("Gateway")
+            names = ["any that is there", *(_gateway(peer) for peer in self._gateways)]
+            yield OptionList(*[Option(Content(name)) for name in names], id="gateways",
+                             markup=False)  # fmt: skip
+            yield Label("Who can read it")
+            with RadioSet(id="privacy"):
+                for privacy in PRIVACIES:
+                    yield RadioButton(
+                        Content(f"{_WORDS[privacy]}: {READERS[privacy]}"),
+                        privacy == self._settings.privacy,
+                    )
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="no")
+                yield Button("Take it", id="yes", variant="primary")
+
+    def on_mount(self) -> None:
+        """Stand on what holds now."""
+        super().on_mount()
+        self.fault(self._trouble)
+        names = [offer.name for offer in self._found]
+        models = self.query_one("#models", OptionList)
+        models.highlighted = (
+            names.index(self._settings.model) if (self._settings.model in names) else 0
+        )
+        addresses = ["", *(peer.address for peer in self._gateways)]
+        gateways = self.query_one("#gateways", OptionList)
+        gateways.highlighted = (
+            addresses.index(self._settings.peer) if (self._settings.peer in addresses) else 0
+        )
+        models.focus()
+
+    def action_done(self) -> None:
+        """Take what is marked."""
+        model = self._found[self.query_one("#models", OptionList).highlighted or 0].name
+        place = self.query_one("#gateways", OptionList).highlighted or 0
+        peer = self._gateways[place - 1].address if place else ""
+        pressed = self.query_one("#privacy", RadioSet).pressed_index
+        privacy = PRIVACIES[pressed] if pressed >= 0 else self._settings.privacy
+        self.dismiss(replace(self._settings, model=model, peer=peer, privacy=privacy))
+
+    @on(OptionList.OptionSelected)
+    def _on_choice(self, event: OptionList.OptionSelected) -> None:
+        """Enter on a model takes it, with what is marked below."""
+        event.stop()
+        if event.option_list.id == "models":
+            self.action_done()
+        else:
+            self.query_one("#privacy").focus()
+
+    @on(Button.Pressed)
+    def _on_button(self, event: Button.Pressed) -> None:
+        if event.button.id == "yes":
+            self.action_done()
+        else:
+            self.dismiss(None)
+
+
+def _row(offer: Offer) -> Content:
+    sign = ("● ", "$success") if offer.usable and offer.name else ("  ", "") if offer.usable else (
+        "✕ ", "$error"
+    )  # fmt: skip
+    name = cut(flat(offer.name) or "automatic", 30)
+    state = cut(flat(offer.state), 22 if offer.name else 40)
+    return Content.assemble(
+        sign, f"{name:<31}", (f"{state:<12} ", "$text-muted"), f"{offer.load:<8} ",
+        (f"{offer.speed:<10}", "$success"), (cut(offer.where, 24), "$text-muted"),
+    )  # fmt: skip
+
+
+def _gateway(peer: PeerStatus) -> str:
+    latency = f", {peer.latency_ms:.0f} ms" if peer.latency_ms is not None else ""
+    return f"{short_peer(peer.peer_id)} ({peer.path or peer.state}{latency})"

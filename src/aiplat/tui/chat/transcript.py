@@ -1,0 +1,351 @@
+"""The turns of a conversation, drawn line by line: only what is seen costs anything.
+
+All of it is one widget: old turns are measured in the background, the newest first, so that a long
+history opens at once. Lines are asked from `Entry` by the line's number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.events import Click, Resize
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from aiplat.tui.chat.entry import Entry, Stop
+from aiplat.tui.chat.palette import Palette
+from aiplat.tui.markdown.lines import Line, text_of, width_of
+
+GUTTER = 2
+MAX_WIDTH = 110
+"""Cells of a line of text: longer ones are hard to read."""
+_FIRST = 40
+_SLICE_SECONDS = 0.008
+_PAUSE_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where the cursor is: which entry, and which of its stops."""
+
+    entry: int
+    stop: int
+
+
+class Transcript(ScrollView, can_focus=True):
+    """The widget."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("alt+up,k", "walk(-1)", "Block above", show=False, id="transcript.up"),
+        Binding("alt+down,j", "walk(1)", "Block below", show=False, id="transcript.down"),
+        Binding("c,y", "want('copy')", "Copy", id="transcript.copy"),
+        Binding("e", "want('edit')", "Edit", id="transcript.edit"),
+        Binding("r", "want('again')", "Again", id="transcript.again"),
+        Binding("b,right", "want('branch')", "Branch", id="transcript.branch"),
+        Binding("left", "want('branch_back')", "Branch back", show=False,
+                id="transcript.branch_back"),
+        Binding("w", "want('why')", "Why this peer?", id="transcript.why"),
+        Binding("escape,i", "want('write')", "Write", id="transcript.write"),
+    ]  # fmt: skip
+
+    DEFAULT_CSS = """
+    Transcript { background: $background; padding: 0; scrollbar-gutter: stable;
+        scrollbar-size-vertical: 1; overflow-x: hidden; }
+    """
+
+    class Wanted(Message):
+        """Something is to be done with the block under the cursor."""
+
+        def __init__(self, what: str, entry: Entry, block: Stop) -> None:
+            super().__init__()
+            self.what = what
+            self.entry = entry
+            self.block = block
+
+    class Left(Message):
+        """The person wants to write again."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # Textual's own name
+        super().__init__(id=id)
+        self.entries: list[Entry] = []
+        self.cursor: Cursor | None = None
+        self._tops: list[int] = []
+        self._begin = 0
+        self._follows = True
+        self._palette: Palette | None = None
+        self._strips = lru_cache(maxsize=4096)(self._make_strip)
+
+    # -- what is shown ---------------------------------------------------------------------------
+
+    def show(self, entries: Sequence[Entry], *, keep_place: bool = False) -> None:
+        """Show these turns, from their end; or from where one is, with `keep_place`."""
+        follows = self._follows or not keep_place
+        self.entries = list(entries)
+        if not keep_place or (self.cursor and self.cursor.entry >= len(entries)):
+            self.cursor = None
+        self._begin = max(0, len(entries) - _FIRST)
+        self._follows = follows
+        self._measure()
+        self._measure_rest()
+
+    def changed(self, entry: Entry) -> None:
+        """Draw that entry anew; it is one of the last, as a rule."""
+        self._measure()
+
+    @property
+    def text_width(self) -> int:
+        """Cells of a line of text."""
+        return max(10, min(MAX_WIDTH, self.scrollable_content_region.width - GUTTER))
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last line is seen."""
+        return self.scroll_offset.y >= self.max_scroll_y
+
+    def _measure(self) -> None:
+        """Find out where each entry begins; the end stays in sight where it was."""
+        if not self.is_mounted or self.size.width == 0:
+            return
+        width, top = self.text_width, 0
+        self._tops = []
+        for entry in self.entries[self._begin :]:
+            self._tops.append(top)
+            top += len(entry.lines(width))
+        self.virtual_size = Size(self.scrollable_content_region.width, top)
+        if self._follows:
+            self.scroll_to(y=max(0, top - self.size.height), animate=False, immediate=True,
+                           force=True)  # fmt: skip
+        self.refresh()
+
+    @work(exclusive=True, group="measure")
+    async def _measure_rest(self) -> None:
+        """Draw the older turns in small slices, so that nothing waits for them."""
+        loop = asyncio.get_running_loop()
+        while self._begin > 0:
+            width, end = self.text_width, loop.time() + _SLICE_SECONDS
+            begin, added = self._begin, 0
+            while begin > 0 and (loop.time() < end or begin == self._begin):
+                begin -= 1
+                added += len(self.entries[begin].lines(width))
+            at = self.scroll_offset.y
+            follows = self._follows
+            self._begin = begin
+            self._measure()
+            if not follows:
+                self.scroll_to(y=at + added, animate=False, immediate=True, force=True)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    # -- drawing ---------------------------------------------------------------------------------
+
+    def notify_style_update(self) -> None:
+        """Another theme: other colours."""
+        super().notify_style_update()
+        self._palette = None
+        self._strips.cache_clear()
+
+    @property
+    def palette(self) -> Palette:
+        """The colours."""
+        if self._palette is None:
+            self._palette = Palette(self.app.theme_variables)
+        return self._palette
+
+    def render_line(self, y: int) -> Strip:
+        """The line at `y` of what is seen."""
+        number = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        found = self._line(number)
+        if found is None:
+            return Strip.blank(width, self.palette.base)
+        entry, line, inner = found
+        gutter = self._gutter(entry, inner)
+        selection = self.text_selection
+        span = selection.get_span(number) if selection is not None else None
+        if span is not None:
+            return self._selected(line, gutter, width, span).apply_offsets(-GUTTER, number)
+        return self._strips(line, gutter, width).apply_offsets(-GUTTER, number)
+
+    def _line(self, number: int) -> tuple[int, Line, int] | None:
+        """Which entry a line is of, what it is, and which of the entry's lines."""
+        if not self._tops or number < 0:
+            return None
+        place = bisect_right(self._tops, number) - 1
+        lines = self.entries[self._begin + place].lines(self.text_width)
+        inner = number - self._tops[place]
+        return (self._begin + place, lines[inner], inner) if inner < len(lines) else None
+
+    def _gutter(self, entry: int, inner: int) -> str:
+        cursor = self.cursor
+        found = self.entries[entry]
+        if cursor is not None and cursor.entry == entry and self.has_focus:
+            stops = found.stops
+            if cursor.stop < len(stops):
+                stop = stops[cursor.stop]
+                if stop.first <= inner < stop.last:
+                    return "gutter.at"
+        if found.turn.role == "user" and inner < len(found.lines(self.text_width)) - 1:
+            return "gutter.you"
+        return ""
+
+    def _make_strip(self, line: Line, gutter: str, width: int) -> Strip:
+        palette = self.palette
+        mark = {"gutter.at": "┃ ", "gutter.you": "│ "}.get(gutter, "  ")
+        segments = [Segment(mark, palette.style(gutter))]
+        segments += [Segment(text, palette.style(style)) for text, style in line]
+        return Strip(segments, GUTTER + width_of(line)).extend_cell_length(width, palette.base)
+
+    def _selected(self, line: Line, gutter: str, width: int, span: tuple[int, int]) -> Strip:
+        """The line with a part of it marked."""
+        first, last = span
+        marked = self.screen.get_component_rich_style("screen--selection")
+        strip = self._strips(line, gutter, width)
+        segments: list[Segment] = []
+        place = -GUTTER
+        for text, style, _ in strip:
+            for character in text:
+                here = first <= place and (last == -1 or place < last) and place >= 0
+                segments.append(Segment(character, (style or Style()) + marked if here else style))
+                place += 1
+        return Strip(Segment.simplify(segments), strip.cell_length)
+
+    # -- selecting -------------------------------------------------------------------------------
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text that is selected, without what stands at the edge."""
+        width = self.text_width
+        lines = [text_of(line).rstrip() for entry in self.entries[self._begin :]
+                 for line in entry.lines(width)]  # fmt: skip
+        return selection.extract("\n".join(lines)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Draw what is selected."""
+        self.refresh()
+
+    # -- the cursor ------------------------------------------------------------------------------
+
+    def action_walk(self, step: int) -> None:
+        """Go to the block above or below."""
+        stops = [(e, s) for e in range(self._begin, len(self.entries))
+                 for s in range(len(self.entries[e].stops))]  # fmt: skip
+        if not stops:
+            return
+        if self.cursor is None or (self.cursor.entry, self.cursor.stop) not in stops:
+            place = len(stops) - 1 if step < 0 else 0
+        else:
+            place = stops.index((self.cursor.entry, self.cursor.stop)) + step
+        if place >= len(stops):
+            self.post_message(self.Left())
+            return
+        self.go_to(*stops[max(0, place)])
+
+    def go_to(self, entry: int, stop: int) -> None:
+        """Put the cursor there, and bring it into sight."""
+        self.cursor = Cursor(entry, stop)
+        found = self.entries[entry].stops[stop]
+        top = self._tops[entry - self._begin] + found.first
+        height = found.last - found.first
+        seen = range(self.scroll_offset.y, self.scroll_offset.y + self.size.height)
+        if top not in seen or (height <= self.size.height and top + height - 1 not in seen):
+            self._follows = False
+            room = max(0, self.size.height - height)
+            self.scroll_to(y=top - min(2, room), animate=False, immediate=True, force=True)
+        self.refresh()
+        self.refresh_bindings()
+
+    @property
+    def chosen(self) -> tuple[Entry, Stop] | None:
+        """The block under the cursor; without one the last answer."""
+        if self.cursor is not None and self.cursor.entry < len(self.entries):
+            entry = self.entries[self.cursor.entry]
+            if self.cursor.stop < len(entry.stops):
+                return entry, entry.stops[self.cursor.stop]
+        if self.entries:
+            self.entries[-1].lines(self.text_width)
+            return self.entries[-1], self.entries[-1].stops[0]
+        return None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what makes sense for the block under the cursor."""
+        if action != "want" or parameters == ("write",):
+            return True
+        chosen = self.chosen
+        if chosen is None:
+            return False
+        entry, _ = chosen
+        match parameters[0]:
+            case "edit":
+                return entry.turn.role == "user"
+            case "again":
+                return entry.turn.role == "assistant" and not entry.runs
+            case "why":
+                return entry.turn.facts is not None and bool(entry.turn.facts.request)
+            case "branch" | "branch_back":
+                return entry.place.count > 1
+        return True
+
+    def action_want(self, what: str) -> None:
+        """Tell the pane what is to be done."""
+        if what == "write":
+            self.post_message(self.Left())
+        elif (chosen := self.chosen) is not None:
+            self.post_message(self.Wanted(what, *chosen))
+
+    def on_click(self, event: Click) -> None:
+        """Put the cursor on what was clicked; the head of a block of code copies it."""
+        found = self._line(event.y + self.scroll_offset.y)
+        if found is None:
+            return
+        entry, _, inner = found
+        best = 0
+        for number, stop in enumerate(self.entries[entry].stops):
+            if stop.first <= inner < stop.last:
+                best = number
+        self.cursor = Cursor(entry, best)
+        self.refresh()
+        self.refresh_bindings()
+        stop = self.entries[entry].stops[best]
+        if stop.code is not None and inner == stop.first:
+            self.post_message(self.Wanted("copy", self.entries[entry], stop))
+
+    # -- its life --------------------------------------------------------------------------------
+
+    def on_resize(self, event: Resize) -> None:
+        """Lines break elsewhere."""
+        self._begin = max(0, len(self.entries) - _FIRST)
+        self._measure()
+        self._measure_rest()
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        if self.cursor is None and self.entries:
+            self.cursor = Cursor(len(self.entries) - 1, 0)
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide it."""
+        self.refresh()
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        """Who scrolls away from the end stays there; who comes back to it follows again."""
+        super().watch_scroll_y(old, new)
+        if round(new) >= self.max_scroll_y:
+            self._follows = True
+        elif new < old:
+            self._follows = False
+
+    def action_scroll_end(self) -> None:
+        """Go to the end, and follow it."""
+        self._follows = True
+        self._measure()

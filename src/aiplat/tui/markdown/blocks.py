@@ -1,0 +1,179 @@
+"""Splits Markdown that streams in into blocks, so that only the last one is looked at again.
+
+What lies before the last block never changes: a block is closed when the next one begins. Of a
+list all items but the last are closed, so that a long one costs no more than a short one. (A
+reference that is defined later, or a heading that is underlined, is seen at the end, when `close`
+reads all of it once more.)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from aiplat.tui.markdown.lines import Line
+
+Kind = Literal["text", "fence"]
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)\n", re.MULTILINE)
+MAX_SOURCE = 2_000_000
+
+
+@lru_cache(maxsize=1)
+def parser() -> MarkdownIt:
+    """CommonMark with tables, strikethrough; no HTML, which is shown as it stands."""
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+
+
+@dataclass
+class Block:
+    """A part of the source that is drawn by itself.
+
+    Arguments:
+        source: its Markdown.
+        tokens: what markdown-it made of it.
+        code: of a fence: what is in it.
+        language: of a fence: what stands behind its marks.
+        open: whether more of it may come.
+        close_up: whether it follows the one before without an empty line, as items do.
+    """
+
+    source: str
+    tokens: list[Token] = field(default_factory=list)
+    code: str | None = None
+    language: str = ""
+    open: bool = False
+    close_up: bool = False
+    drawn: dict[int, list[Line]] = field(default_factory=dict)
+    """Its lines, by the width that they were made for."""
+    drawn_code: tuple[int, int, list[Line]] = (0, 0, [])
+    """Of an open fence: the width, the characters of its whole lines, and what these look like."""
+
+
+class Blocks:
+    """The blocks of one text, which grows."""
+
+    def __init__(self, source: str = "") -> None:
+        self.source = ""
+        self.closed: list[Block] = []
+        self.tail: list[Block] = []
+        self._tail = ""
+        if source:
+            self.append(source)
+            self.close()
+
+    @property
+    def all(self) -> list[Block]:
+        """All blocks, in order."""
+        return self.closed + self.tail
+
+    def append(self, text: str) -> None:
+        """Take more of the source, already cleaned."""
+        self.source += text
+        if self.tail and self._extend_fence(text):
+            return
+        self._tail += text
+        self._read()
+
+    def close(self) -> None:
+        """Nothing more comes: read all of it once more, as a whole."""
+        self.closed, self._tail = _blocks(self.source), ""
+        self.tail = []
+
+    def _extend_fence(self, text: str) -> bool:
+        """Put more code into an open fence without reading it anew; not where it may end."""
+        last = self.tail[-1]
+        if last.code is None or not last.open:
+            return False
+        line = self._tail.rpartition("\n")[2] + text
+        if any(part.lstrip().startswith(("```", "~~~", "`", "~")) for part in line.split("\n")):
+            return False
+        self._tail += text
+        last.source += text
+        last.code += text
+        last.drawn.clear()
+        return True
+
+    def _read(self) -> None:
+        found = _blocks(self._tail)
+        if len(found) > 1:
+            self.closed += found[:-1]
+            self._tail = found[-1].source
+            found = found[-1:]
+        if found:
+            found[-1].open = True
+        self.tail = found
+
+
+def _blocks(source: str) -> list[Block]:
+    """Split a text at its blocks of the first level, and lists at their items."""
+    tokens = parser().parse(source)
+    lines = source.split("\n")
+    pieces: list[tuple[int, list[Token], bool]] = []
+    place = 0
+    while place < len(tokens):
+        end = _end(tokens, place)
+        token = tokens[place]
+        if token.type in ("bullet_list_open", "ordered_list_open"):
+            pieces += _items(tokens[place:end])
+        else:
+            begin = token.map[0] if token.map else (pieces[-1][0] if pieces else 0)
+            pieces.append((begin, tokens[place:end], False))
+        place = end
+    if not pieces:
+        return [Block(source)] if source.strip() else []
+    begins = [begin for begin, _, _ in pieces[1:]]
+    blocks: list[Block] = []
+    first = 0
+    for (_, part, close_up), stop in zip(pieces, [*begins, len(lines)], strict=True):
+        text = "\n".join(lines[first:stop]) + ("\n" if stop < len(lines) else "")
+        blocks.append(_block(text, part, close_up))
+        first = stop
+    return blocks
+
+
+def _end(tokens: list[Token], place: int) -> int:
+    level = tokens[place].level
+    end = place + 1
+    if tokens[place].nesting == 1:
+        while not (tokens[end].nesting == -1 and tokens[end].level == level):
+            end += 1
+        end += 1
+    return end
+
+
+def _items(tokens: list[Token]) -> list[tuple[int, list[Token], bool]]:
+    """Each item of a list by itself, with the list around it, so that it knows its number."""
+    head, foot = tokens[0], tokens[-1]
+    number = int(head.attrs.get("start", 1)) if head.type == "ordered_list_open" else 1
+    items: list[tuple[int, list[Token], bool]] = []
+    place = 1
+    while place < len(tokens) - 1:
+        end = _end(tokens, place)
+        own = Token(head.type, head.tag, 1, attrs={"start": number + len(items)},
+                    markup=head.markup, level=head.level, map=tokens[place].map)  # fmt: skip
+        begin = tokens[place].map
+        items.append((begin[0] if begin else 0, [own, *tokens[place:end], foot], bool(items)))
+        place = end
+    return items
+
+
+def _block(source: str, tokens: list[Token], close_up: bool) -> Block:
+    first = tokens[0]
+    if first.type == "fence":
+        code = first.content
+        marks = _FENCE.match(source)
+        ended = (
+            marks is not None
+            and source.rstrip().endswith(marks[1][:3])
+            and (source.rstrip().count("\n") > 0)
+        )
+        return Block(source, tokens, code, first.info.strip(), not ended, close_up)
+    if first.type == "code_block":
+        return Block(source, tokens, first.content, "", False, close_up)
+    return Block(source, tokens, close_up=close_up)
