@@ -62,6 +62,8 @@ class Entry:
         """What is said below an answer that runs."""
         self.blocks: Blocks | None = None
         self.stops: list[Stop] = []
+        self.fresh = 0
+        """The first line that may be otherwise than when it was drawn before."""
         self._width = 0
         self._lines: list[Line] | None = None
         self._closed: tuple[int, int, list[Line], list[Stop]] = (0, 0, [], [])
@@ -154,6 +156,7 @@ class Entry:
         for block in blocks.closed[count:]:
             _put(block, width, kept, kept_stops)
         self._closed = (width, len(blocks.closed), kept, kept_stops)
+        self.fresh = len(kept)
         lines[1:] = kept[1:]
         stops += kept_stops
         for block in blocks.tail:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from msgspec.structs import replace
 
@@ -103,7 +102,7 @@ def export_form(title: str) -> Form:
     )  # fmt: skip
 
 
-def write_export(conversation: Conversation, form: Literal["markdown", "json"], path: str) -> Path:
+def write_export(conversation: Conversation, form: str, path: str) -> Path:
     """Write a conversation to a new file that the owner alone can read; blocks.
 
     Raises:

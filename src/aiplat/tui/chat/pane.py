@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,11 +14,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from aiplat.control import calls
-from aiplat.control.messages import ModelStatus
-from aiplat.domain.conversations import ConversationSettings, Turn, branches_of
+from aiplat.domain.conversations import Turn, branches_of
 from aiplat.domain.errors import AiplatError, InvalidRequest
+from aiplat.tui.chat import deeds
 from aiplat.tui.chat.book import Book
 from aiplat.tui.chat.composer import Composer
+from aiplat.tui.chat.empty import empty_words
 from aiplat.tui.chat.entry import Entry, Place
 from aiplat.tui.chat.rail import Rail
 from aiplat.tui.chat.sidebar import Sidebar
@@ -26,7 +28,6 @@ from aiplat.tui.chat.transcript import Transcript
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
 from aiplat.tui.text import cut, flat, short_peer
-from aiplat.tui.threads import in_thread
 
 GATHER_SECONDS = 0.05
 """What comes is gathered for so long, or three times as long as the last drawing took."""
@@ -112,7 +113,7 @@ class ChatPane(Pane):
         """Show the list where there is room for it, and begin to draw what comes."""
         wide = self.app.size.width >= 100 and self.aiplat.preferences.sidebar
         self.query_one(Sidebar).set_class(wide, "-shown")
-        self._draw_all()
+        self.draw_all()
         self._drawing()
 
     @property
@@ -142,7 +143,7 @@ class ChatPane(Pane):
             self._trouble = str(fault)
         else:
             self._trouble = ""
-        self._draw_list()
+        self.draw_list()
 
     def node_changed(self) -> None:
         """Show how the network is."""
@@ -152,7 +153,7 @@ class ChatPane(Pane):
         self.query_one(Rail).show(self.world.status, self.speeds, running)
         if self.world.lives != self._lives:
             self._lives = self.world.lives
-            self._draw_all(keep_place=True)
+            self.draw_all(keep_place=True)
             self.reload()
         elif self.talk.is_empty:
             self._draw_empty()
@@ -162,9 +163,9 @@ class ChatPane(Pane):
     def changed(self, talk: Talk) -> None:
         """Turns came, went or ended."""
         if talk is self.talk:
-            self._draw_all(keep_place=True)
+            self.draw_all(keep_place=True)
         else:
-            self._draw_list()
+            self.draw_list()
 
     def grew(self, talk: Talk, turn: str, text: str) -> None:
         """More of an answer came; it is drawn with what else comes soon."""
@@ -202,7 +203,7 @@ class ChatPane(Pane):
                 entry.say(self.talk.live_line(entry.turn))
                 self.transcript.changed(entry)
 
-    def _draw_all(self, *, keep_place: bool = False) -> None:
+    def draw_all(self, *, keep_place: bool = False) -> None:
         if not self.is_mounted or not self.query(Transcript):
             return
         talk = self.talk
@@ -211,9 +212,9 @@ class ChatPane(Pane):
         self.set_class(not entries, "-empty")
         self.transcript.show(entries, keep_place=keep_place)
         self._draw_head()
-        self._draw_files()
+        self.draw_files()
         self._draw_empty()
-        self._draw_list()
+        self.draw_list()
         self._dirty.set()
         self.refresh_bindings()
 
@@ -234,8 +235,6 @@ class ChatPane(Pane):
         when = self.book.when(turn.at)
         shown = turn
         if turn.id in talk.running:
-            from msgspec.structs import replace
-
             shown = replace(turn, text=talk.text_of(turn))
         name = talk.conversation.settings.model
         entry = Entry(shown, own, place, when, name)
@@ -261,7 +260,7 @@ class ChatPane(Pane):
             Content.assemble((title, "bold $foreground"), "  ", (facts, "$text-muted"))
         )
 
-    def _draw_files(self) -> None:
+    def draw_files(self) -> None:
         files = self.talk.files
         line = self.query_one("#files", Static)
         line.set_class(bool(files) or self._editing is not None, "-shown")
@@ -273,9 +272,9 @@ class ChatPane(Pane):
 
     def _draw_empty(self) -> None:
         if self.talk.is_empty:
-            self.query_one("#empty", Static).update(empty_words(self))
+            self.query_one("#empty", Static).update(empty_words(self.world))
 
-    def _draw_list(self) -> None:
+    def draw_list(self) -> None:
         if self.is_mounted and self.query(Sidebar):
             sidebar = self.query_one(Sidebar)
             sidebar.show(
@@ -368,7 +367,7 @@ class ChatPane(Pane):
         elif self._editing is not None:
             self._editing = None
             self.composer.clear()
-            self._draw_files()
+            self.draw_files()
             self.refresh_bindings()
         elif turn := self.talk.stops():
             self._stopping(self.talk, turn)
@@ -396,48 +395,17 @@ class ChatPane(Pane):
         """Begin a conversation, asked as this one."""
         self._remember_draft()
         self.book.new(self.talk.conversation.settings)
-        self._turned()
+        self.turned()
 
     @work
     async def action_pick(self) -> None:
         """Choose model, gateway, and who can read."""
-        from aiplat.tui.chat.picker import Picker, offers
-
-        trouble = ""
-        models: tuple[ModelStatus, ...] = ()
-        peers = self.world.status.peers if self.world.status is not None else ()
-        try:
-            models = (await self.ask(calls.model_list())).models
-            peers = (await self.ask(calls.peers())).peers
-        except AiplatError as fault:
-            trouble = str(fault)
-        own = self.world.status.peer_id if self.world.status is not None else ""
-        gateways = [peer for peer in peers if "gateway" in peer.roles]
-        picker = Picker(
-            self.talk.conversation.settings, offers(models, peers, own), gateways, trouble=trouble
-        )
-        if (chosen := await self.app.push_screen_wait(picker)) is not None:
-            await self._set(chosen)
+        await deeds.pick(self)
 
     @work
     async def action_settings(self) -> None:
         """Set system prompt and sampling of this conversation."""
-        from aiplat.tui.chat.forms import settings_form, settings_from
-
-        settings = self.talk.conversation.settings
-        values = await self.app.push_screen_wait(settings_form(settings))
-        if values is not None:
-            await self._set(settings_from(settings, values))
-
-    async def _set(self, settings: ConversationSettings) -> None:
-        self.talk.set(settings)
-        await self._save(self.talk)
-
-    async def _save(self, talk: Talk) -> None:
-        try:
-            await talk.save()
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
+        await deeds.set_up(self)
 
     def action_list(self) -> None:
         """Show the conversations, and go there; or hide them."""
@@ -451,7 +419,7 @@ class ChatPane(Pane):
         if shown:
             self.composer.focus()
         else:
-            self._draw_list()
+            self.draw_list()
             sidebar.focus_list()
 
     def action_to_blocks(self) -> None:
@@ -485,89 +453,23 @@ class ChatPane(Pane):
     @work
     async def action_attach(self) -> None:
         """Attach a text file to the next question."""
-        from aiplat.tui.chat.attach import MAX_FILES, read_attached
-        from aiplat.tui.dialogs import Field, Form
-
-        if len(self.talk.files) >= MAX_FILES:
-            self.aiplat.tell(f"A question has at most {MAX_FILES} files.", severity="warning")
-            return
-        form = Form(
-            "Attach a file", [Field("path", "A text file", hint="~/notes.md")], done="Attach",
-            check=lambda values: read_attached(values["path"]),
-        )  # fmt: skip
-        values = await self.app.push_screen_wait(form)
-        if values is None:
-            return
-        try:
-            file = await in_thread(lambda: read_attached(values["path"]))
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-            return
-        self.talk.files = (*self.talk.files, file)
-        self._draw_files()
-        self.refresh_bindings()
+        await deeds.attach(self)
 
     def action_detach(self) -> None:
         """Attach nothing."""
         self.talk.files = ()
-        self._draw_files()
+        self.draw_files()
         self.refresh_bindings()
 
     @work
     async def action_editor(self) -> None:
         """Write the prompt in the person's own editor."""
-        from textual.app import SuspendNotSupported
-
-        from aiplat.tui.chat.editor import edit
-
-        text = self.composer.text
-        try:
-            with self.app.suspend(), self.app.batch_update():
-                text = await in_thread(lambda: edit(text))
-        except SuspendNotSupported:
-            self.aiplat.tell("This terminal cannot be handed to an editor.", severity="warning")
-            return
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-        self.app.refresh(layout=True)
-        self.composer.load_text(text)
-        self.composer.move_cursor(self.composer.document.end)
-        self.composer.focus()
+        await deeds.write_in_editor(self)
 
     @work
     async def action_keep(self) -> None:
         """Keep this conversation, or keep it no more."""
-        from aiplat.tui.dialogs import Confirm
-
-        talk = self.talk
-        if not talk.kept:
-            talk.kept = True
-            await self._save(talk)
-            self.aiplat.tell("This conversation is kept.")
-        elif talk.running:
-            self.aiplat.tell("Wait for the answer, or stop it first.", severity="warning")
-            return
-        elif talk.is_saved and not await self.app.push_screen_wait(Confirm(
-            "Do not keep it", "What was kept of this conversation is deleted from the disk now. It "
-            "stays on the screen until you leave.", yes="Delete it from the disk",
-        )):  # fmt: skip
-            return
-        else:
-            await self._unkeep(talk)
-        self._draw_all(keep_place=True)
-        self.reload()
-
-    async def _unkeep(self, talk: Talk) -> None:
-        if talk.is_saved:
-            try:
-                await self.book.delete(talk.conversation.id)
-            except AiplatError as fault:
-                self.aiplat.tell_fault(fault)
-                return
-            self.book.open[talk.conversation.id] = talk
-            self.book.current = talk
-        talk.kept = talk.is_saved = False
-        self.aiplat.tell("This conversation is not kept: it is gone when you leave.")
+        await deeds.keep(self)
 
     def action_rename(self) -> None:
         """Call this conversation otherwise."""
@@ -610,22 +512,26 @@ class ChatPane(Pane):
             return
         for turn in running:
             self._answering(talk, turn, follow=True)
-        self._turned()
+        self.turned()
+
+    def write(self, text: str) -> None:
+        """Put a text where one writes, and go there."""
+        self.composer.load_text(text)
+        self.composer.move_cursor(self.composer.document.end)
+        self.composer.focus()
 
     def _remember_draft(self) -> None:
         self.talk.draft = "" if self._editing is not None else self.composer.text
         self._editing = None
 
-    def _turned(self) -> None:
+    def turned(self) -> None:
         """Another conversation is seen."""
         if self.app.size.width < 100:
             self.query_one(Sidebar).remove_class("-shown")
             self.remove_class("-list")
         self._entries = {}
-        self._draw_all()
-        self.composer.load_text(self.talk.draft)
-        self.composer.move_cursor(self.composer.document.end)
-        self.composer.focus()
+        self.draw_all()
+        self.write(self.talk.draft)
 
     @on(Sidebar.Left)
     def _on_left_list(self) -> None:
@@ -644,7 +550,7 @@ class ChatPane(Pane):
             case "export":
                 self._export(event.conversation)
 
-    async def _held(self, conversation: str) -> Talk | None:
+    async def held(self, conversation: str) -> Talk | None:
         """That conversation, whether it is open or not; what is seen stays."""
         seen = self.book.current
         try:
@@ -660,62 +566,15 @@ class ChatPane(Pane):
 
     @work
     async def _rename(self, conversation: str) -> None:
-        from aiplat.tui.chat.forms import title_form
-
-        if (talk := await self._held(conversation)) is None:
-            return
-        values = await self.app.push_screen_wait(title_form(talk.conversation.title))
-        if values is not None:
-            talk.rename(values["title"])
-            await self._save(talk)
-            self.reload()
+        await deeds.rename(self, conversation)
 
     @work
     async def _export(self, conversation: str) -> None:
-        from aiplat.tui.chat.forms import export_form, write_export
-
-        if (talk := await self._held(conversation)) is None:
-            return
-        values = await self.app.push_screen_wait(export_form(talk.title))
-        if values is None:
-            return
-        form = "json" if values["form"] == "json" else "markdown"
-        try:
-            file = await in_thread(
-                lambda: write_export(talk.conversation, form, values["path"])  # type: ignore[arg-type]  # one of the two
-            )
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-        else:
-            self.aiplat.tell(f"Written to {file}.")
+        await deeds.export(self, conversation)
 
     @work
     async def _delete(self, conversation: str) -> None:
-        from aiplat.tui.dialogs import Confirm
-
-        if (talk := await self._held(conversation)) is None:
-            return
-        if talk.running:
-            self.aiplat.tell("An answer is under way in it: stop it first.", severity="warning")
-            return
-        turns = len(talk.conversation.turns)
-        sure = await self.app.push_screen_wait(Confirm(
-            "Delete", f"“{flat(talk.title)}” with its {turns} turns is deleted from the disk. This "
-            "cannot be undone.", yes="Delete it",
-        ))  # fmt: skip
-        if not sure:
-            return
-        seen = talk is self.talk
-        try:
-            said = await self.book.delete(conversation)
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-            return
-        self.aiplat.tell(said)
-        if seen:
-            self._turned()
-        self._draw_list()
-        self.reload()
+        await deeds.delete(self, conversation)
 
     # -- what is done with a block of the transcript -----------------------------------------------
 
@@ -746,53 +605,10 @@ class ChatPane(Pane):
 
     def _edit(self, turn: Turn) -> None:
         self._editing = turn
-        self.composer.load_text(turn.text)
-        self.composer.move_cursor(self.composer.document.end)
-        self.composer.focus()
-        self._draw_files()
+        self.write(turn.text)
+        self.draw_files()
         self.refresh_bindings()
 
     @work
     async def _why(self, turn: Turn) -> None:
-        from aiplat.tui.chat.why import why_text
-        from aiplat.tui.dialogs import ShowText
-
-        assert turn.facts is not None
-        try:
-            told = await self.ask(calls.explain(turn.facts.request))
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-            return
-        status = self.world.status
-        text = why_text(told, status.peer_id if status is not None else "")
-        await self.app.push_screen_wait(ShowText("Why this peer?", text))
-
-
-def empty_words(pane: ChatPane) -> Content:
-    """What an empty conversation says: that it works, or what it waits for."""
-    status = pane.world.status
-    lines: list[Content | str] = []
-    if not pane.world.is_attached or status is None:
-        lines.append("The node comes up. You can type already; it is asked when it is there.")
-        steps = [step for step in pane.world.steps if step.strip()][-6:]
-        lines += ["", *(Content.styled(f"  {flat(step)}", "$text-muted") for step in steps)]
-    elif any(model.is_usable for model in status.models):
-        usable = [flat(model.name) for model in status.models if model.is_usable]
-        lines += [
-            Content.styled("Ask something.", "bold $foreground"), "",
-            f"Ready: {', '.join(usable[:6])}", "",
-            "Ctrl+O chooses model, peer, and who can read · Alt+S system prompt · Alt+A attaches",
-            "F1 says what else the keys do · Ctrl+P finds every action",
-        ]  # fmt: skip
-    else:
-        notes = [f"{flat(m.name)} is {m.state}{': ' + flat(m.note) if m.note else ''}"
-                 for m in status.models]  # fmt: skip
-        lines += [
-            "No model is ready yet.",
-            "",
-            *(notes or ["No processor with a model is there."]),
-            "",
-            "You can type already. Peers (Alt+2), key D, looks at each step to an answer.",
-        ]
-    content = [line if isinstance(line, Content) else Content(line) for line in lines]
-    return Content("\n").join(content)
+        await deeds.why(self, turn)

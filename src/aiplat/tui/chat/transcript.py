@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -61,7 +62,7 @@ class Transcript(ScrollView, can_focus=True):
     ]  # fmt: skip
 
     DEFAULT_CSS = """
-    Transcript { background: $background; padding: 0; scrollbar-gutter: stable;
+    Transcript { background: $background; padding: 0; overflow-y: scroll;
         scrollbar-size-vertical: 1; overflow-x: hidden; }
     """
 
@@ -82,7 +83,9 @@ class Transcript(ScrollView, can_focus=True):
         self.entries: list[Entry] = []
         self.cursor: Cursor | None = None
         self._tops: list[int] = []
+        self._heights: list[int] = []
         self._begin = 0
+        self._width_before = 0
         self._follows = True
         self._palette: Palette | None = None
         self._strips = lru_cache(maxsize=4096)(self._make_strip)
@@ -91,41 +94,58 @@ class Transcript(ScrollView, can_focus=True):
 
     def show(self, entries: Sequence[Entry], *, keep_place: bool = False) -> None:
         """Show these turns, from their end; or from where one is, with `keep_place`."""
-        follows = self._follows or not keep_place
+        measured = len(self.entries) - self._begin
+        grown = len(entries) - len(self.entries)
+        keeps = keep_place and bool(self.entries) and entries[:1] == self.entries[:1]
         self.entries = list(entries)
-        if not keep_place or (self.cursor and self.cursor.entry >= len(entries)):
+        if not keeps:
+            self._follows = True
             self.cursor = None
-        self._begin = max(0, len(entries) - _FIRST)
-        self._follows = follows
+            measured, grown = _FIRST, 0
+        elif self.cursor is not None and self.cursor.entry >= len(entries):
+            self.cursor = None
+        self._begin = max(0, len(entries) - max(_FIRST, measured + grown))
         self._measure()
-        self._measure_rest()
+        if self._begin:
+            self._measure_rest()
 
     def changed(self, entry: Entry) -> None:
-        """Draw that entry anew; it is one of the last, as a rule."""
-        self._measure()
+        """Draw that entry anew."""
+        if not self._heights or not self.is_mounted:
+            return
+        for place in range(len(self.entries) - 1, self._begin - 1, -1):  # one of the last, mostly
+            if self.entries[place] is entry:
+                height = len(entry.lines(self.text_width))
+                number = place - self._begin
+                if height != self._heights[number]:
+                    self._heights[number] = height
+                    self._lay_out()
+                else:
+                    self.refresh_lines(self._tops[number] + entry.fresh, height - entry.fresh)
+                return
 
     @property
     def text_width(self) -> int:
         """Cells of a line of text."""
-        return max(10, min(MAX_WIDTH, self.scrollable_content_region.width - GUTTER))
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether the last line is seen."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        return max(10, min(MAX_WIDTH, self.scrollable_content_region.width - GUTTER - 1))
 
     def _measure(self) -> None:
-        """Find out where each entry begins; the end stays in sight where it was."""
+        """Find out how high each entry is, of those that are drawn."""
         if not self.is_mounted or self.size.width == 0:
             return
-        width, top = self.text_width, 0
-        self._tops = []
-        for entry in self.entries[self._begin :]:
-            self._tops.append(top)
-            top += len(entry.lines(width))
-        self.virtual_size = Size(self.scrollable_content_region.width, top)
+        width = self.text_width
+        self._heights = [len(entry.lines(width)) for entry in self.entries[self._begin :]]
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Find out where each entry begins; the end stays in sight where it was."""
+        self._tops = list(accumulate(self._heights, initial=0))
+        height = self._tops.pop() if self._tops else 0
+        # Not by `self.virtual_size = …`: that lays out the whole screen anew at each line.
+        self.set_reactive(ScrollView.virtual_size, Size(self.size.width, height))
+        self._scroll_update(self.virtual_size)
         if self._follows:
-            self.scroll_to(y=max(0, top - self.size.height), animate=False, immediate=True,
+            self.scroll_to(y=max(0, height - self.size.height), animate=False, immediate=True,
                            force=True)  # fmt: skip
         self.refresh()
 
@@ -133,19 +153,27 @@ class Transcript(ScrollView, can_focus=True):
     async def _measure_rest(self) -> None:
         """Draw the older turns in small slices, so that nothing waits for them."""
         loop = asyncio.get_running_loop()
-        while self._begin > 0:
+        await asyncio.sleep(_PAUSE_SECONDS)
+        drawn = self._begin
+        while self._begin > 0 and self._heights:
             width, end = self.text_width, loop.time() + _SLICE_SECONDS
-            begin, added = self._begin, 0
-            while begin > 0 and (loop.time() < end or begin == self._begin):
-                begin -= 1
-                added += len(self.entries[begin].lines(width))
-            at = self.scroll_offset.y
-            follows = self._follows
-            self._begin = begin
-            self._measure()
-            if not follows:
-                self.scroll_to(y=at + added, animate=False, immediate=True, force=True)
+            while drawn > 0 and loop.time() < end:
+                drawn -= 1
+                self.entries[drawn].lines(width)
+            # Who does not look at the beginning sees nothing of it: it is laid out once.
+            if drawn == 0 or self.scroll_offset.y < self.size.height:
+                self._take_in(drawn)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _take_in(self, begin: int) -> None:
+        """Lay out the older turns from `begin` on too; what is seen stays where it is."""
+        width = self.text_width
+        heights = [len(entry.lines(width)) for entry in self.entries[begin : self._begin]]
+        self._begin, self._heights = begin, [*heights, *self._heights]
+        follows, at = self._follows, self.scroll_offset.y
+        self._lay_out()
+        if not follows:
+            self.scroll_to(y=at + sum(heights), animate=False, immediate=True, force=True)
 
     # -- drawing ---------------------------------------------------------------------------------
 
@@ -323,9 +351,12 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_resize(self, event: Resize) -> None:
         """Lines break elsewhere."""
-        self._begin = max(0, len(self.entries) - _FIRST)
+        if event.size.width != self._width_before:
+            self._begin = max(0, len(self.entries) - _FIRST)
+        self._width_before = event.size.width
         self._measure()
-        self._measure_rest()
+        if self._begin:
+            self._measure_rest()
 
     def on_focus(self) -> None:
         """Show the cursor."""

@@ -64,7 +64,7 @@ class Blocks:
         self.tail: list[Block] = []
         self._tail = ""
         if source:
-            self.append(source)
+            self.source = source
             self.close()
 
     @property
@@ -101,12 +101,12 @@ class Blocks:
 
     def _read(self) -> None:
         found = _blocks(self._tail)
+        if found and self.tail and self.tail[0].close_up:
+            found[0].close_up = True  # an item that is read without those before it
         if len(found) > 1:
             self.closed += found[:-1]
             self._tail = found[-1].source
             found = found[-1:]
-        if found:
-            found[-1].open = True
         self.tail = found
 
 

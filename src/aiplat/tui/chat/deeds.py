@@ -1,0 +1,220 @@
+"""What a person does with a conversation besides asking: each a dialog, and what comes of it.
+
+Each runs in a worker of the pane, and raises nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+from aiplat.control import calls
+from aiplat.control.messages import ModelStatus
+from aiplat.domain.conversations import ConversationSettings, Turn
+from aiplat.domain.errors import AiplatError
+from aiplat.tui.chat.attach import MAX_FILES, read_attached
+from aiplat.tui.chat.editor import edit
+from aiplat.tui.chat.talk import Talk
+from aiplat.tui.text import flat
+from aiplat.tui.threads import in_thread
+
+if TYPE_CHECKING:
+    from aiplat.tui.chat.pane import ChatPane
+
+
+async def pick(pane: ChatPane) -> None:
+    """Choose model, gateway, and who can read."""
+    from aiplat.tui.chat.picker import Picker, offers
+
+    trouble = ""
+    models: tuple[ModelStatus, ...] = ()
+    status = pane.world.status
+    peers = status.peers if status is not None else ()
+    try:
+        models = (await pane.ask(calls.model_list())).models
+        peers = (await pane.ask(calls.peers())).peers
+    except AiplatError as fault:
+        trouble = str(fault)
+    own = status.peer_id if status is not None else ""
+    gateways = [peer for peer in peers if "gateway" in peer.roles]
+    settings = pane.talk.conversation.settings
+    picker = Picker(settings, offers(models, peers, own), gateways, trouble=trouble)
+    if (chosen := await pane.app.push_screen_wait(picker)) is not None:
+        await _set(pane, chosen)
+
+
+async def set_up(pane: ChatPane) -> None:
+    """Set system prompt and sampling."""
+    from aiplat.tui.chat.forms import settings_form, settings_from
+
+    settings = pane.talk.conversation.settings
+    values = await pane.app.push_screen_wait(settings_form(settings))
+    if values is not None:
+        await _set(pane, settings_from(settings, values))
+
+
+async def _set(pane: ChatPane, settings: ConversationSettings) -> None:
+    pane.talk.set(settings)
+    await _save(pane, pane.talk)
+
+
+async def _save(pane: ChatPane, talk: Talk) -> None:
+    try:
+        await talk.save()
+    except AiplatError as fault:
+        pane.aiplat.tell_fault(fault)
+
+
+async def attach(pane: ChatPane) -> None:
+    """Attach a text file to the next question."""
+    from aiplat.tui.dialogs import Field, Form
+
+    talk = pane.talk
+    if len(talk.files) >= MAX_FILES:
+        pane.aiplat.tell(f"A question has at most {MAX_FILES} files.", severity="warning")
+        return
+    form = Form(
+        "Attach a file", [Field("path", "A text file", hint="~/notes.md")], done="Attach",
+        check=lambda values: read_attached(values["path"]),
+    )  # fmt: skip
+    values = await pane.app.push_screen_wait(form)
+    if values is None:
+        return
+    try:
+        file = await in_thread(lambda: read_attached(values["path"]))
+    except AiplatError as fault:
+        pane.aiplat.tell_fault(fault)
+        return
+    talk.files = (*talk.files, file)
+    pane.draw_files()
+    pane.refresh_bindings()
+
+
+async def write_in_editor(pane: ChatPane) -> None:
+    """Write the prompt in the person's own editor; answers go on coming meanwhile."""
+    text = pane.composer.text
+    try:
+        with pane.app.suspend(), pane.app.batch_update():
+            text = await in_thread(lambda: edit(text))
+    except SuspendNotSupported:
+        pane.aiplat.tell("This terminal cannot be handed to an editor.", severity="warning")
+        return
+    except AiplatError as fault:
+        pane.aiplat.tell_fault(fault)
+    pane.app.refresh(layout=True)
+    pane.write(text)
+
+
+async def keep(pane: ChatPane) -> None:
+    """Keep the conversation, or keep it no more."""
+    from aiplat.tui.dialogs import Confirm
+
+    talk = pane.talk
+    if not talk.kept:
+        talk.kept = True
+        await _save(pane, talk)
+        pane.aiplat.tell("This conversation is kept.")
+    elif talk.running:
+        pane.aiplat.tell("Wait for the answer, or stop it first.", severity="warning")
+        return
+    else:
+        text = (
+            "What was kept of this conversation is deleted from the disk now. It stays on the "
+            "screen until you leave."
+        )
+        question = Confirm("Do not keep it", text, yes="Delete it from the disk")
+        if talk.is_saved and not await pane.app.push_screen_wait(question):
+            return
+        await _unkeep(pane, talk)
+    pane.draw_all(keep_place=True)
+    pane.reload()
+
+
+async def _unkeep(pane: ChatPane, talk: Talk) -> None:
+    if talk.is_saved:
+        try:
+            await pane.book.delete(talk.conversation.id)
+        except AiplatError as fault:
+            pane.aiplat.tell_fault(fault)
+            return
+        pane.book.open[talk.conversation.id] = talk
+        pane.book.current = talk
+    talk.kept = talk.is_saved = False
+    pane.aiplat.tell("This conversation is not kept: it is gone when you leave.")
+
+
+async def rename(pane: ChatPane, conversation: str) -> None:
+    """Call a conversation otherwise."""
+    from aiplat.tui.chat.forms import title_form
+
+    if (talk := await pane.held(conversation)) is None:
+        return
+    values = await pane.app.push_screen_wait(title_form(talk.conversation.title))
+    if values is not None:
+        talk.rename(values["title"])
+        await _save(pane, talk)
+        pane.reload()
+
+
+async def export(pane: ChatPane, conversation: str) -> None:
+    """Write a conversation to a file."""
+    from aiplat.tui.chat.forms import export_form, write_export
+
+    if (talk := await pane.held(conversation)) is None:
+        return
+    values = await pane.app.push_screen_wait(export_form(talk.title))
+    if values is None:
+        return
+    try:
+        file = await in_thread(
+            lambda: write_export(talk.conversation, values["form"], values["path"])
+        )
+    except AiplatError as fault:
+        pane.aiplat.tell_fault(fault)
+    else:
+        pane.aiplat.tell(f"Written to {file}.")
+
+
+async def delete(pane: ChatPane, conversation: str) -> None:
+    """Delete a conversation, once that is confirmed."""
+    from aiplat.tui.dialogs import Confirm
+
+    if (talk := await pane.held(conversation)) is None:
+        return
+    if talk.running:
+        pane.aiplat.tell("An answer is under way in it: stop it first.", severity="warning")
+        return
+    text = (
+        f"“{flat(talk.title)}” with its {len(talk.conversation.turns)} turns is deleted from the "
+        "disk. This cannot be undone."
+    )
+    if not await pane.app.push_screen_wait(Confirm("Delete", text, yes="Delete it")):
+        return
+    seen = talk is pane.talk
+    try:
+        said = await pane.book.delete(conversation)
+    except AiplatError as fault:
+        pane.aiplat.tell_fault(fault)
+        return
+    pane.aiplat.tell(said)
+    if seen:
+        pane.turned()
+    pane.draw_list()
+    pane.reload()
+
+
+async def why(pane: ChatPane, turn: Turn) -> None:
+    """Say why an answer came from where it did."""
+    from aiplat.tui.chat.why import why_text
+    from aiplat.tui.dialogs import ShowText
+
+    assert turn.facts is not None
+    try:
+        told = await pane.ask(calls.explain(turn.facts.request))
+    except AiplatError as fault:
+        pane.aiplat.tell_fault(fault)
+        return
+    status = pane.world.status
+    text = why_text(told, status.peer_id if status is not None else "")
+    await pane.app.push_screen_wait(ShowText("Why this peer?", text))
