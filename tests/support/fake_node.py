@@ -12,6 +12,16 @@ import msgspec
 import trio
 
 from aiplat.control.accounts import AccountsCall, KeyringState, UserStatus, WhoAmI
+from aiplat.control.history import HistoryCall
+from aiplat.control.machine import (
+    DoctorReply,
+    DoctorStep,
+    LogAsk,
+    LogReply,
+    PullWish,
+    ServeWish,
+    Shelf,
+)
 from aiplat.control.messages import (
     Access,
     Done,
@@ -20,6 +30,7 @@ from aiplat.control.messages import (
     Invitation,
     InviteRequest,
     JoinRequest,
+    Keep,
     MemberList,
     MemberStatus,
     ModelList,
@@ -51,14 +62,16 @@ from aiplat.domain.answers import (
     Submission,
 )
 from aiplat.domain.chat import Generate
-from aiplat.domain.errors import AiplatError, InvalidApiKey, PermissionDenied
+from aiplat.domain.errors import AiplatError, InvalidApiKey, InvalidRequest, PermissionDenied
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
+from aiplat.history.history import read_call
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.certificate import Certificate
 from aiplat.http.reached import Reached
 from aiplat.http.serving import serve_public
 from aiplat.http.settings import HttpSettings
+from aiplat.roles.kept import Following, KeptAnswer
 from aiplat.telemetry.metrics import Metrics
 
 TOKEN = "sk-aip-local-0123456789abcdef"
@@ -223,6 +236,11 @@ class FakeNode:
         self.shared = ShareStatus(state="open", terms=ShareTerms())
         self.graphs = SeriesReply(since=0, until=60, step=60, rows=(), total=SeriesRow(at=0))
         self.membership: tuple[MemberStatus, ...] = ()
+        self.logged = LogReply(lines=())
+        self.looked = DoctorReply(ok=True, steps=(DoctorStep(name="node", ok=True, text="runs"),))
+        self.shelved = Shelf(models=())
+        self.kept: dict[str, KeptAnswer] = {}
+        self.not_kept = ""
         self.on_stop: Callable[[], None] = lambda: None
         self.offered: tuple[ModelStatus, ...] = (
             ModelStatus(name="echo", state="ready", processors=1, slots=4, context=4096),
@@ -279,6 +297,24 @@ class FakeNode:
     async def remove_model(self, model: ModelName) -> Done:
         return self._told(model)
 
+    def log(self, ask: LogAsk) -> LogReply:
+        self._told(ask)
+        return self.logged
+
+    async def doctor(self) -> DoctorReply:
+        self._told("doctor")
+        return self.looked
+
+    async def shelf(self) -> Shelf:
+        self._told("shelf")
+        return self.shelved
+
+    async def pull_model(self, wish: PullWish) -> Done:
+        return self._told(wish)
+
+    async def serve_model(self, wish: ServeWish) -> Done:
+        return self._told(wish)
+
     def access(self) -> Access:
         """How to come in."""
         return Access(base_url=self.http, api_key=TOKEN)
@@ -292,6 +328,27 @@ class FakeNode:
         self.on_stop()
         self.stops.append(stop)
         return Stopping(stopping=True, pid=1)
+
+    # -- conversations: answers whose events a test says itself -------------------------------
+
+    async def history(self, call: HistoryCall) -> msgspec.Struct:
+        return self._told(read_call(call))
+
+    async def keep(self, submission: Submission, keep: Keep, peer: str = "") -> Following | str:
+        self._told((keep, peer))
+        if self.not_kept:
+            return self.not_kept
+        answer = KeptAnswer(submission, keep.conversation.id, keep.answer, trio.current_time, 1000)
+        self.kept[submission.id] = answer
+        return Following(answer, late=False)
+
+    def follow(self, request: str) -> Following:
+        if request not in self.kept:
+            raise InvalidRequest(f"No answer {request!r} is under way here.", param="request")
+        return Following(self.kept[request], late=True)
+
+    def stop_answer(self, request: str) -> Done:
+        return self._told(request)
 
     # -- the network: what it was told, and an answer that says so ---------------------------
 

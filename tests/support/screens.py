@@ -46,7 +46,7 @@ LOOKS = ("dark", "light", "plain")
 """The two themes of our own, and no colour."""
 
 PICTURES = Path(__file__).parent.parent / "tui" / "pictures"
-_SECONDS = 10.0
+_SECONDS = 20.0
 
 
 @dataclass
@@ -219,7 +219,7 @@ async def running(
     app: AiplatApp, size: tuple[int, int] = (100, 30), pane: str = ""
 ) -> AsyncIterator[Pilot[None]]:
     """Run it without a terminal until it has seen its node; show that pane."""
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: app.world.phase != "looking", "the node is looked at")
         if pane:
             await app.show_pane(pane)
@@ -233,7 +233,9 @@ async def until(
     """Wait until a condition holds; fails after some seconds."""
     end = asyncio.get_running_loop().time() + _SECONDS
     while not condition():
-        assert asyncio.get_running_loop().time() < end, f"waited {_SECONDS:g} s until {what}"
+        if asyncio.get_running_loop().time() > end:
+            assert isinstance(pilot.app, AiplatApp)
+            raise AssertionError(f"waited {_SECONDS:g} s until {what}\n{text_of(pilot.app)}")
         await pilot.pause(0.01)
 
 

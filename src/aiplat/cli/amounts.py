@@ -1,117 +1,53 @@
-"""Amounts as a person writes them: spans of time, and counts of tokens and requests.
-
-Pure: knows no clock and asks nobody. What is read wrong is wrong use of the command line.
-"""
+"""Amounts on the command line (`aiplat.domain.amounts`): what is read wrong is wrong use of it."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import typer
 
-from aiplat.domain.errors import clip
+from aiplat.domain import amounts
+from aiplat.domain.amounts import COUNTS, MAX_COUNT, MAX_SPAN, SPANS, about, exactly
+from aiplat.domain.errors import InvalidRequest
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_THOUSANDS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-_SPAN = re.compile(r"([0-9]{1,9})([smhdw])")
-_COUNT = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,9}))?([kMG]?)", re.IGNORECASE)
+Value = TypeVar("Value")
 
-MAX_SPAN = 36_500 * _SECONDS["d"]
-"""A hundred years, in seconds."""
-MAX_COUNT = 10**12
-"""`aiplat.domain.accounts.MAX_LIMIT`, without what importing that costs; a test compares them."""
+__all__ = [
+    "MAX_COUNT",
+    "MAX_SPAN",
+    "about",
+    "count",
+    "count_or_none",
+    "exactly",
+    "span",
+    "span_or_never",
+]
 
 
-def span(text: str, option: str, examples: str = "24h or 90d") -> int:
-    """Read a span of time, in seconds: ``45s``, ``30m``, ``12h``, ``90d``, ``2w``.
-
-    Arguments:
-        text: what was typed.
-        option: for what, as it is said when it is wrong.
-        examples: right ones, which are said too.
-
-    Raises:
-        BadParameter: it is none, or longer than `MAX_SPAN`.
-    """
-    found = _SPAN.fullmatch(text.strip())
-    if found is None:
-        raise typer.BadParameter(
-            f"{clip(text)!r} is no span of time: give a number and s, m, h, d or w, such as "
-            f"{examples}",
-            param_hint=option,
-        )
-    seconds = int(found[1]) * _SECONDS[found[2]]
-    if seconds > MAX_SPAN:
-        raise typer.BadParameter(
-            f"{clip(text)!r} is more than {MAX_SPAN // _SECONDS['d']}d: give less, such as "
-            f"{examples}",
-            param_hint=option,
-        )
-    return seconds
+def span(text: str, option: str, examples: str = SPANS) -> int:
+    """Read a span of time, in seconds, as `option` takes it; raises `BadParameter`."""
+    return _read(option, lambda: amounts.span(text, examples))
 
 
 def span_or_never(text: str, option: str) -> int | None:
     """Read a span of time; None for ``never``."""
-    if text.strip().lower() == "never":
-        return None
-    return span(text, option, "12h or 90d, or never")
+    return _read(option, lambda: amounts.span_or_never(text))
 
 
-def count(text: str, option: str, examples: str = "20, 20k or 1.5M") -> int:
-    """Read a count: ``20000``, ``20k``, ``5M``, ``1.5M``, ``1G``; k is 1000.
-
-    Arguments:
-        text: what was typed.
-        option: for what, as it is said when it is wrong.
-        examples: right ones, which are said too.
-
-    Raises:
-        BadParameter: it is none, no whole number, or not from 1 to `MAX_COUNT`.
-    """
-    found = _COUNT.fullmatch(text.strip())
-    if found is None:
-        raise _no_count(text, option, examples, "is no number")
-    unit = found[3] if found[3] in _THOUSANDS else found[3].swapcase()
-    behind = found[2] or ""
-    places: int = 10 ** len(behind)
-    number, rest = divmod(int(found[1] + behind) * _THOUSANDS[unit], places)
-    if rest:
-        raise _no_count(text, option, examples, "is no whole number")
-    if not 1 <= number <= MAX_COUNT:
-        raise _no_count(text, option, examples, f"is not from 1 to {MAX_COUNT}")
-    return number
+def count(text: str, option: str, examples: str = COUNTS) -> int:
+    """Read a count as `option` takes it; raises `BadParameter`."""
+    return _read(option, lambda: amounts.count(text, examples))
 
 
 def count_or_none(text: str, option: str) -> int | None:
     """Read a count; None for ``none``, which is no limit."""
-    if text.strip().lower() == "none":
-        return None
-    return count(text, option, "20000, 20k or 1.5M, or none for no limit")
+    return _read(option, lambda: amounts.count_or_none(text))
 
 
-def _no_count(text: str, option: str, examples: str, what: str) -> typer.BadParameter:
-    return typer.BadParameter(
-        f"{clip(text)!r} {what}: give one such as {examples}", param_hint=option
-    )
-
-
-def exactly(number: int) -> str:
-    """Write a count as `count` reads it, with nothing left out: ``20k``, ``1.5M``, ``12345``."""
-    for unit, size in reversed(_THOUSANDS.items()):
-        if number >= size and number % size == 0:
-            return f"{number // size}{unit}"
-        if number > size and size > 1 and number % (size // 10) == 0:
-            return f"{number // size}.{number % size // (size // 10)}{unit}"
-    return str(number)
-
-
-def about(number: int) -> str:
-    """Write a count in a few characters, rounded: ``12.3k``, ``1.5M``."""
-    size, unit = 1, ""
-    for larger, of in (("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12)):
-        if number * 10_000 >= of * 9_995:  # 999,500 is a million already
-            size, unit = of, larger
-    if not unit:
-        return str(number)
-    value = number / size
-    return f"{value:.0f}{unit}" if value >= 99.95 else f"{value:.1f}".removesuffix(".0") + unit
+def _read(option: str, read: Callable[[], Value]) -> Value:
+    try:
+        return read()
+    except InvalidRequest as wrong:
+        # Typer writes the option before the text, and no full stop behind it.
+        raise typer.BadParameter(wrong.message.removesuffix("."), param_hint=option) from None

@@ -13,6 +13,7 @@ from aiplat.cli.db import db
 from aiplat.cli.doctor import doctor
 from aiplat.cli.explain import explain
 from aiplat.cli.face import Face
+from aiplat.cli.history import history
 from aiplat.cli.invite import invite, join
 from aiplat.cli.keys import keys
 from aiplat.cli.logs import logs
@@ -46,6 +47,7 @@ app.add_typer(network, name="network")
 app.add_typer(keys, name="keys")
 app.add_typer(users, name="users")
 app.add_typer(db, name="db")
+app.add_typer(history, name="history")
 
 
 def _show_version(wanted: bool) -> None:

@@ -21,7 +21,9 @@ def reset(
     models: Annotated[bool, typer.Option("--models", help="The models that were pulled.")] = False,
     data: Annotated[
         bool,
-        typer.Option("--data", help="Logs, local token, known peers, graphs. The default."),
+        typer.Option(
+            "--data", help="Logs, local token, known peers, graphs, conversations. The default."
+        ),
     ] = False,
     identity: Annotated[
         bool,

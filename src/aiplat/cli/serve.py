@@ -177,7 +177,7 @@ def _run(face: Face, said: ServeOptions) -> int:
         pull_missing(face, said)
         logs.configure(
             places.log, face.environ, level=runtime.log_level, max_bytes=runtime.log_bytes,
-            files=runtime.log_files,
+            files=runtime.log_files, lines=runtime.log_lines,
         )  # fmt: skip
         from aiplat.runtime.run import run_node
 

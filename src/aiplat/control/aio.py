@@ -104,19 +104,24 @@ class AsyncControlClient:
             status = await self._heard(exchange.send("POST", path, body))
             if status != 200:
                 raise self._faults.refused(await self._heard(exchange.whole()), status)
-            async with aclosing(self._events(exchange)) as events:
+            async with aclosing(self._events(exchange, end)) as events:
                 async for event in events:
-                    if asyncio.get_running_loop().time() > end:
-                        raise DeadlineExceeded(
-                            f"The answer did not end within {seconds:g} seconds."
-                        )
                     yield event
+        except TimeoutError:
+            raise DeadlineExceeded(f"The answer did not end within {seconds:g} seconds.") from None
         finally:
             exchange.close()
 
-    async def _events(self, exchange: _Exchange) -> AsyncGenerator[Event, None]:
+    async def _events(self, exchange: _Exchange, end: float) -> AsyncGenerator[Event, None]:
+        """Give the events.
+
+        Raises:
+            TimeoutError: the clock of the loop said `end`, also where only comments come.
+        """
         reader = EventReader()
         while data := await self._heard(exchange.some()):
+            if asyncio.get_running_loop().time() > end:
+                raise TimeoutError
             try:
                 events = list(reader.feed(data))
             except ValueError as error:

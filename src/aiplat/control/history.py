@@ -60,7 +60,7 @@ class HistoryList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ConversationName(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation by its id, or by the beginning of it where that names only one."""
+    """A conversation by its id, or by its beginning or end where that names only one."""
 
     id: str
 
@@ -68,8 +68,9 @@ class ConversationName(msgspec.Struct, frozen=True, kw_only=True):
 class Save(msgspec.Struct, frozen=True, kw_only=True):
     """Keep a conversation: make it, or put in what is new of it.
 
-    Title, settings and head are taken as they are; turns are put in by their ids, and those that
-    are not named stay. An answer that runs is never overwritten.
+    Title, settings and head are taken as they are, an empty title is made of the first question;
+    turns are put in by their ids, and those that are not named stay. An answer that runs is never
+    overwritten, and a turn that says it runs is left out: only the node begins one.
     """
 
     conversation: Conversation

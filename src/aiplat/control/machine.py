@@ -50,7 +50,8 @@ class LogReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Arguments:
         last: the number of the newest line that there is, found or not; -1 for none.
-        lost: how many between `after` and the first of these were dropped by the bound.
+        lost: how many came after `after` and are not here, though they would be but for a bound:
+            of the memory, or `most`.
         path: of the file that holds them all.
     """
 

@@ -166,7 +166,8 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     """Where the node shall keep an answer: it then goes on when the face is gone.
 
     Arguments:
-        conversation: as it is now; it is kept first, with all turns that are named in it.
+        conversation: as it is now; it is kept first, with all turns that are named in it, and
+            the answer becomes its head.
         parent: the question, by its id, one of those turns or one that is kept already.
         answer: the id that the answer's turn shall have.
     """

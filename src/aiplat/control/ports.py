@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
 from aiplat.control.accounts import AccountsCall, KeyringState
+from aiplat.control.history import HistoryCall
+from aiplat.control.machine import DoctorReply, LogAsk, LogReply, PullWish, ServeWish, Shelf
 from aiplat.control.messages import (
+    Accepted,
     Access,
     Done,
     DrainWish,
@@ -15,6 +18,7 @@ from aiplat.control.messages import (
     Invitation,
     InviteRequest,
     JoinRequest,
+    Keep,
     MemberList,
     ModelList,
     ModelName,
@@ -30,7 +34,28 @@ from aiplat.control.messages import (
 )
 from aiplat.control.series import SeriesAsk, SeriesReply
 from aiplat.domain.accounts import RateState, Scope
-from aiplat.domain.answers import Inference
+from aiplat.domain.answers import AnswerEvent, Inference, Submission
+
+
+class Followed(Protocol):
+    """An answer that the node keeps, for one who follows it. Used as a context, which counts it.
+
+    Attributes:
+        accepted: what is said first.
+        ended: whether the batch before was the last.
+    """
+
+    accepted: Accepted
+    ended: bool
+
+    def __enter__(self) -> Self:
+        """Begin to follow."""
+
+    def __exit__(self, *_: object) -> None:
+        """Follow no more; the answer goes on."""
+
+    async def next(self) -> list[AnswerEvent]:
+        """All events that it lacks, at least one; waits for it."""
 
 
 class NodeOperations(Protocol):
@@ -69,6 +94,39 @@ class NodeOperations(Protocol):
             AiplatError: it is not there, or in use.
         """
 
+    # -- its machine ---------------------------------------------------------------------------
+
+    def log(self, ask: LogAsk) -> LogReply:
+        """The newest lines of its log.
+
+        Raises:
+            InvalidRequest: it asks for too much at once.
+        """
+
+    async def doctor(self) -> DoctorReply:
+        """Look at each step from here to an answer.
+
+        Raises:
+            DeadlineExceeded: the look took too long.
+        """
+
+    async def shelf(self) -> Shelf:
+        """The models that the machine has or could have, and what is being brought."""
+
+    async def pull_model(self, wish: PullWish) -> Done:
+        """Begin to bring a model onto the machine, or end that.
+
+        Raises:
+            AiplatError: there is no such model, it cannot be run here, or too many are on the way.
+        """
+
+    async def serve_model(self, wish: ServeWish) -> Done:
+        """Offer a model that lies there, now and after restarts; or no more.
+
+        Raises:
+            AiplatError: it cannot be, or is at work.
+        """
+
     def access(self) -> Access:
         """Base URL and local token of the HTTP door."""
 
@@ -104,6 +162,26 @@ class NodeOperations(Protocol):
 
     def rate(self, credential: str) -> RateState | None:
         """How far the limits of that key, or without one of the owner, are used."""
+
+    # -- conversations. All raise AiplatError. ---------------------------------------------------
+
+    async def history(self, call: HistoryCall) -> msgspec.Struct:
+        """Ask something of the conversations that this node keeps."""
+
+    async def keep(self, submission: Submission, keep: Keep, peer: str = "") -> Followed | str:
+        """Begin an answer that goes on without its face; or say why it cannot be kept, in words.
+
+        Arguments:
+            submission: what is asked.
+            keep: where it goes.
+            peer: a gateway's multiaddr, to ask that one and no other.
+        """
+
+    def follow(self, request: str) -> Followed:
+        """Follow a kept answer that is under way, or ended a moment ago, by its request's id."""
+
+    def stop_answer(self, request: str) -> Done:
+        """End a kept answer that is under way."""
 
     # -- the network. All raise AiplatError. -----------------------------------------------------
 

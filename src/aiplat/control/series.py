@@ -23,6 +23,8 @@ class SeriesAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             its five minutes, or of its hour.
         step: seconds of one point, at least: a long time has fewer points (`SeriesReply.step`), and
             what is older than the minutes that are kept comes by hours. 0 for all of it in one.
+            Less than 60 is had for the last two minutes alone: there tokens of answers count as
+            they come, and not when the answer ends.
         by: what gets rows of its own.
         role: what one of the node's roles saw; "" for all, so that a request that two roles of
             this node had counts twice. What this node's own faces asked is the client's,

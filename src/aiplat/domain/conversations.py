@@ -160,6 +160,18 @@ def branches_of(conversation: Conversation, turn: Turn) -> tuple[Turn, ...]:
     )
 
 
+def places_of(conversation: Conversation) -> dict[str, tuple[int, int]]:
+    """Tell of each turn, by its id, which of how many branches it is, counted from 1."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for turn in conversation.turns:
+        groups.setdefault((turn.parent, turn.role), []).append(turn.id)
+    return {
+        turn_id: (number, len(group))
+        for group in groups.values()
+        for number, turn_id in enumerate(group, 1)
+    }
+
+
 def end_of(conversation: Conversation, turn: Turn) -> Turn:
     """Give the end of the newest path that begins with `turn`: where walking to a branch leads."""
     newest = {other.parent: other for other in conversation.turns}  # the last made of each parent

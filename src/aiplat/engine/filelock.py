@@ -19,7 +19,7 @@ def locked(path: Path, seconds: float, waiting: Callable[[], None]) -> Iterator[
 
     Arguments:
         seconds: how long to wait at most for another holder.
-        waiting: called once if there is one.
+        waiting: called at each look at one, a few times a second; what it raises ends the wait.
 
     Raises:
         TimeoutError: it was not free in time.
@@ -33,7 +33,6 @@ def locked(path: Path, seconds: float, waiting: Callable[[], None]) -> Iterator[
 
 
 def _acquire(file: int, deadline: float, waiting: Callable[[], None]) -> None:
-    said = False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,9 +40,7 @@ def _acquire(file: int, deadline: float, waiting: Callable[[], None]) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise TimeoutError from None
-        if not said:
-            said = True
-            waiting()
+        waiting()
         time.sleep(_LOOK_SECONDS)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,19 @@ def describe_folder(folder: Path, kept: Path) -> Described:
     return found
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+def digest(path: Path, read: Callable[[int], None] = lambda done: None) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Arguments:
+        read: hears how many bytes are read, often; what it raises ends the reading.
+    """
+    found, done = hashlib.sha256(), 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_CHUNK):
+            found.update(piece)
+            done += len(piece)
+            read(done)
+    return found.hexdigest()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

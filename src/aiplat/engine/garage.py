@@ -60,13 +60,14 @@ class Garage:
     """The models of one node.
 
     Arguments:
-        settings: of which it reads the memory budget.
+        settings: of its models; of which it reads the memory budget itself.
         now: the clock, in seconds.
     """
 
     def __init__(
         self, settings: EngineSettings, *, now: Callable[[], float] = trio.current_time
     ) -> None:
+        self.settings = settings
         self._budget = budget_mib(settings.memory_mib)
         self._now = now
         self._all: list[Tenant] = []
@@ -95,6 +96,11 @@ class Garage:
         self.check(tenant)
         self._all.append(tenant)
         return len(self._all) == 1
+
+    def remove(self, tenant: Tenant) -> None:
+        """It belongs to this node no more, and its process is gone."""
+        self._all.remove(tenant)
+        self.changed()
 
     def check(self, tenant: Tenant) -> None:
         """Raise `ConfigError` for a model that does not fit alone; says both numbers."""
@@ -156,6 +162,7 @@ class Garage:
         busy one after its last answer, and what is asked meanwhile waits for the new one. Models
         over a smaller budget leave in the same way.
         """
+        self.settings = settings
         self._budget = budget_mib(settings.memory_mib)
         for tenant in self._all:
             tenant.reconfigure(settings)

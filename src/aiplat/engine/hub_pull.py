@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -147,14 +147,17 @@ def _fetch(hub: HubName, work: Path, progress: Progress) -> None:
     raise error(f"{ended.last.rstrip('.')}.", param="model")
 
 
+def _told(progress: Progress, done: int, total: int) -> Callable[[int], None]:
+    return lambda more: progress("verify", done + more, total)
+
+
 def _verify(name: str, work: Path, listing: Listing, progress: Progress) -> dict[str, str]:
     """Compare what came with what the hub says of it; gives the digests of all weights."""
     weights = [f for f in listing.files if f.path.endswith((".safetensors", store.GGUF))]
     total, done, digests = sum(file.size for file in weights), 0, {}
     for file in weights:
-        progress("verify", done, total)
         path = work / file.path
-        digests[file.path] = found = digest(path)
+        digests[file.path] = found = digest(path, _told(progress, done, total))
         if file.sha256 and found != file.sha256:
             path.unlink()
             raise NotReady(

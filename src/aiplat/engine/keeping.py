@@ -304,6 +304,10 @@ class Keeper:
             with trio.move_on_after(pause if seconds else float("inf")):
                 await self._reconfigured.wait()
 
+    def gone(self) -> None:
+        """The node has done with it, and its process has ended."""
+        self._garage.remove(self)
+
     # -- what it takes -------------------------------------------------------------------------
 
     def _cache_mib(self) -> int:

@@ -76,6 +76,8 @@ class EngineProcess:
     ) -> None:
         self.name = name
         self.folder = folder
+        self.gone = trio.Event()
+        """Whether it has ended, and its process with it."""
         self._cache = cache
         self._metrics = metrics
         self._backend = backend
@@ -134,7 +136,10 @@ class EngineProcess:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Load it when it is wanted, and keep its process alive, until cancelled (`Engine`)."""
+        """Load it when it is wanted, and keep its process alive, until cancelled (`Engine`).
+
+        It runs once.
+        """
         self._stands.on_change = on_change
         try:
             async with trio.open_nursery() as nursery:
@@ -144,6 +149,8 @@ class EngineProcess:
                 task_status.started()
         finally:
             self._requests.fail_all(ShuttingDown(f"The node ends, and {self.name} with it."))
+            self._keeper.gone()
+            self.gone.set()
 
     # -- what askers say (held.Desk) -----------------------------------------------------------
 

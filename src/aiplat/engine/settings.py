@@ -151,6 +151,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=65_536, le=1_073_741_824, description="Largest message to an engine, in bytes."),
     ] = 16 * 1024 * 1024
+    pulls: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=16,
+            description="Models that a node brings onto its machine at once, when a face asks.",
+        ),
+    ] = 2
     pull_lock_seconds: Annotated[
         float,
         Meta(ge=1, le=86_400, description="How long a pull waits for one that is under way."),

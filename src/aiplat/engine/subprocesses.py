@@ -36,14 +36,23 @@ def run_counted(
 ) -> Ended:
     """Run `command` to its end; it is killed when nobody waits for it any more.
 
+    What `progress` or `look` raises ends it, and is raised here.
+
     Arguments:
-        progress: called with N and M of each line ``Progress N of M``.
+        progress: called with N and M of each line ``Progress N of M``; and a few times a second
+            with the last again, from another thread: 0 of 0 while nothing was said.
         silence: seconds without a line or a change after which it is killed.
         look: asked a few times a second, from another thread, whether something changed.
         environ: its environment; None hands this process's on.
         tied: its input stays open as long as this process wants it; it ends itself when that ends.
     """
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    last = (0, 0)
+
+    def again() -> bool:
+        progress(*last)
+        return look()
+
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
@@ -53,18 +62,21 @@ def run_counted(
         errors="replace",
         env=environ,
     ) as process:
-        watch = _Watch(process, silence, look)
+        watch = _Watch(process, silence, again)
         try:
             assert process.stdout is not None  # it is a pipe
             for line in process.stdout:
                 watch.rest()
                 if found := _PROGRESS.match(line):
-                    progress(int(found[1]), int(found[2]))
+                    last = int(found[1]), int(found[2])
+                    progress(*last)
                 elif line.strip():
                     lines.append(line.strip())
         finally:
             watch.end()
             _finish(process)
+    if watch.raised is not None:
+        raise watch.raised
     if watch.barked:
         return Ended(-1, f"it said nothing for {silence:g} s")
     return Ended(process.returncode, _why(lines, process.returncode))
@@ -87,13 +99,14 @@ def _why(lines: deque[str], status: int) -> str:
 
 
 class _Watch:
-    """Kills a process that is silent for too long."""
+    """Kills a process that is silent for too long, or that nobody wants: whose `look` raises."""
 
     def __init__(
         self, process: subprocess.Popen[str], seconds: float, look: Callable[[], bool]
     ) -> None:
         self._process, self._seconds, self._look = process, seconds, look
         self.barked = False
+        self.raised: Exception | None = None
         self._heard = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -110,6 +123,15 @@ class _Watch:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self.barked = self._is_silent()
+        except Exception as error:  # noqa: BLE001  # whatever it is: it is raised to who waits
+            self.raised = error
+        if self.barked or self.raised is not None:
+            self._process.kill()
+
+    def _is_silent(self) -> bool:
+        """Watch it; whether it was silent for too long, or just ended."""
         quiet = 0.0
         while quiet < self._seconds:
             tick = min(_LOOK_SECONDS, self._seconds)
@@ -119,9 +141,8 @@ class _Watch:
             else:
                 quiet = 0.0 if self._look() else quiet + tick
             if self._ended:
-                return
-        self.barked = True
-        self._process.kill()
+                return False
+        return True
 
 
 class Growth:
@@ -129,7 +150,7 @@ class Growth:
 
     Arguments:
         folder: what is in it counts, at any depth, in bytes.
-        grown: called with the bytes, at each change.
+        grown: called with the bytes, at each look.
     """
 
     def __init__(self, folder: Path, grown: Callable[[int], None]) -> None:
@@ -142,8 +163,6 @@ class Growth:
         for path in self._folder.rglob("*"):
             with contextlib.suppress(OSError):  # it was there a moment ago
                 size += path.lstat().st_size
-        changed = size != self._seen
-        if changed:
-            self._seen = size
-            self._grown(size)
+        changed, self._seen = size != self._seen, size
+        self._grown(size)
         return changed

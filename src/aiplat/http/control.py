@@ -15,15 +15,16 @@ from aiplat.domain.chat import Generate
 from aiplat.domain.errors import AiplatError
 from aiplat.http.answers import Answers, begin_stream, next_batch
 from aiplat.http.asgi import App, Request
+from aiplat.http.conversations import ConversationControl
 from aiplat.http.errors import HttpError, Problem
+from aiplat.http.events import COMMENT, event
+from aiplat.http.machine import MachineControl
 from aiplat.http.network import NetworkControl
 from aiplat.http.openai_api.models import models_within
 from aiplat.http.reading import decode, read_json
 from aiplat.http.routing import Route, Router
 from aiplat.http.settings import HttpSettings
 from aiplat.roles.answering import Answer
-
-_COMMENT = b": waiting\n\n"
 
 
 def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
@@ -33,14 +34,24 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
         operations: the node.
         settings: bounds.
     """
-    control = Control(operations, settings)
+    conversations = ConversationControl(operations, settings)
+    control = Control(operations, settings, conversations)
     network = NetworkControl(operations, settings)
+    machine = MachineControl(operations, settings)
     routes = [
         Route("/control/status", {"GET": control.status}),
         Route("/control/models", {"GET": control.models}),
         Route("/control/models/remove", {"POST": control.remove_model}),
+        Route("/control/models/shelf", {"GET": machine.shelf}),
+        Route("/control/models/pull", {"POST": machine.pull}),
+        Route("/control/models/serve", {"POST": machine.serve}),
+        Route("/control/log", {"POST": machine.log}),
+        Route("/control/doctor", {"POST": machine.doctor}),
         Route("/control/access", {"GET": control.access}),
         Route("/control/ask", {"POST": control.ask}),
+        Route("/control/answers/follow", {"POST": conversations.follow}),
+        Route("/control/answers/stop", {"POST": conversations.stop}),
+        Route("/control/history", {"POST": conversations.history}),
         Route("/control/accounts", {"POST": control.accounts}),
         Route("/control/keyring", {"GET": control.keyring}),
         Route("/control/series", {"POST": control.series}),
@@ -63,7 +74,7 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
         refuse=lambda error, problem: msgspec.json.encode(
             ErrorReply(error=_failed(error, problem))
         ),
-        last_event=lambda error, problem: _event(_failed(error, problem)),
+        last_event=lambda error, problem: event(_failed(error, problem)),
     )
 
 
@@ -78,9 +89,12 @@ def _failed(error: Exception, problem: Problem) -> Failed:
 class Control:
     """The routes."""
 
-    def __init__(self, operations: NodeOperations, settings: HttpSettings) -> None:
+    def __init__(
+        self, operations: NodeOperations, settings: HttpSettings, conversations: ConversationControl
+    ) -> None:
         self._operations = operations
         self._settings = settings
+        self._conversations = conversations
         self._answers = Answers(operations, settings)
 
     async def status(self, request: Request) -> None:
@@ -134,14 +148,22 @@ class Control:
             credential=credential_of(request),
         )
 
+        note = ""
+        if ask.keep is not None:
+            kept = await self._operations.keep(submission, ask.keep, ask.peer)
+            if not isinstance(kept, str):
+                await self._conversations.give(request, kept)
+                return
+            note = kept
+
         async def work(answer: Answer) -> None:
             await begin_stream(request)
-            await request.write(_event(Accepted(request=request.id)))
+            await request.write(event(Accepted(request=request.id, note=note)))
             while not answer.ended:
                 batch = await next_batch(
-                    request, answer, self._settings.comment_seconds, lambda: _COMMENT
+                    request, answer, self._settings.comment_seconds, lambda: COMMENT
                 )
-                data = b"".join(map(_event, coalesced(batch)))
+                data = b"".join(map(event, coalesced(batch)))
                 await request.write(data, last=answer.ended)
 
         await self._answers.give(request, submission, work, peer=ask.peer)
@@ -156,14 +178,14 @@ def credential_of(request: Request) -> str:
 def coalesced(events: Sequence[AnswerEvent]) -> Iterable[AnswerEvent]:
     """Join the deltas that follow each other; what they cost of the credit stays the same."""
     deltas: list[Delta] = []
-    for event in events:
-        if isinstance(event, Delta):
-            deltas.append(event)
+    for told in events:
+        if isinstance(told, Delta):
+            deltas.append(told)
             continue
         if deltas:
             yield _joined(deltas)
             deltas = []
-        yield event
+        yield told
     if deltas:
         yield _joined(deltas)
 
@@ -182,9 +204,3 @@ def _joined(deltas: list[Delta]) -> Delta:
         if logprobs
         else None,
     )
-
-
-def _event(message: AnswerEvent | Accepted) -> bytes:
-    """One server-sent event, named by the message's tag."""
-    name = str(message.__struct_config__.tag).encode()
-    return b"event: " + name + b"\ndata: " + msgspec.json.encode(message) + b"\n\n"

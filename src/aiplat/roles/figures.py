@@ -12,7 +12,7 @@ from aiplat.domain.errors import LEAVES, clip
 from aiplat.domain.usage import Usage
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.watched import Saw
-from aiplat.series.seen import Seen
+from aiplat.series.seen import Came, Seen
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.gateway")
@@ -50,6 +50,21 @@ def observe(
     _log(forwarding, end, outcome, timings.total_ms)
 
 
+def tell_what_came(saw: Saw, forwarding: Forwarding) -> None:
+    """Tell the series of the tokens that came of one under way since they were told last."""
+    new = forwarding.tokens - forwarding.told_tokens
+    if new <= 0:
+        return
+    forwarding.told_tokens += new
+    came = Came(
+        role="gateway", model=forwarding.model, key=_key_of(forwarding),
+        peer=forwarding.processor or "", tokens=new,
+    )  # fmt: skip
+    saw(came)
+    if forwarding.is_own:
+        saw(replace(came, role="client", key=""))
+
+
 def tell_series(saw: Saw, forwarding: Forwarding, end: Finished | Failed, now: float) -> None:
     """Tell the series of it; of one that this node's own faces asked, as the client's too.
 
@@ -69,6 +84,7 @@ def tell_series(saw: Saw, forwarding: Forwarding, end: Finished | Failed, now: f
         completion_tokens=usage.completion_tokens,
         first_seconds=None if first is None else first - stages.arrived,
         total_seconds=now - stages.arrived,
+        told_tokens=forwarding.told_tokens,
     )
     saw(seen)
     if forwarding.is_own:

@@ -64,6 +64,7 @@ class Forwarding:
     Attributes:
         by_asker: whether what it failed by is its asker's: its whole deadline, its right to ask, or
             a limit that the answer ran into (`Lease.end`).
+        told_tokens: those that the series were told of.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Forwarding:
         self.processor: PeerId | None = None
         self.model = submission.model
         self.ended = self.by_asker = False
+        self.told_tokens = 0
         self._tally = Tally(submission, self._doubt)
         self._cut = False
         self.stages = Stages(submission, settings, now())

@@ -43,7 +43,7 @@ from aiplat.roles.admission import (
 )
 from aiplat.roles.base import Role
 from aiplat.roles.claims import Claims
-from aiplat.roles.figures import observe, outcome_of, tell_series
+from aiplat.roles.figures import observe, outcome_of, tell_series, tell_what_came
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.line import Line
 from aiplat.roles.placing import Placing
@@ -54,7 +54,7 @@ from aiplat.roles.requests import find_request
 from aiplat.roles.settings import GatewaySettings
 from aiplat.roles.standstill import NOTABLE_SECONDS, Ticks
 from aiplat.roles.tags import Tags
-from aiplat.roles.watched import Saw
+from aiplat.roles.watched import TELL_SECONDS, Saw
 from aiplat.series.seen import ignore
 from aiplat.telemetry.metrics import Metrics
 
@@ -118,6 +118,7 @@ class Gateway(Role):
         self._line = Line(self._placing, self._safely, lambda: self.active)
         self._wake = trio.Event()
         self._ticks: Ticks | None = None
+        self._tell_at = 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the deadlines of all requests, place those that wait, and tell them why."""
@@ -131,8 +132,15 @@ class Gateway(Role):
             self._discount(self._ticks.look(self._now()))
             for forwarding in list(self.active):
                 self._safely(self._watch, forwarding)
+            self._tell_what_came()
             self._line.move_up()
             self._metrics.queue_depth.set(len(self._line))
+
+    def _tell_what_came(self) -> None:
+        if self._now() >= self._tell_at:
+            self._tell_at = self._now() + TELL_SECONDS
+            for forwarding in self.active:
+                tell_what_came(self._saw, forwarding)
 
     def _discount(self, late: float) -> None:
         """Hold this node's own standstill against no processor."""

@@ -65,6 +65,7 @@ class Processor(Role):
         self._engines = {engine.name: Counted(engine) for engine in engines}
         self._running = list(engines)
         self._nursery: trio.Nursery | None = None
+        self._scopes = {engine.name: trio.CancelScope() for engine in engines}
         self._local = local
         self._gateways: list[Channel] = []
         self._revision = 0
@@ -75,7 +76,7 @@ class Processor(Role):
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for engine in list(self._running):
-                await nursery.start(engine.run, self._changed_now)
+                await nursery.start(self._run, engine, self._scopes[engine.name])
             if self._local is not None:
                 self._local.add_processor(self._peer, self, own=self)
             self._announce()
@@ -87,12 +88,26 @@ class Processor(Role):
                 await trio.sleep(ANNOUNCE_SECONDS)
 
     def add(self, engine: Engine) -> None:
-        """Offer one more model, which runs from now on: another server may get one at any time."""
+        """Offer one more model, which runs from now on: one that a person chose, or that another
+        server got.
+        """
         self._engines[engine.name] = Counted(engine)
         self._running.append(engine)
+        scope = self._scopes[engine.name] = trio.CancelScope()
         if self._nursery is not None:
-            self._nursery.start_soon(engine.run, self._changed_now)
+            self._nursery.start_soon(self._run, engine, scope)
         self._changed_now()
+
+    async def _run(
+        self,
+        engine: Engine,
+        scope: trio.CancelScope,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run one engine until the node ends, or it is withdrawn."""
+        with scope:
+            await engine.run(self._changed_now, task_status=task_status)
 
     def _changed_now(self) -> None:
         self._changed.set()
@@ -139,10 +154,11 @@ class Processor(Role):
         self._announce()
 
     def withdraw(self, model: str) -> None:
-        """Offer a model no more, whose files are gone."""
+        """Offer a model no more, whose files are gone or that nobody wants offered; end it."""
         engine = self._engines.pop(model, None)
         if engine is not None:
             engine.fail_all(ModelNotFound(f"The model {model} was removed from this processor."))
+            self._scopes.pop(model).cancel()
             self._running = [running for running in self._running if running.name != model]
             self._changed_now()
 

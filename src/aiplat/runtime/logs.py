@@ -1,9 +1,10 @@
-"""A node's log: short lines for a person on stderr, JSON lines for programs in a file.
+"""A node's log: short lines for a person on stderr, JSON lines for programs in a file, and the
+newest in memory for who asks the node.
 
-Neither holds a prompt, an answer or a key: who logs passes names, numbers and errors, and
+None holds a prompt, an answer or a key: who logs passes names, numbers and errors, and
 gives what belongs to the line as ``extra={…}``. A line's sign comes from its ``sign`` extra,
 else from its level; signs are left out with ``NO_COLOR`` or when stderr is no terminal. Each of
-the two is written by a thread of its own (`behind`), so that who logs waits for neither.
+the first two is written by a thread of its own (`behind`), so that who logs waits for neither.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import msgspec
 from aiplat.domain.errors import ConfigError
 from aiplat.runtime.advice import with_home
 from aiplat.runtime.behind import Behind
+from aiplat.runtime.log_lines import fields_of, one_line, plain
+from aiplat.runtime.log_ring import Ring
 from aiplat.runtime.signs import SIGNS, wants_signs
 
 _FILE_ONLY = ("libp2p", "hypercorn", "multiaddr", "httpx", "httpcore", "asyncio", "zeroconf")
@@ -32,7 +35,7 @@ _UNWRITTEN = logging.getLogger("aiplat.runtime.unwritten")
 _CRIES_WOLF = "libp2p.kad_dht"
 """Warns of each stream that a peer was done with, every few seconds in a network."""
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RING = "aiplat.ring"
 
 
 class TerminalFormatter(logging.Formatter):
@@ -68,25 +71,12 @@ class JsonFormatter(logging.Formatter):
             "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _plain(record.getMessage()),
+            "message": plain(record.getMessage()),
         }
-        for name, value in vars(record).items():
-            if name not in _STANDARD and name not in line and name != "sign":
-                line[name] = _plain(value)
+        line |= {name: value for name, value in fields_of(record).items() if name not in line}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
-
-
-def _plain(value: object) -> Any:
-    """Keep numbers, texts and lists of them; a struct's repr hides what its fields would tell."""
-    if value is None or isinstance(value, int | float | bool):
-        return value
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # a file's name may hold lone surrogates
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return str(value)
 
 
 class _NotFileOnly(logging.Filter):
@@ -116,11 +106,6 @@ class _File(logging.handlers.RotatingFileHandler):
             )
 
 
-def one_line(text: str) -> str:
-    """Show control characters as dots: a line never moves the cursor or fakes another line."""
-    return "".join(c if c.isprintable() else "·" for c in text)
-
-
 def level_of(name: str, environ: Mapping[str, str]) -> int:
     """Give the level of `name`, or that of debugging when ``DEBUG`` asks for it."""
     if environ.get("DEBUG", "").lower() not in ("", "0", "false", "no"):
@@ -135,9 +120,10 @@ def configure(
     level: str = "info",
     max_bytes: int = 5_000_000,
     files: int = 3,
+    lines: int = 2000,
     terminal: TextIO | None = None,
 ) -> None:
-    """Send this process's log to `file` and to the terminal; what was set before goes.
+    """Send this process's log to `file`, the terminal and a ring; what was set before goes.
 
     Arguments:
         file: JSON lines are appended; its folder must exist.
@@ -145,6 +131,7 @@ def configure(
         level: the least level that is logged.
         max_bytes: the size after which `file` is rotated.
         files: how many rotated files are kept.
+        lines: how many of the newest are kept in memory.
         terminal: where a person reads; stderr when not given.
 
     Raises:
@@ -169,6 +156,9 @@ def configure(
         behind = Behind(handler)
         behind.set_name(name)
         root.addHandler(behind)
+    ring = Ring(lines, file)
+    ring.set_name(_RING)
+    root.addHandler(ring)
     root.setLevel(least)
     quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
     for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
@@ -200,6 +190,16 @@ def into_file(file: Path) -> Iterator[None]:
         handler.close()
 
 
+def ring(file: Path) -> Ring:
+    """Give the newest lines of this process; an empty one where nothing was configured.
+
+    Arguments:
+        file: of the log, for an empty one.
+    """
+    found = (one for one in logging.getLogger().handlers if isinstance(one, Ring))
+    return next(found, Ring(1, file))
+
+
 def leave_terminal() -> None:
     """Write to the file alone from now on: a background node that is ready has no reader."""
     _remove("aiplat.terminal")
@@ -209,6 +209,7 @@ def close() -> None:
     """Take away what `configure` set, once all was written; a reader that stalls loses the rest."""
     _remove("aiplat.terminal")
     _remove("aiplat.file")
+    _remove(_RING)
 
 
 def _remove(name: str) -> None:

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 import aiplat
 from aiplat.control.accounts import AccountsCall, KeyringState
+from aiplat.control.history import HistoryCall
+from aiplat.control.machine import DoctorReply, LogAsk, LogReply, PullWish, ServeWish, Shelf
 from aiplat.control.messages import (
     Access,
     Done,
@@ -20,6 +22,7 @@ from aiplat.control.messages import (
     Invitation,
     InviteRequest,
     JoinRequest,
+    Keep,
     MemberList,
     ModelList,
     ModelName,
@@ -37,22 +40,27 @@ from aiplat.control.messages import (
 )
 from aiplat.control.series import SeriesAsk, SeriesReply
 from aiplat.domain.accounts import RateState, Scope
-from aiplat.domain.answers import Inference
+from aiplat.domain.answers import Inference, Submission
 from aiplat.domain.errors import InvalidApiKey, InvalidRequest, NoPeer, NotAMember, NotReady
 from aiplat.domain.ids import PeerId, Role, short
 from aiplat.node.addresses import parse_peer
 from aiplat.node.membership.membership import revoked_text
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
+from aiplat.roles.conversations import Conversations
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
+from aiplat.roles.kept import Following
 from aiplat.roles.processor import Processor
 from aiplat.runtime.account_desk import AccountDesk
 from aiplat.runtime.held_keys import HeldKeys
+from aiplat.runtime.log_ring import Ring
+from aiplat.runtime.looks import Looks
 from aiplat.runtime.networks import Networks, match_peer
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.peers import Peers
 from aiplat.runtime.share import Share
+from aiplat.runtime.shelf import ModelShelf
 from aiplat.series.series import Series
 
 
@@ -68,11 +76,15 @@ class Operations:
         on_stop: begins the end; its argument says whether at once.
         now: the clock, in seconds.
         own_models: the models on this machine.
+        models_here: which of them it offers, and what is brought.
+        kept_log: the newest lines of its log.
+        looks: a doctor's.
         desk: asks accounts, here and elsewhere.
         held_keys: the API keys that this node shows to gateways.
         networks: what is done with the network that the node is in.
         shared: how a processor is shared.
         graphs: what they show.
+        conversations: what this node keeps of them, and the answers that it gives into them.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
 
@@ -88,9 +100,13 @@ class Operations:
     now: Callable[[], float]
     networks: Networks
     own_models: OwnModels
+    models_here: ModelShelf
+    kept_log: Ring
+    looks: Looks
     desk: AccountDesk
     held_keys: HeldKeys
     graphs: Series
+    conversations: Conversations
     hearsay: Hearsay | None = None
     shared: Share | None = None
     http: str = ""
@@ -117,6 +133,10 @@ class Operations:
     def is_busy(self) -> bool:
         """Whether a request is under way, or a peer has not taken all of an answer yet."""
         return bool(self.active()) or any(c.active for c in self.node.channels.values())
+
+    def has_work(self) -> bool:
+        """Whether it is needed: it is busy, or brings a model, which its end would interrupt."""
+        return self.is_busy() or self.models_here.is_bringing
 
     def taken(self) -> int:
         """A figure that changes with each request: whether it did tells whether it was used."""
@@ -213,7 +233,7 @@ class Operations:
     def stop(self, stop: Stop) -> Stopping:
         """Begin to end the node, as asked."""
         active = len(self.active())
-        stopping = not (stop.if_idle and active)
+        stopping = not (stop.if_idle and (active or self.models_here.is_bringing))
         if stopping:
             self.on_stop(stop.now)
         return Stopping(stopping=stopping, pid=os.getpid(), active=active)
@@ -224,7 +244,49 @@ class Operations:
 
     async def remove_model(self, model: ModelName) -> Done:
         """Remove a pulled model from the disk."""
-        return await self.own_models.remove(model.model)
+        done = await self.own_models.remove(model.model)
+        await self.models_here.removed(model.model)
+        return done
+
+    # -- its machine ---------------------------------------------------------------------------
+
+    def log(self, ask: LogAsk) -> LogReply:
+        """The newest lines of its log."""
+        return self.kept_log.read(ask)
+
+    async def doctor(self) -> DoctorReply:
+        """Look at each step from here to an answer."""
+        return await self.looks.take()
+
+    async def shelf(self) -> Shelf:
+        """The models that the machine has or could have, and what is being brought."""
+        return await self.models_here.shown()
+
+    async def pull_model(self, wish: PullWish) -> Done:
+        """Begin to bring a model onto the machine, or end that."""
+        return await self.models_here.pull(wish)
+
+    async def serve_model(self, wish: ServeWish) -> Done:
+        """Offer a model that lies there, now and after restarts; or no more."""
+        return await self.models_here.serve(wish)
+
+    # -- conversations -----------------------------------------------------------------------
+
+    async def history(self, call: HistoryCall) -> msgspec.Struct:
+        """Ask something of the conversations that this node keeps."""
+        return await self.conversations.history(call)
+
+    async def keep(self, submission: Submission, keep: Keep, peer: str = "") -> Following | str:
+        """Begin an answer that goes on without its face; or say why it cannot be kept."""
+        return await self.conversations.keep(submission, keep, peer)
+
+    def follow(self, request: str) -> Following:
+        """Follow a kept answer."""
+        return self.conversations.follow(request)
+
+    def stop_answer(self, request: str) -> Done:
+        """End a kept answer."""
+        return self.conversations.stop_answer(request)
 
     # -- inside ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from aiplat.control.messages import Done, ModelList, ModelStatus
 from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.models import ModelOffer
 from aiplat.engine import store
 from aiplat.engine.catalogue import canonical
 from aiplat.engine.interface import Engine
@@ -49,8 +50,43 @@ class OwnModels:
 
     def __init__(self, processor: Processor | None, engines: Sequence[Engine], cache: Path) -> None:
         self._processor = processor
-        self._engines = {e.name: e for e in engines if isinstance(e, EngineProcess)}
+        self._all = {engine.name: engine for engine in engines}
         self._cache = cache
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Those that run here now, in no other server."""
+        return tuple(self._all.values())
+
+    def offers(self) -> dict[str, ModelOffer]:
+        """What is offered now, by name; of another server too, where that runs this node's."""
+        if self._processor is None:
+            return {}
+        return {offer.name: offer for offer in self._processor.announcement.models}
+
+    def add(self, engine: Engine) -> None:
+        """Offer one more."""
+        assert self._processor is not None  # nothing makes an engine for a node without
+        self._all[engine.name] = engine
+        self._processor.add(engine)
+
+    def withdraw(self, name: str) -> Engine | None:
+        """Offer one no more, and end its process; gives its engine, which may take a moment to."""
+        engine = self._all.pop(name, None)
+        if engine is not None and self._processor is not None:
+            if isinstance(engine, EngineProcess):
+                engine.withdraw()
+            self._processor.withdraw(name)
+        return engine
+
+    def runs(self, name: str, folder: Path | None) -> bool:
+        """Whether what is offered under that name is the model of that folder."""
+        process = self._process(name)
+        return (None if process is None else process.folder) == folder
+
+    def _process(self, name: str) -> EngineProcess | None:
+        engine = self._all.get(name)
+        return engine if isinstance(engine, EngineProcess) else None
 
     async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         """What a face is shown: those of the network with what is known here besides, and those
@@ -68,7 +104,7 @@ class OwnModels:
     def _with_own(self, model: ModelStatus, here: ModelStatus | None) -> ModelStatus:
         if model.cold:
             model = replace(model, state="cold")
-        engine = self._engines.get(model.name)
+        engine = self._process(model.name)
         if engine is not None:
             size = here.bytes if here is not None else store.size_of(engine.folder)
             last = used(engine.folder, self._cache).last_used
@@ -83,7 +119,7 @@ class OwnModels:
             InvalidRequest: it is loaded, here or by another node.
         """
         own = await trio.to_thread.run_sync(lambda: on_disk(canonical(name), self._cache)[0])
-        engine = self._engines.get(own)
+        engine = self._process(own)
         if engine is not None:
             offer = engine.offer()
             if not offer.cold and offer.state != "failed":
@@ -94,8 +130,6 @@ class OwnModels:
                     param="model",
                 )
         freed = await trio.to_thread.run_sync(remove, own, self._cache)
-        if engine is not None and self._processor is not None:
-            engine.withdraw()
-            self._processor.withdraw(own)
-            del self._engines[own]
+        if engine is not None:
+            self.withdraw(own)
         return removed(own, freed)

@@ -68,6 +68,11 @@ class Places:
         return self.data / "share.json"
 
     @property
+    def chosen(self) -> Path:
+        """The models that a person chose to have offered."""
+        return self.data / "models.json"
+
+    @property
     def accounts(self) -> Path:
         """The database of the users, keys and usage of a gateway: owner-only."""
         return self.data / "accounts.db"
@@ -76,6 +81,11 @@ class Places:
     def series(self) -> Path:
         """The database of what the graphs show."""
         return self.data / "series.db"
+
+    @property
+    def history(self) -> Path:
+        """The database of the conversations that a person keeps: owner-only."""
+        return self.data / "history.db"
 
     @property
     def port(self) -> Path:

@@ -34,6 +34,15 @@ def served_by(options: ServeOptions, settings: EngineSettings, cache: Path) -> t
     return (*names, *(name for name in pulled if name not in told))
 
 
+def chosen_by(options: ServeOptions, chosen: Sequence[str]) -> tuple[str, ...]:
+    """Name which of the models that a person chose a node offers besides what it was told.
+
+    All, unless a person named its models on the command line; a face names only what its own
+    prompt needs.
+    """
+    return () if options.models and not options.background else tuple(chosen)
+
+
 def missing(names: Sequence[str], cache: Path) -> list[str]:
     """Tell which of `names` are known, but not ready in `cache`.
 

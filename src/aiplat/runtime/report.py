@@ -11,7 +11,7 @@ import msgspec
 from aiplat.control.messages import ModelStatus, NetworkStatus, ReachStatus, Status
 from aiplat.domain.errors import ConfigError
 from aiplat.runtime.advice import with_home
-from aiplat.runtime.logs import one_line
+from aiplat.runtime.log_lines import one_line
 from aiplat.runtime.share_words import in_short
 from aiplat.runtime.signs import SIGNS, wants_signs
 

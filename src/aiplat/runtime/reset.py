@@ -83,8 +83,8 @@ def plan(
     Arguments:
         places: the home; its lock file is left alone while it is held.
         models: the models that were pulled; other homes share them.
-        data: logs, the local token, known peers, what the graphs show: all but identity,
-            network keys and settings.
+        data: logs, the local token, known peers, what the graphs show, conversations: all but
+            identity, network keys and settings.
         everything: both, and those three.
         identity: who this node is, and its membership, which is of that identity.
 
@@ -98,13 +98,14 @@ def plan(
         wanted += [(path, "state: logs, local token") for path in _inside(places.state, places)]
         wanted.append((places.known_peers, "known peers"))
         wanted += [(path, "what the graphs show") for path in _series(places)]
+        wanted += [(path, "CONVERSATIONS that were kept") for path in _history(places)]
     if identity and not everything:
         wanted += _identity(places)
     if everything:
         wanted += [
             (path, _kept_keys(path, places))
             for path in _inside(places.data, places)
-            if path not in (places.known_peers, places.state, *_series(places))
+            if path not in (places.known_peers, places.state, *_series(places), *_history(places))
         ]
         wanted.append((places.config_file, "settings"))
     return [
@@ -117,6 +118,11 @@ def plan(
 def _series(places: Places) -> list[Path]:
     """The series' file, the parts beside it, and what was moved aside when it was broken."""
     return sorted(places.data.glob(f"{places.series.name}*"))
+
+
+def _history(places: Places) -> list[Path]:
+    """The same of the conversations' file."""
+    return sorted(places.data.glob(f"{places.history.name}*"))
 
 
 def _identity(places: Places) -> list[tuple[Path, str]]:

@@ -19,13 +19,14 @@ from aiplat.accounts.accounts import Accounts, StorePlaces
 from aiplat.accounts.settings import AccountsSettings
 from aiplat.config.loader import Loaded
 from aiplat.credentials.credentials import Credentials
-from aiplat.domain.errors import AiplatError, ConfigError, NoPeer, ShuttingDown
+from aiplat.domain.answers import Inference
+from aiplat.domain.errors import AiplatError, NoPeer, ShuttingDown
 from aiplat.domain.ids import Role, short
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
-from aiplat.engine.factory import make_engine
-from aiplat.engine.garage import Garage
 from aiplat.engine.interface import Engine
 from aiplat.engine.settings import EngineSettings
+from aiplat.history.history import History
+from aiplat.history.settings import HistorySettings
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.certificate import certificate_of
 from aiplat.http.reached import Reached
@@ -43,6 +44,7 @@ from aiplat.node.settings import NodeSettings
 from aiplat.node.standing import OnChannel
 from aiplat.roles.base import Role as RoleBase
 from aiplat.roles.client import Client
+from aiplat.roles.conversations import Conversations
 from aiplat.roles.dispatch import Dispatch
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.hearsay import Hearsay
@@ -51,10 +53,13 @@ from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
 from aiplat.roles.sharing_terms import engines_within
 from aiplat.runtime import logs
 from aiplat.runtime.account_desk import AccountDesk
+from aiplat.runtime.chosen import ChosenFile
 from aiplat.runtime.credential import credential_of
 from aiplat.runtime.ending import Ending
+from aiplat.runtime.engines import EngineMaker, why_none
 from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.lock import NodeLock
+from aiplat.runtime.looks import Looks, look_at
 from aiplat.runtime.machine_readings import MachineReadings, gpu_program, pids_of
 from aiplat.runtime.networks import Networks
 from aiplat.runtime.operations import Operations
@@ -62,11 +67,14 @@ from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
-from aiplat.runtime.pulling import served_by
+from aiplat.runtime.pulling import get
+from aiplat.runtime.pulls import Pulls
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
+from aiplat.runtime.served import Served
 from aiplat.runtime.settings import RuntimeSettings
 from aiplat.runtime.share import Share, memory_for
 from aiplat.runtime.share_file import TermsFile
+from aiplat.runtime.shelf import ModelShelf
 from aiplat.runtime.upstreams import make_upstream, offer_what_is_here
 from aiplat.series.series import Series
 from aiplat.series.settings import SeriesSettings
@@ -157,8 +165,18 @@ class _House:
         self._client = client if "client" in options.roles else None
         self._upstream: Upstream | None = None
         self._engines: list[Engine] = []
+        self._maker: EngineMaker | None = None
         self._share: Share | None = None
         self._processor = self._make_processor() if "processor" in options.roles else None
+        self._own_models = OwnModels(self._processor, self._engines, places.cache)
+        self._served = Served(
+            self._own_models, self._maker, partial(why_none, options), ChosenFile(places.chosen),
+            places.cache,
+        )  # fmt: skip
+        self._pulls = Pulls(
+            get, places.cache, loaded[EngineSettings], self._metrics, self._served.serve
+        )
+        self._conversations = self._make_conversations()
         self._operations = self._make_operations()
 
     # -- parts ---------------------------------------------------------------------------------
@@ -194,7 +212,6 @@ class _House:
         settings = self._loaded[EngineSettings]
         kept = TermsFile(self._places.share)
         terms = kept.read()
-        garage: Garage | None = None
         engines: Sequence[Engine]
         if self._options.backend == "upstream":
             self._upstream = make_upstream(
@@ -203,35 +220,26 @@ class _House:
             engines = self._upstream.engines
         else:
             within = engines_within(terms, settings, memory_for(terms))
-            garage = Garage(within)
-            engines = self._engines = self._make_engines(within, garage)
+            self._maker = EngineMaker(self._options, within, self._places, self._metrics)
+            engines = self._engines = self._maker.make_all(ChosenFile(self._places.chosen).read())
         peer, saw = self._node.peer_id, self._series.saw
         processor = Processor(peer, engines, self._gateway, saw)
+        garage = None if self._maker is None else self._maker.garage
         self._share = Share(processor, self._loaded[ShareSettings], settings, kept, terms, garage)
         return processor
 
     def _make_readings(self) -> MachineReadings:
         seconds = self._loaded[SeriesSettings].reading_seconds
         return MachineReadings(
-            lambda: pids_of(self._engines), self._series.machine, seconds, gpu_program()
+            lambda: pids_of(self._own_models.engines), self._series.machine, seconds, gpu_program()
         )
 
-    def _make_engines(self, settings: EngineSettings, garage: Garage) -> list[Engine]:
-        if self._options.echo_rate is not None:
-            settings = replace(settings, echo_rate=self._options.echo_rate)
-        places = self._places
-        names = served_by(self._options, settings, places.cache)
-        engines = [
-            make_engine(name, settings, places.cache, places.logs, self._metrics, garage)
-            for name in dict.fromkeys(names)
-        ]
-        offered = [engine.name for engine in engines]
-        if len(set(offered)) != len(offered):
-            raise ConfigError(
-                f"Two models would be offered under one name ({', '.join(offered)}): rename a "
-                "folder, or serve them from two nodes."
-            )
-        return engines
+    def _make_shelf(self) -> ModelShelf:
+        garage = None if self._maker is None else self._maker.garage
+        return ModelShelf(
+            self._own_models, self._served, self._pulls, self._places.cache,
+            lambda: None if garage is None else garage.budget,
+        )  # fmt: skip
 
     def _make_operations(self) -> Operations:
         return Operations(
@@ -247,14 +255,25 @@ class _House:
                 lambda: self._node.addresses, self._node.forget_all, self._other_gateways,
             ),
             hearsay=self._make_hearsay(),
-            own_models=OwnModels(self._processor, self._engines, self._places.cache),
+            own_models=self._own_models,
+            models_here=self._make_shelf(),
+            kept_log=logs.ring(self._places.log),
+            looks=Looks(partial(look_at, self._places, self._loaded)),
             desk=AccountDesk(
                 self._node, self._client, self._accounts, self._credentials, self._held_keys,
                 time.time,
             ),
             held_keys=self._held_keys, graphs=self._series,
-            shared=self._share,
+            conversations=self._conversations, shared=self._share,
         )  # fmt: skip
+
+    def _make_conversations(self) -> Conversations:
+        async def inference(peer: str) -> Inference:
+            return await self._operations.inference(peer)
+
+        settings = self._loaded[HistorySettings]
+        history = History(self._places.history, settings, self._metrics)
+        return Conversations(history, inference, settings, self._metrics)
 
     def _make_hearsay(self) -> Hearsay | None:
         """For a client: a gateway sees the network itself."""
@@ -301,7 +320,7 @@ class _House:
         }  # fmt: skip
         roles = {name: role for name, role in found.items() if role is not None}
         await root.start(self._series.run)
-        if self._engines:
+        if self._maker is not None:
             await root.start(self._make_readings().run)
         if self._accounts is not None:
             await root.start(self._accounts.run)
@@ -312,6 +331,8 @@ class _House:
             await root.start(self._upstream.run, processor.add, processor.withdraw)
         if self._share is not None:
             await root.start(self._share.run)
+        await root.start(self._pulls.run)
+        await root.start(self._conversations.run)
         dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, self._on_channel(dispatch), dispatch.admit))
         for address in self._options.peers:
@@ -377,7 +398,7 @@ class _House:
     def _leave_when_idle(self, root: trio.Nursery) -> None:
         seconds, operations = self._runtime.idle_minutes * 60, self._operations
         if self._options.background and seconds > 0:
-            root.start_soon(self._ending.when_idle, seconds, operations.is_busy, operations.taken)
+            root.start_soon(self._ending.when_idle, seconds, operations.has_work, operations.taken)
 
     def _offer_upstream(self, root: trio.Nursery) -> None:
         """Once it is ready, so that nothing waits for it."""

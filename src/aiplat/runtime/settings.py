@@ -19,6 +19,7 @@ from aiplat.config.sections import SectionClass
 from aiplat.domain.errors import ConfigError
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
 from aiplat.engine.settings import EngineSettings
+from aiplat.history.settings import HistorySettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
 from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
@@ -65,6 +66,15 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(description="Bytes after which the log file is rotated.", ge=10_000, le=2**40),
     ] = 5_000_000
+    log_lines: Annotated[
+        int,
+        Meta(
+            description="The newest lines of the log that the node keeps in memory, for `aiplat "
+            "logs` and the terminal; older ones are in its file.",
+            ge=100,
+            le=100_000,
+        ),
+    ] = 2000
     log_files: Annotated[
         int, Meta(description="Rotated log files that are kept.", ge=1, le=1000)
     ] = 3
@@ -80,6 +90,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     UpstreamSettings,
     ShareSettings,
     SeriesSettings,
+    HistorySettings,
     HttpSettings,
 )
 """Every section, in the order of the docs."""

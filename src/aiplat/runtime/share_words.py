@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiplat.control.messages import ShareStatus, ShareTerms, ShareUser
 from aiplat.control.series import ShareSum
 from aiplat.domain.ids import short
-from aiplat.runtime.logs import one_line
+from aiplat.runtime.log_lines import one_line
 
 _NOBODY = "others get nothing new"
 

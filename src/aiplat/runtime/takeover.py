@@ -63,10 +63,10 @@ def take_place(places: Places, seconds: float, connect: Connect = connect) -> bo
             return True
         raise NodeRuns(info) from None
     if not stopping.stopping:
-        raise ConfigError(
-            f"{describe_node(info)} and answers {stopping.active} requests. Wait for them, or end "
-            "it with `aiplat stop`."
-        )
+        work = f"answers {stopping.active} requests. Wait for them"
+        if not stopping.active:
+            work = "brings a model onto this machine. Wait for that"
+        raise ConfigError(f"{describe_node(info)} and {work}, or end it with `aiplat stop`.")
     if not wait_for_end(places.node_lock, seconds):
         raise ConfigError(
             f"{describe_node(info)} and did not end within {seconds:g} s. End it with "

@@ -1,4 +1,4 @@
-"""The newest minutes, in memory, until they are on the disk. Knows no file; bounded.
+"""The newest minutes, in memory, until they are on the disk; and the newest seconds. Bounded.
 
 Only what was not written yet is in it: a minute's rows are added to those on the disk. So a
 minute may be written as often as one likes, also by two lives of a node, or after its clock
@@ -18,16 +18,17 @@ from aiplat.series.figures import (
     add_machine,
     as_other,
     count,
+    count_tokens,
     nothing,
     of_reading,
 )
-from aiplat.series.seen import Reading, Seen
+from aiplat.series.seen import Came, Reading, Seen
 from aiplat.series.wanted import MINUTE
 
 
 @dataclass
 class Page:
-    """What one minute has that was not written yet; `known` are all rows that it ever had."""
+    """What one minute, or second, has that was not written; `known` are all rows it ever had."""
 
     at: int
     rows: dict[Key, Figures] = field(default_factory=dict)
@@ -48,9 +49,18 @@ class Book:
         minutes: the most minutes; the oldest gives way.
         own: this node's peer id.
         on_bound: told the name of a bound each time that one is hit.
+        span: seconds of a page; with another than a minute, `minutes` are so many pages.
     """
 
-    def __init__(self, rows: int, minutes: int, own: str, on_bound: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rows: int,
+        minutes: int,
+        own: str,
+        on_bound: Callable[[str], None],
+        span: int = MINUTE,
+    ) -> None:
+        self._span = span
         self._most = rows
         self._minutes = minutes
         self._own = own
@@ -64,12 +74,17 @@ class Book:
         Arguments:
             when: seconds since 1970.
         """
+        count(self._row_of(seen, when), seen)
+
+    def came(self, came: Came, when: float) -> None:
+        """Add tokens of an answer that is under way."""
+        count_tokens(self._row_of(came, when), came.tokens)
+
+    def _row_of(self, seen: Seen | Came, when: float) -> Figures:
         page = self._page(when)
         key = (seen.role, seen.model, seen.key, seen.peer)
         row = page.rows.get(key)
-        if row is None:
-            row = self._row(page, key)
-        count(row, seen)
+        return self._row(page, key) if row is None else row
 
     def machine(self, reading: Reading, when: float) -> None:
         """Add a look at the machine."""
@@ -83,7 +98,7 @@ class Book:
             self._on_bound("series_rows")
 
     def _page(self, when: float) -> Page:
-        at = int(when) // MINUTE * MINUTE
+        at = int(when) // self._span * self._span
         if at != self._open.at:
             self._open = self._pages.setdefault(at, Page(at))
             self._keep_to_bound()

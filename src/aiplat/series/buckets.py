@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 EDGES: tuple[float, ...] = tuple(0.005 * 2**power for power in range(16))
 """Upper bounds in seconds, 5 ms to 164 s, each twice the one before: a quantile is off by less
@@ -18,18 +19,30 @@ def bucket(seconds: float) -> int:
 
 
 def quantile(counts: Sequence[float], share: float) -> float | None:
-    """Estimate the time that `share` (0 to 1) of those counted did not exceed; None of nobody.
+    """Estimate the time that `share` (0 to 1) of those counted did not exceed; None of nobody."""
+    return next(iter(quantiles(counts, [share])), None)
+
+
+def quantiles(counts: Sequence[float], shares: Iterable[float]) -> list[float]:
+    """Estimate the times that each of `shares` (0 to 1) of those counted did not exceed.
 
     Straight lines within a bucket, and the last bound for what lies beyond it, as Prometheus'
     `histogram_quantile` does (Prometheus, "Query functions").
+
+    Returns:
+        A time for each; nothing of nobody.
     """
-    rank = share * sum(counts)
-    if not rank:
-        return None
-    below = 0.0
-    for place, count in enumerate(counts[: len(EDGES)]):
-        if count and below + count >= rank:
-            lower = EDGES[place - 1] if place else 0.0
-            return lower + (EDGES[place] - lower) * (rank - below) / count
-        below += count
-    return EDGES[-1]
+    below = list(accumulate(counts))
+    found: list[float] = []
+    for share in shares:
+        rank = share * below[-1]
+        if not rank:
+            return []
+        place = bisect_left(below, rank)
+        if place >= len(EDGES):
+            found.append(EDGES[-1])
+            continue
+        lower = EDGES[place - 1] if place else 0.0
+        inside = rank - (below[place - 1] if place else 0)
+        found.append(lower + (EDGES[place] - lower) * inside / counts[place])
+    return found

@@ -1,202 +1,34 @@
-"""The series' database file: opened when it is used, replaced when it is broken. Blocking.
-
-WAL mode with ``synchronous=NORMAL``: what was written outlives the process, however it dies; a
-power cut may take the last moments (SQLite, "Write-Ahead Logging", 7). A fault is told as
-`Trouble`, in words for a person: graphs are not worth a node's peace.
-"""
+"""The series' database file: one that graphs can be without."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-from aiplat.series.form import NAMES, steps_of
-
-T = TypeVar("T")
+from aiplat.database.file import DatabaseFile, Trouble
+from aiplat.database.form import Form
+from aiplat.series.form import NAMES, SET
 
 log = logging.getLogger("aiplat.series")
 
-BUSY_SECONDS = 1.0
-"""Another program may hold the file for a moment: `sqlite3` in a person's hands, a backup."""
-KEPT_BROKEN = 3
-_WAL_BYTES = 4 * 1024 * 1024
-_BESIDE = ("", "-wal", "-shm")
-_PASSING = {
-    sqlite3.SQLITE_BUSY: "another program holds it: close that",
-    sqlite3.SQLITE_LOCKED: "another program holds it: close that",
-    sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_READONLY: "make it writable",
-    sqlite3.SQLITE_PERM: "make it writable",
-    sqlite3.SQLITE_CANTOPEN: "see to the file and its folder",
-    sqlite3.SQLITE_IOERR: "see to its disk",
-    sqlite3.SQLITE_NOMEM: "this machine is short of memory",
-    sqlite3.SQLITE_INTERRUPT: "it took too long",
-}
-"""Faults that are not the file's own, with what to do. After any other the file is broken."""
+__all__ = ["SeriesFile", "Trouble"]
 
 
-class Trouble(Exception):
-    """The file cannot be used now; the text is a sentence for a person."""
-
-
-class _Broken(Exception):
-    """What is in the file is not what was written; the text says how SQLite found out."""
-
-
-class SeriesFile:
-    """The file, used by one thread at a time.
+class SeriesFile(DatabaseFile):
+    """The file (`DatabaseFile`).
 
     Arguments:
         path: where; its folder must exist, and be its owner's alone.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is in use."""
-        return self._connection is not None
-
-    def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the file; once more with a new one, if it proves to be broken.
-
-        Raises:
-            Trouble: it cannot be used now.
-        """
-        try:
-            return self._try(work)
-        except _Broken as broken:
-            self._move_aside(broken)
-        try:
-            return self._try(work)
-        except _Broken as broken:
-            self.close()
-            raise Trouble(f"A new file {self.path} cannot be used either ({broken}).") from None
-
-    def close(self) -> None:
-        """Let go of it."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-    def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return work(self._opened())
-        except OSError as fault:
-            self.close()
-            why = fault.strerror or str(fault)
-            raise Trouble(f"The series' file {self.path} cannot be used ({why}).") from None
-        except sqlite3.DatabaseError as fault:
-            code = getattr(fault, "sqlite_errorcode", None)
-            if code is None:  # not the file's fault
-                raise
-            self.close()
-            if (mend := _PASSING.get(code & 0xFF)) is None:
-                raise _Broken(str(fault)) from None
-            raise Trouble(
-                f"The series' file {self.path} cannot be used ({fault}): {mend}."
-            ) from None
-
-    # -- opening ---------------------------------------------------------------------------------
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is not None and self._inode != _inode(self.path):
-            log.warning("the series' file %s was removed: a new one is begun", self.path)
-            self.close()
-        if self._connection is None:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self.path.chmod(0o600)  # SQLite gives the files beside it the same mode
-            self._inode = _inode(self.path)
-            connection = _connect(self.path)
-            try:
-                self._bring_up(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _bring_up(self, connection: sqlite3.Connection) -> None:
-        """Take it to the newest form."""
-        steps = steps_of(connection)
-        if unknown := steps.difference(NAMES):
-            raise Trouble(
-                f"The series' file {self.path} was written by a newer aiplat (it has "
-                f"{max(unknown)!r}): update this one, or move the file away."
-            )
-        if steps != set(NAMES):
-            from sqlite_utils import Database
-
-            from aiplat.series.migrations import migrations
-
-            migrations.apply(Database(connection))
-
-    # -- a broken one ----------------------------------------------------------------------------
-
-    def _move_aside(self, fault: Exception) -> None:
-        """Move it away whole, so that somebody may look into it, and forget the oldest of those.
-
-        Raises:
-            Trouble: it cannot be moved.
-        """
-        self.close()
-        broken = sorted(self._broken())
-        number = broken[-1] + 1 if broken else 1
-        try:
-            for suffix in _BESIDE:
-                with contextlib.suppress(FileNotFoundError):
-                    os.replace(f"{self.path}{suffix}", f"{self._aside(number)}{suffix}")
-            for old in broken[: -KEPT_BROKEN + 1]:
-                for suffix in _BESIDE:
-                    Path(f"{self._aside(old)}{suffix}").unlink(missing_ok=True)
-        except OSError as error:
-            raise Trouble(
-                f"The series' file {self.path} is broken ({fault}), and cannot be moved away "
-                f"({error.strerror})."
-            ) from None
-        log.warning(
-            "the series' file %s was broken (%s): it is %s now, and a new one is begun",
-            self.path, fault, self._aside(number),
-        )  # fmt: skip
-
-    def _aside(self, number: int) -> str:
-        return f"{self.path}.broken-{number}"
-
-    def _broken(self) -> list[int]:
-        """The numbers of those that were moved away."""
-        found = []
-        for path in self.path.parent.glob(f"{self.path.name}.broken-*"):
-            number = path.name.rpartition("-")[2]
-            if number.isdecimal():
-                found.append(int(number))
-        return found
+        super().__init__(path, Form(SET, NAMES, _bring_up), "series' file", log)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _bring_up(connection: sqlite3.Connection) -> None:
+    from sqlite_utils import Database
 
+    from aiplat.series.migrations import migrations
 
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return -1
+    migrations.apply(Database(connection))

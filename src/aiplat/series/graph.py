@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from aiplat.control.series import MachineRow, SeriesRow, ShareSum, Spread
 from aiplat.series.book import Page
-from aiplat.series.buckets import COUNT, quantile
+from aiplat.series.buckets import COUNT, quantiles
 from aiplat.series.figures import (
     FIRST,
     MACHINE_FIELDS,
@@ -89,10 +89,9 @@ def series_row(at: int, name: str, figures: Figures) -> SeriesRow:
 def spread(seconds: float, counts: Figures) -> Spread | None:
     """How times lie that sum up to `seconds`; None of nobody."""
     number = sum(counts)
-    shares = [quantile(counts, share) for share in (0.5, 0.95, 0.99)]
     if not number:
         return None
-    p50, p95, p99 = (round(value or 0.0, 4) for value in shares)
+    p50, p95, p99 = (round(value, 4) for value in quantiles(counts, (0.5, 0.95, 0.99)))
     return Spread(mean=round(seconds / number, 4), p50=p50, p95=p95, p99=p99)
 
 

@@ -1,4 +1,4 @@
-"""What the series are told: a request that ended, and a look at the machine. Pure data."""
+"""What the series are told: tokens that came, a request that ended, a look at the machine. Pure."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         prompt_tokens, cached_tokens, completion_tokens: as far as they are known.
         first_seconds: from its arrival to its first token; None without one.
         total_seconds: from its arrival to its end.
+        told_tokens: those of its answer that were told before, by `Came`.
     """
 
     role: Role
@@ -37,6 +38,20 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cached_tokens: int = 0
     completion_tokens: int = 0
     first_seconds: float | None = None
+    told_tokens: int = 0
+
+
+class Came(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Tokens that came of an answer that is under way, since the last time that it was told.
+
+    Its end still has them all (`Seen.completion_tokens`): only the seconds are told of these.
+    """
+
+    role: Role
+    model: str
+    tokens: int
+    key: str = ""
+    peer: str = ""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -57,5 +72,5 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     memory_total: int = 0
 
 
-def ignore(seen: Seen) -> None:
+def ignore(seen: Seen | Came) -> None:
     """Hear of a request, and keep nothing: for a role without series."""

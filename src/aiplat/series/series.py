@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from aiplat.control.series import Exchange, SeriesAsk, SeriesReply
+from aiplat.database.working import no_longer_than
 from aiplat.domain.errors import NotReady
 from aiplat.domain.ids import PeerId, Role
 from aiplat.series.book import Book
@@ -31,11 +33,11 @@ from aiplat.series.graph import (
     series_rows,
     total_of,
 )
-from aiplat.series.seen import Reading, Seen
+from aiplat.series.seen import Came, Reading, Seen
 from aiplat.series.settings import SeriesSettings
 from aiplat.series.steady import Steady
-from aiplat.series.store import no_longer_than, prune, select, select_machine, write
-from aiplat.series.wanted import DAY, HOUR, Wanted, wanted
+from aiplat.series.store import prune, select, select_machine, write
+from aiplat.series.wanted import DAY, HOUR, SECONDS_KEPT, Wanted, by_seconds, wanted
 from aiplat.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -79,6 +81,7 @@ class Series:
         self._now = now
         self._hits = metrics.bound_hits
         self._book = Book(settings.rows, settings.kept_minutes, own, self._on_bound)
+        self._seconds = Book(settings.rows, SECONDS_KEPT, own, lambda bound: None, span=1)
         self._file = SeriesFile(path)
         self._steady = Steady()
         self._tidied_in = 0
@@ -93,13 +96,28 @@ class Series:
 
     # -- told on the loop ------------------------------------------------------------------------
 
-    def saw(self, seen: Seen) -> None:
-        """Count a request that ended. At once, and without a fault."""
-        self._book.saw(seen, self._now())
+    def saw(self, seen: Seen | Came) -> None:
+        """Count a request that ended, or what came of one. At once, and without a fault.
+
+        Minutes are of what ended. Seconds have tokens as they came: of an answer of half a minute
+        they would else show one peak.
+        """
+        now = self._now()
+        if type(seen) is Came:
+            self._seconds.came(seen, now)
+            return
+        assert isinstance(seen, Seen)
+        self._book.saw(seen, now)
+        if seen.told_tokens:
+            rest = max(0, seen.completion_tokens - seen.told_tokens)
+            seen = replace(seen, completion_tokens=rest)
+        self._seconds.saw(seen, now)
 
     def machine(self, reading: Reading) -> None:
         """Count a look at the machine."""
-        self._book.machine(reading, self._now())
+        now = self._now()
+        self._book.machine(reading, now)
+        self._seconds.machine(reading, now)
 
     @property
     def problem(self) -> str:
@@ -225,8 +243,12 @@ class Series:
             NotReady: the file did not answer in time.
         """
         now = self._now()
-        what = wanted(ask, now, self._kept_since(now))
-        [found], looks = await self._find([what], machine=ask.machine)
+        if (what := by_seconds(ask, now)) is not None:
+            pages = self._seconds.pages()
+            found, looks = points_of(pages, what), looks_of(pages, what) if ask.machine else []
+        else:
+            what = wanted(ask, now, self._kept_since(now))
+            [found], looks = await self._find([what], machine=ask.machine)
         return SeriesReply(
             since=what.minutes_since, until=what.until, step=what.step, rows=series_rows(found),
             total=total_of(found, what.minutes_since), machine=machine_rows(looks),

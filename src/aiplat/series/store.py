@@ -7,13 +7,13 @@ was set back may add to all of them long after.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from aiplat.database.working import transaction
 from aiplat.series.book import Page
 from aiplat.series.figures import (
     FIELDS,
@@ -26,9 +26,6 @@ from aiplat.series.figures import (
     within,
 )
 from aiplat.series.wanted import HOUR, MINUTE, SPANS, Wanted
-
-_CHECK_STEPS = 10_000
-"""Steps of SQLite's machine between two looks at the clock: a few milliseconds."""
 
 
 def _upsert(table: str, keys: Iterable[str], fields: Iterable[str], largest: Iterable[str]) -> str:
@@ -65,7 +62,7 @@ def write(connection: sqlite3.Connection, pages: Iterable[Page], most: int, own:
         How many rows had no room of their own.
     """
     beyond = 0
-    with _transaction(connection):
+    with transaction(connection):
         for page in pages:
             for span in SPANS:
                 at = page.at // span * span
@@ -109,7 +106,7 @@ def _add_machine(
 
 def prune(connection: sqlite3.Connection, kept_since: int, hours_since: int, until: int) -> None:
     """Delete what is too old: hours, and rows of less; and what a wrong clock wrote ahead of it."""
-    with _transaction(connection):
+    with transaction(connection):
         for table in ("seen", "machine"):
             for span in SPANS:
                 since = hours_since if span == HOUR else kept_since
@@ -188,33 +185,3 @@ def select_machine(
         rows = connection.execute(query, [wanted.origin, wanted.step, *values])
         found += [(at, (part, name), figures) for at, part, name, *figures in rows]
     return found
-
-
-@contextlib.contextmanager
-def no_longer_than(
-    connection: sqlite3.Connection, seconds: float, now: Callable[[], float]
-) -> Iterator[None]:
-    """Have SQLite give up what takes longer (`SQLITE_INTERRUPT`).
-
-    Arguments:
-        now: a clock that only goes forward, in seconds.
-    """
-    end = now() + seconds
-    connection.set_progress_handler(lambda: now() > end, _CHECK_STEPS)
-    try:
-        yield
-    finally:
-        connection.set_progress_handler(None, 0)
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise

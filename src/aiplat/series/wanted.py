@@ -16,6 +16,8 @@ SPANS = (MINUTE, FEW_MINUTES, HOUR)
 
 MAX_POINTS = 360
 """Six hours by the minute, fifteen days by the hour; few screens have so many columns."""
+SECONDS_KEPT = 120
+"""How long what happened is known by the second, in memory."""
 LATEST = 2**40
 """The last moment that a face may name."""
 
@@ -78,6 +80,21 @@ def wanted(ask: SeriesAsk, now: float, kept_since: int, without: tuple[str, ...]
     return Wanted(
         span=span, minutes_since=since, since=_up(since, span), until=until, step=step,
         origin=origin, by=ask.by, role=ask.role, without=without,
+    )  # fmt: skip
+
+
+def by_seconds(ask: SeriesAsk, now: float) -> Wanted | None:
+    """Make of a face's wish what the seconds in memory can tell; None where it needs minutes.
+
+    Arguments:
+        now: seconds since 1970.
+    """
+    until = ask.until or int(now) + 1
+    if not 0 < ask.step < MINUTE or not int(now) - SECONDS_KEPT < ask.since < until <= LATEST:
+        return None
+    return Wanted(
+        span=1, minutes_since=ask.since, since=ask.since, until=until, step=ask.step, by=ask.by,
+        role=ask.role,
     )  # fmt: skip
 
 

@@ -221,3 +221,23 @@ async def test_a_smaller_budget_sends_the_oldest_away() -> None:
     assert old.held_back
     old.used(3.0, idle=True)
     assert old.unloads == 1
+
+
+async def test_who_was_removed_is_in_nobodys_way_and_its_name_is_free() -> None:
+    garage = garage_of(1000)
+    gone = Fake(garage, "same", 900)
+    await gone.load()
+    gone.used(1.0, idle=True)
+    garage.leave(gone)  # its process has ended
+    garage.remove(gone)
+    other = Fake(garage, "same", 900)
+    await other.load()
+    assert garage.loaded == ["same"]
+    other.used(2.0, idle=True)
+    third = Fake(garage, "third", 900)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(third.load)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (gone.unloads, other.unloads) == (0, 1)
+        garage.leave(other)
+    assert garage.loaded == ["third"]

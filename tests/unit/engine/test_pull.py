@@ -16,6 +16,7 @@ from aiplat.domain.errors import ConfigError, ModelNotFound, NotReady
 from aiplat.engine import pull as pulling
 from aiplat.engine import store
 from aiplat.engine.catalogue import EMBEDDED, SMOLLM2
+from aiplat.engine.filelock import locked
 from aiplat.engine.folders import digest
 
 NAME = SMOLLM2.name
@@ -167,7 +168,35 @@ def test_a_pull_that_never_ends_is_not_waited_for_for_ever(package: Path, tmp_pa
             pulling.pull(NAME, tmp_path, lambda stage, *_: stages.append(stage), lock_seconds=0.2)
     finally:
         os.close(lock)
-    assert stages == ["wait"]
+    assert set(stages) == {"wait"}
+
+
+def test_what_nobody_wants_ends_also_while_it_waits_or_reads(package: Path, tmp_path: Path) -> None:
+    class Unwanted(Exception):
+        pass
+
+    def unless(ended: str) -> Callable[[str, int, int], None]:
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage == ended:
+                raise Unwanted
+
+        return progress
+
+    for stage in ("download", "verify", "convert"):
+        with pytest.raises(Unwanted):
+            pulling.pull(NAME, tmp_path, unless(stage))
+        assert left(tmp_path) == [f".{NAME}.lock"]
+    with locked(store.models_folder(tmp_path) / f".{NAME}.lock", 0, lambda: None):
+        waits: list[str] = []
+
+        def second_look(stage: str, done: int, total: int) -> None:
+            waits.append(stage)
+            if len(waits) > 1:
+                raise Unwanted
+
+        with pytest.raises(Unwanted):
+            pulling.pull(NAME, tmp_path, second_look)
+        assert waits == ["wait", "wait"]
 
 
 def test_names(tmp_path: Path) -> None:

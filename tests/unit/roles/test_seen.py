@@ -20,7 +20,7 @@ from aiplat.roles.figures import tell_series
 from aiplat.roles.gateway import Gateway
 from aiplat.roles.processor import Processor
 from aiplat.roles.settings import ClientSettings, GatewaySettings
-from aiplat.series.seen import Seen
+from aiplat.series.seen import Came, Seen
 from aiplat.telemetry.metrics import Metrics
 from tests.support.dialogue import started, submission
 from tests.support.fake_channel import FakeChannel, FakeNode
@@ -39,12 +39,19 @@ class House:
         self.seen: list[Seen] = []
         self.engine = FakeEngine()
         self.engine.now = offer()
-        saw = self.seen.append
+        self.came: list[Came] = []
+        saw = self.saw
         self.gateway = Gateway(HERE, GatewaySettings(), Metrics(), saw=saw)
         self.processor = Processor(HERE, [self.engine], self.gateway, saw=saw)
         self.gateway.add_processor(HERE, self.processor, own=self.processor)
         self.processor.drain(off=True)  # it announces
         self.client = Client(ClientSettings(), saw=saw)
+
+    def saw(self, told: Seen | Came) -> None:
+        if isinstance(told, Came):
+            self.came.append(told)
+        else:
+            self.seen.append(told)
 
     def asks(self, asker: PeerId | None = None, **changes: Any) -> Any:
         self.gateway.submit(submission(to="gateway", model="tiny", **changes), Kept(), asker)
@@ -71,9 +78,28 @@ async def test_ones_own_request_is_seen_by_all_three_roles_with_its_times(
         role="gateway", model="tiny", peer=HERE, prompt_tokens=3, completion_tokens=3,
         first_seconds=0.5, total_seconds=2.0,
     )  # fmt: skip
-    assert found == {
-        role: replace(expected, role=role) for role in ("gateway", "client", "processor")
-    }
+    told = {"gateway": 0, "client": 0, "processor": 3}  # no look of the gateway's was between
+    assert found == {role: replace(expected, role=role, told_tokens=n) for role, n in told.items()}
+
+
+async def test_tokens_are_told_while_they_come_and_none_of_them_twice(
+    autojump_clock: MockClock,
+) -> None:
+    house = House()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.gateway.run)
+        work = house.asks()
+        work.starts()
+        for token in range(8):  # a second and a bit
+            work.says("a", token)
+            await trio.sleep(0.15)
+        work.says("b", 8).finishes()
+        nursery.cancel_scope.cancel()
+    for role, end in house.by_role().items():
+        told = [came.tokens for came in house.came if came.role == role]
+        assert len(told) >= 3, "while it is under way, a few times a second"
+        assert sum(told) == end.told_tokens <= end.completion_tokens == 9, role
+    assert {(came.model, came.peer) for came in house.came} == {("tiny", HERE)}
 
 
 async def test_a_peers_request_is_its_and_not_this_nodes() -> None:
@@ -93,7 +119,7 @@ async def test_a_request_by_a_key_is_no_own_one() -> None:
 
 
 async def test_who_comes_by_a_key_to_the_door_is_no_peer(tmp_path: Path) -> None:
-    house, engine, seen = Counting(tmp_path), FakeEngine(), list[Seen]()
+    house, engine, seen = Counting(tmp_path), FakeEngine(), list[Seen | Came]()
     engine.now = offer()
     own = PeerId(GATEWAY)
     processor = Processor(own, [engine], house.gateway, saw=seen.append)
@@ -107,16 +133,16 @@ async def test_who_comes_by_a_key_to_the_door_is_no_peer(tmp_path: Path) -> None
     }  # fmt: skip
     for work in engine.work:
         work.starts().says("a", 1).finishes()
-    assert [one.peer for one in seen] == ["", CLIENT]
+    assert [one.peer for one in seen if isinstance(one, Seen)] == ["", CLIENT]
 
 
 async def test_a_gateway_tells_the_id_of_the_key_that_it_was_let_in_by() -> None:
-    house, seen = House(), list[Seen]()
+    house, seen = House(), list[Seen | Came]()
     kept = Kept()
     forwarding = house.gateway.submit(submission(to="gateway", model="tiny"), kept, CLIENT)
     forwarding.lease = SimpleNamespace(key="k123")  # type: ignore[assignment]  # of accounts
     tell_series(seen.append, forwarding, Failed.of(NoProcessor("nobody")), 1.0)
-    assert [(one.role, one.key) for one in seen] == [("gateway", "k123")]
+    assert [(one.role, one.key) for one in seen if isinstance(one, Seen)] == [("gateway", "k123")]
 
 
 async def test_what_fails_is_an_error_with_the_tokens_that_came() -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.series import file as module
-from aiplat.series.file import KEPT_BROKEN, SeriesFile, Trouble
+from aiplat.database import file as module
+from aiplat.database.file import KEPT_BROKEN
+from aiplat.series.file import SeriesFile, Trouble
 from aiplat.series.store import select, write
 from aiplat.series.wanted import Wanted
 from tests.unit.series.helpers import NOON, OWN, page

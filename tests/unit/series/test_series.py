@@ -21,15 +21,15 @@ import trio
 from trio.testing import MockClock
 
 from aiplat.control.series import SeriesAsk, ShareSum
+from aiplat.database import file as file_module
 from aiplat.domain.errors import NotReady
 from aiplat.domain.ids import PeerId
-from aiplat.series import file as file_module
 from aiplat.series import series as module
-from aiplat.series.seen import Reading
+from aiplat.series.seen import Came, Reading
 from aiplat.series.series import Series
 from aiplat.series.settings import SeriesSettings
 from aiplat.series.steady import STEADY_SECONDS
-from aiplat.series.wanted import DAY, HOUR
+from aiplat.series.wanted import DAY, HOUR, SECONDS_KEPT
 from aiplat.telemetry.metrics import Metrics
 from tests.unit.series.helpers import NOON, OWN, seen
 
@@ -112,6 +112,41 @@ async def test_what_was_told_is_shown_at_once_and_once(
     async with at_work(again):
         pass
     assert await Desk(tmp_path).requests() == 5, "two lives add to the same minute"
+
+
+async def test_the_last_seconds_are_known_by_the_second_with_tokens_as_they_come(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    ask = SeriesAsk(since=NOON, step=1, machine=True)
+    for second in range(3):
+        desk.wall = NOON + second + 0.5
+        desk.series.saw(Came(role="gateway", model="m", key="k", peer="p", tokens=10))
+    desk.series.saw(seen(completion_tokens=33, told_tokens=30))
+    desk.series.machine(Reading(part="engine", name="m", busy=1.5, memory_bytes=7))
+    reply = await desk.series.read(ask)
+    assert (reply.step, reply.until) == (1, NOON + 3)
+    assert [(row.at - NOON, row.requests, row.completion_tokens) for row in reply.rows] == [
+        (0, 0, 10), (1, 0, 10), (2, 1, 13),
+    ]  # fmt: skip
+    assert reply.total.completion_tokens == 33 and reply.total.requests == 1
+    assert [(row.at - NOON, row.busy) for row in reply.machine] == [(2, 1.5)]
+    coarse = await desk.series.read(SeriesAsk(since=NOON, step=60))
+    assert [(row.at, row.completion_tokens) for row in coarse.rows] == [(NOON, 33)]
+    desk.wall = NOON + SECONDS_KEPT + 1
+    late = await desk.series.read(ask)
+    assert late.step == 60, "what is older has minutes"
+    assert late.total.completion_tokens == 33
+
+
+async def test_seconds_are_no_more_than_their_bound(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for second in range(3 * SECONDS_KEPT):
+        desk.wall = float(NOON + second)
+        desk.series.saw(seen())
+    pages = desk.series._seconds.pages()
+    assert len(pages) == SECONDS_KEPT and pages[0].at == NOON + 2 * SECONDS_KEPT
+    assert desk.hits("series_minutes") == 0
 
 
 async def test_a_node_that_is_never_asked_makes_no_file(

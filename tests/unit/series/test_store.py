@@ -10,11 +10,13 @@ from itertools import count
 import pytest
 from sqlite_utils import Database
 
+from aiplat.database.form import steps_of
+from aiplat.database.working import no_longer_than
 from aiplat.series.book import Page
 from aiplat.series.figures import FIELDS, Figures, Key
-from aiplat.series.form import NAMES, steps_of
+from aiplat.series.form import NAMES, SET
 from aiplat.series.migrations import migrations
-from aiplat.series.store import no_longer_than, prune, select, select_machine, write
+from aiplat.series.store import prune, select, select_machine, write
 from aiplat.series.wanted import DAY, HOUR, Wanted
 from tests.unit.series.helpers import NOON, OWN, figures, key, page
 
@@ -49,9 +51,9 @@ def by(column: str, what: Wanted = MINUTES, **changes: object) -> Wanted:
 
 def test_the_steps_are_named_once_more_for_those_who_only_look(db: sqlite3.Connection) -> None:
     assert tuple(step.name for step in migrations.pending(Database(memory=True))) == NAMES
-    assert steps_of(db) == set(NAMES)
+    assert steps_of(db, SET) == set(NAMES)
     with contextlib.closing(sqlite3.connect(":memory:")) as empty:
-        assert steps_of(empty) == set()
+        assert steps_of(empty, SET) == set()
     columns = {name for _, name, *_ in db.execute("PRAGMA table_info(seen)")}
     assert columns == {"span", "at", "role", "model", "key", "peer", *FIELDS}
 

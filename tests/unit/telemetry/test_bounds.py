@@ -14,6 +14,7 @@ GUARDS = Path(__file__).parents[3] / "docs" / "guards.md"
 
 COUNTERS = {"bound_hits", "_hits"}
 PASSED_TO: dict[str, dict[str, set[str]]] = {
+    "history": {"_hit": {"Full"}},
     "http": {"count": {"count", "_count", "_refuse"}},
     "node": {
         "_beat": {"_over"},

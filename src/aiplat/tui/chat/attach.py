@@ -25,6 +25,8 @@ def read_attached(path: str) -> AttachedFile:
     file = Path(path.strip()).expanduser()
     if not path.strip():
         raise InvalidRequest("Type the path of a text file.", param="path")
+    if file.is_dir():
+        raise InvalidRequest(f"{file} is a folder, so it cannot be attached.", param="path")
     try:
         # Not a pipe or a device, which may never end; not blocking, should it become one.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)

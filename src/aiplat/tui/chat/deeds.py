@@ -5,25 +5,75 @@ Each runs in a worker of the pane, and raises nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from textual.app import SuspendNotSupported
+from textual.app import App, SuspendNotSupported
 
 from aiplat.control import calls
+from aiplat.control.calls import Call, Reply
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.conversations import ConversationSettings, Turn
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.chat.attach import MAX_FILES, read_attached
+from aiplat.tui.chat.book import Book
+from aiplat.tui.chat.composer import Composer
 from aiplat.tui.chat.editor import edit
 from aiplat.tui.chat.talk import Talk
 from aiplat.tui.text import flat
 from aiplat.tui.threads import in_thread
-
-if TYPE_CHECKING:
-    from aiplat.tui.chat.pane import ChatPane
+from aiplat.tui.world import World
 
 
-async def pick(pane: ChatPane) -> None:
+class Chat(Protocol):
+    """What is asked of the pane."""
+
+    book: Book
+
+    @property
+    def app(self) -> App[Any]:
+        """The app, for its dialogs."""
+
+    @property
+    def world(self) -> World:
+        """What is known of the node."""
+
+    @property
+    def talk(self) -> Talk:
+        """The conversation that is seen."""
+
+    @property
+    def composer(self) -> Composer:
+        """Where one writes."""
+
+    async def ask(self, call: Call[Reply]) -> Reply:
+        """Put a question to the node."""
+
+    async def held(self, conversation: str) -> Talk | None:
+        """A conversation, open or not; None where it cannot be had, which was said."""
+
+    def tell(self, text: str, *, severity: str = "information") -> None:
+        """Say something."""
+
+    def write(self, text: str) -> None:
+        """Put a text where one writes."""
+
+    def draw_all(self, *, keep_place: bool = False) -> None:
+        """Draw the conversation that is seen."""
+
+    def draw_files(self) -> None:
+        """Draw what goes with the next question."""
+
+    def draw_list(self) -> None:
+        """Draw the conversations."""
+
+    def turned(self) -> None:
+        """Another conversation is seen."""
+
+    def reload(self) -> None:
+        """Ask the node for the list."""
+
+
+async def pick(pane: Chat) -> None:
     """Choose model, gateway, and who can read."""
     from aiplat.tui.chat.picker import Picker, offers
 
@@ -44,7 +94,7 @@ async def pick(pane: ChatPane) -> None:
         await _set(pane, chosen)
 
 
-async def set_up(pane: ChatPane) -> None:
+async def set_up(pane: Chat) -> None:
     """Set system prompt and sampling."""
     from aiplat.tui.chat.forms import settings_form, settings_from
 
@@ -54,25 +104,25 @@ async def set_up(pane: ChatPane) -> None:
         await _set(pane, settings_from(settings, values))
 
 
-async def _set(pane: ChatPane, settings: ConversationSettings) -> None:
+async def _set(pane: Chat, settings: ConversationSettings) -> None:
     pane.talk.set(settings)
     await _save(pane, pane.talk)
 
 
-async def _save(pane: ChatPane, talk: Talk) -> None:
+async def _save(pane: Chat, talk: Talk) -> None:
     try:
         await talk.save()
     except AiplatError as fault:
-        pane.aiplat.tell_fault(fault)
+        pane.tell(str(fault), severity="error")
 
 
-async def attach(pane: ChatPane) -> None:
+async def attach(pane: Chat) -> None:
     """Attach a text file to the next question."""
     from aiplat.tui.dialogs import Field, Form
 
     talk = pane.talk
     if len(talk.files) >= MAX_FILES:
-        pane.aiplat.tell(f"A question has at most {MAX_FILES} files.", severity="warning")
+        pane.tell(f"A question has at most {MAX_FILES} files.", severity="warning")
         return
     form = Form(
         "Attach a file", [Field("path", "A text file", hint="~/notes.md")], done="Attach",
@@ -84,29 +134,28 @@ async def attach(pane: ChatPane) -> None:
     try:
         file = await in_thread(lambda: read_attached(values["path"]))
     except AiplatError as fault:
-        pane.aiplat.tell_fault(fault)
+        pane.tell(str(fault), severity="error")
         return
     talk.files = (*talk.files, file)
     pane.draw_files()
-    pane.refresh_bindings()
 
 
-async def write_in_editor(pane: ChatPane) -> None:
+async def write_in_editor(pane: Chat) -> None:
     """Write the prompt in the person's own editor; answers go on coming meanwhile."""
     text = pane.composer.text
     try:
         with pane.app.suspend(), pane.app.batch_update():
             text = await in_thread(lambda: edit(text))
     except SuspendNotSupported:
-        pane.aiplat.tell("This terminal cannot be handed to an editor.", severity="warning")
+        pane.tell("This terminal cannot be handed to an editor.", severity="warning")
         return
     except AiplatError as fault:
-        pane.aiplat.tell_fault(fault)
+        pane.tell(str(fault), severity="error")
     pane.app.refresh(layout=True)
     pane.write(text)
 
 
-async def keep(pane: ChatPane) -> None:
+async def keep(pane: Chat) -> None:
     """Keep the conversation, or keep it no more."""
     from aiplat.tui.dialogs import Confirm
 
@@ -114,9 +163,9 @@ async def keep(pane: ChatPane) -> None:
     if not talk.kept:
         talk.kept = True
         await _save(pane, talk)
-        pane.aiplat.tell("This conversation is kept.")
+        pane.tell("This conversation is kept.")
     elif talk.running:
-        pane.aiplat.tell("Wait for the answer, or stop it first.", severity="warning")
+        pane.tell("Wait for the answer, or stop it first.", severity="warning")
         return
     else:
         text = (
@@ -131,20 +180,20 @@ async def keep(pane: ChatPane) -> None:
     pane.reload()
 
 
-async def _unkeep(pane: ChatPane, talk: Talk) -> None:
+async def _unkeep(pane: Chat, talk: Talk) -> None:
     if talk.is_saved:
         try:
             await pane.book.delete(talk.conversation.id)
         except AiplatError as fault:
-            pane.aiplat.tell_fault(fault)
+            pane.tell(str(fault), severity="error")
             return
         pane.book.open[talk.conversation.id] = talk
         pane.book.current = talk
     talk.kept = talk.is_saved = False
-    pane.aiplat.tell("This conversation is not kept: it is gone when you leave.")
+    pane.tell("This conversation is not kept: it is gone when you leave.")
 
 
-async def rename(pane: ChatPane, conversation: str) -> None:
+async def rename(pane: Chat, conversation: str) -> None:
     """Call a conversation otherwise."""
     from aiplat.tui.chat.forms import title_form
 
@@ -157,7 +206,7 @@ async def rename(pane: ChatPane, conversation: str) -> None:
         pane.reload()
 
 
-async def export(pane: ChatPane, conversation: str) -> None:
+async def export(pane: Chat, conversation: str) -> None:
     """Write a conversation to a file."""
     from aiplat.tui.chat.forms import export_form, write_export
 
@@ -171,19 +220,19 @@ async def export(pane: ChatPane, conversation: str) -> None:
             lambda: write_export(talk.conversation, values["form"], values["path"])
         )
     except AiplatError as fault:
-        pane.aiplat.tell_fault(fault)
+        pane.tell(str(fault), severity="error")
     else:
-        pane.aiplat.tell(f"Written to {file}.")
+        pane.tell(f"Written to {file}.")
 
 
-async def delete(pane: ChatPane, conversation: str) -> None:
+async def delete(pane: Chat, conversation: str) -> None:
     """Delete a conversation, once that is confirmed."""
     from aiplat.tui.dialogs import Confirm
 
     if (talk := await pane.held(conversation)) is None:
         return
     if talk.running:
-        pane.aiplat.tell("An answer is under way in it: stop it first.", severity="warning")
+        pane.tell("An answer is under way in it: stop it first.", severity="warning")
         return
     text = (
         f"“{flat(talk.title)}” with its {len(talk.conversation.turns)} turns is deleted from the "
@@ -195,16 +244,16 @@ async def delete(pane: ChatPane, conversation: str) -> None:
     try:
         said = await pane.book.delete(conversation)
     except AiplatError as fault:
-        pane.aiplat.tell_fault(fault)
+        pane.tell(str(fault), severity="error")
         return
-    pane.aiplat.tell(said)
+    pane.tell(said)
     if seen:
         pane.turned()
     pane.draw_list()
     pane.reload()
 
 
-async def why(pane: ChatPane, turn: Turn) -> None:
+async def why(pane: Chat, turn: Turn) -> None:
     """Say why an answer came from where it did."""
     from aiplat.tui.chat.why import why_text
     from aiplat.tui.dialogs import ShowText
@@ -213,7 +262,7 @@ async def why(pane: ChatPane, turn: Turn) -> None:
     try:
         told = await pane.ask(calls.explain(turn.facts.request))
     except AiplatError as fault:
-        pane.aiplat.tell_fault(fault)
+        pane.tell(str(fault), severity="error")
         return
     status = pane.world.status
     text = why_text(told, status.peer_id if status is not None else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from msgspec.structs import replace
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,26 +13,25 @@ from textual.content import Content
 from textual.widgets import Static
 
 from aiplat.control import calls
-from aiplat.domain.conversations import Turn, branches_of
+from aiplat.domain.conversations import Turn
 from aiplat.domain.errors import AiplatError, InvalidRequest
 from aiplat.tui.chat import deeds
 from aiplat.tui.chat.book import Book
 from aiplat.tui.chat.composer import Composer
+from aiplat.tui.chat.drawing import entries_of, files_line, head_line
 from aiplat.tui.chat.empty import empty_words
-from aiplat.tui.chat.entry import Entry, Place
+from aiplat.tui.chat.entry import Entry
 from aiplat.tui.chat.rail import Rail
 from aiplat.tui.chat.sidebar import Sidebar
 from aiplat.tui.chat.talk import Talk
 from aiplat.tui.chat.transcript import Transcript
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
-from aiplat.tui.text import cut, flat, short_peer
 
 GATHER_SECONDS = 0.05
 """What comes is gathered for so long, or three times as long as the last drawing took."""
 _STOP_SECONDS = 5.0
 _MAX_SPEEDS = 60
-_READERS = {"any": "anyone may read", "network": "my network reads", "machine": "this machine only"}
 
 
 class ChatPane(Pane):
@@ -68,7 +66,7 @@ class ChatPane(Pane):
         Binding("alt+r", "rename", "Rename", show=False, id="chat.rename"),
         Binding("alt+x", "export", "Export", show=False, id="chat.export"),
         Binding("alt+w", "why", "Why this peer?", show=False, id="chat.why"),
-        Binding("alt+delete", "delete", "Delete", show=False, id="chat.delete"),
+        Binding("alt+e", "delete", "Delete", show=False, id="chat.delete"),
     ]
 
     DEFAULT_CSS = """
@@ -204,83 +202,46 @@ class ChatPane(Pane):
                 self.transcript.changed(entry)
 
     def draw_all(self, *, keep_place: bool = False) -> None:
+        """Draw the conversation that is seen."""
         if not self.is_mounted or not self.query(Transcript):
             return
-        talk = self.talk
-        entries = [self._entry(talk, turn) for turn in talk.path]
-        self._entries = {entry.turn.id: entry for entry in entries}
-        self.set_class(not entries, "-empty")
-        self.transcript.show(entries, keep_place=keep_place)
-        self._draw_head()
+        status = self.world.status
+        own = status.peer_id if status is not None else ""
+        self._entries = entries_of(self.book, self._entries, own)
+        self.set_class(not self._entries, "-empty")
+        self.transcript.show(list(self._entries.values()), keep_place=keep_place)
+        head = self.query_one("#head", Static)
+        head.update(head_line(self.talk, head.size.width or self.app.size.width - 36))
         self.draw_files()
         self._draw_empty()
         self.draw_list()
         self._dirty.set()
         self.refresh_bindings()
 
-    def _entry(self, talk: Talk, turn: Turn) -> Entry:
-        """The turn as it is drawn; one that was drawn before keeps its lines."""
-        others = branches_of(talk.conversation, turn)
-        number = next((i for i, other in enumerate(others, 1) if other.id == turn.id), 1)
-        place = Place(number, len(others))
-        status = self.world.status
-        own = status.peer_id if status is not None else ""
-        old = self._entries.get(turn.id)
-        if old is not None and old.place == place and old.own == own:
-            if old.turn is turn:
-                return old
-            if old.runs and turn.id in talk.running:
-                old.turn = turn
-                return old
-        when = self.book.when(turn.at)
-        shown = turn
-        if turn.id in talk.running:
-            shown = replace(turn, text=talk.text_of(turn))
-        name = talk.conversation.settings.model
-        entry = Entry(shown, own, place, when, name)
-        if turn.id in talk.running:
-            entry.say(talk.live_line(turn))
-        return entry
-
-    def _draw_head(self) -> None:
-        talk = self.talk
-        settings = talk.conversation.settings
-        width = max(20, self.query_one("#head").size.width or self.app.size.width - 36)
-        right = [settings.model or "automatic"]
-        if settings.peer:
-            right.append("by " + short_peer(settings.peer))
-        right.append(_READERS[settings.privacy])
-        if not talk.kept:
-            right.append("○ not kept")
-        if settings.system:
-            right.append("system prompt")
-        facts = " · ".join(map(flat, right))
-        title = cut(flat(talk.title), max(10, width - len(facts) - 4))
-        self.query_one("#head", Static).update(
-            Content.assemble((title, "bold $foreground"), "  ", (facts, "$text-muted"))
-        )
-
     def draw_files(self) -> None:
-        files = self.talk.files
+        """Show what goes with the next question."""
+        text = files_line(self.talk.files, edits=self._editing is not None)
         line = self.query_one("#files", Static)
-        line.set_class(bool(files) or self._editing is not None, "-shown")
-        parts = [flat(file.name) for file in files]
-        text = f"+ {', '.join(parts)}  (Alt+D removes)" if parts else ""
-        if self._editing is not None:
-            text = "Editing a question: Enter asks it anew, Esc leaves it as it was.  " + text
+        line.set_class(bool(text), "-shown")
         line.update(Content(text))
+        self.refresh_bindings()
 
     def _draw_empty(self) -> None:
         if self.talk.is_empty:
             self.query_one("#empty", Static).update(empty_words(self.world))
 
     def draw_list(self) -> None:
+        """Draw the conversations."""
         if self.is_mounted and self.query(Sidebar):
             sidebar = self.query_one(Sidebar)
             sidebar.show(
                 self.book.items(sidebar.words), self.talk.conversation.id,
                 trouble=self._trouble, more=self.book.more,
             )  # fmt: skip
+
+    def tell(self, text: str, *, severity: str = "information") -> None:
+        """Say something."""
+        self.aiplat.tell(text, severity=severity)
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -459,7 +420,6 @@ class ChatPane(Pane):
         """Attach nothing."""
         self.talk.files = ()
         self.draw_files()
-        self.refresh_bindings()
 
     @work
     async def action_editor(self) -> None:
@@ -607,7 +567,6 @@ class ChatPane(Pane):
         self._editing = turn
         self.write(turn.text)
         self.draw_files()
-        self.refresh_bindings()
 
     @work
     async def _why(self, turn: Turn) -> None:

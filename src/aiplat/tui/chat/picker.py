@@ -57,6 +57,14 @@ def offers(models: Sequence[ModelStatus], peers: Sequence[PeerStatus], own: str)
     return found
 
 
+class Reader(RadioButton):
+    """One who may read. Which is chosen is seen without colours, too."""
+
+    @property
+    def _button(self) -> Content:
+        return Content("(•)" if self.value else "( )")
+
+
 class Picker(Dialog[ConversationSettings]):
     """The choice; gives the settings as they then are.
 
@@ -81,6 +89,8 @@ class Picker(Dialog[ConversationSettings]):
         padding: 0; width: 100%; }
     Picker.-short RadioSet { margin-bottom: 0; }
     Picker.-short #gateways { max-height: 2; }
+    Picker OptionList:focus, Picker RadioSet:focus { border: none; }
+    Picker Reader, Picker Reader:focus { background: transparent; padding: 0; border: none; }
     """
 
     def __init__(
@@ -102,7 +112,8 @@ class Picker(Dialog[ConversationSettings]):
         with Vertical():
             yield Static(Content(flat(self._trouble)), classes="fault")
             yield Label("Model")
-            yield OptionList(*[Option(_row(o), disabled=not o.usable) for o in self._found],
+            room = min(78, self.app.size.width - 8)
+            yield OptionList(*[Option(_row(o, room), disabled=not o.usable) for o in self._found],
                              id="models", markup=False)  # fmt: skip
             yield Label("Gateway")
             names = ["any that is there", *(_gateway(peer) for peer in self._gateways)]
@@ -111,7 +122,7 @@ class Picker(Dialog[ConversationSettings]):
             yield Label("Who can read it")
             with RadioSet(id="privacy"):
                 for privacy in PRIVACIES:
-                    yield RadioButton(
+                    yield Reader(
                         Content(f"{_WORDS[privacy]}: {READERS[privacy]}"),
                         privacy == self._settings.privacy,
                     )
@@ -161,16 +172,25 @@ class Picker(Dialog[ConversationSettings]):
             self.dismiss(None)
 
 
-def _row(offer: Offer) -> Content:
-    sign = ("● ", "$success") if offer.usable and offer.name else ("  ", "") if offer.usable else (
-        "✕ ", "$error"
-    )  # fmt: skip
-    name = cut(flat(offer.name) or "automatic", 30)
-    state = cut(flat(offer.state), 22 if offer.name else 40)
-    return Content.assemble(
-        sign, f"{name:<31}", (f"{state:<12} ", "$text-muted"), f"{offer.load:<8} ",
-        (f"{offer.speed:<10}", "$success"), (cut(offer.where, 24), "$text-muted"),
-    )  # fmt: skip
+def _row(offer: Offer, room: int) -> Content:
+    """A model in a line of so many cells: what matters least is left out where it is narrow."""
+    sign = ("● ", "$success") if offer.usable and offer.name else ("  ", "")
+    if not offer.usable:
+        sign = ("✕ ", "$error")
+    width = 30 if room > 70 else 20
+    name = cut(flat(offer.name) or "automatic", width)
+    if not offer.name or not offer.usable:
+        rest = cut(flat(offer.state), room - width - 4)
+        return Content.assemble(sign, f"{name:<{width + 1}}", (rest, "$text-muted"))
+    parts: list[str | tuple[str, str]] = [
+        (f"{cut(flat(offer.state), 10):<11}", "$text-muted"),
+        f"{offer.load:<8}",
+        (f"{offer.speed:<10}", "$success"),
+    ]
+    where = room - width - 3 - 29
+    if where > 6:
+        parts.append((cut(offer.where, where), "$text-muted"))
+    return Content.assemble(sign, f"{name:<{width + 1}}", *parts)
 
 
 def _gateway(peer: PeerStatus) -> str:

@@ -149,7 +149,16 @@ class Sidebar(Vertical):
 
     def focus_list(self) -> None:
         """Put the focus on the list, or on the search where it is empty."""
-        self.query_one("#search" if not self.items else "#conversations").focus()
+        if self.items:
+            self._go_to_list()
+        else:
+            self.query_one("#search").focus()
+
+    def _go_to_list(self) -> None:
+        options = self.query_one(OptionList)
+        if options.highlighted is None:
+            options.highlighted = 0
+        options.focus()
 
     def action_search(self) -> None:
         """Type what to search for."""
@@ -176,7 +185,7 @@ class Sidebar(Vertical):
     def _on_sought(self, event: Input.Submitted) -> None:
         event.stop()
         if self.items:
-            self.query_one(OptionList).focus()
+            self._go_to_list()
 
     @on(OptionList.OptionSelected)
     def _on_chosen(self, event: OptionList.OptionSelected) -> None:
