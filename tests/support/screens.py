@@ -31,6 +31,7 @@ from aiplat.control.messages import (
     ShareTerms,
     Status,
 )
+from aiplat.control.series import SeriesAsk, SeriesReply, SeriesRow
 from aiplat.domain.answers import Finished
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.app import AiplatApp
@@ -84,6 +85,12 @@ def status(**changes: Any) -> Status:
     return msgspec.structs.replace(usual, **changes)
 
 
+def no_series(ask: SeriesAsk) -> SeriesReply:
+    """What a node says that nobody asked anything."""
+    return SeriesReply(since=ask.since, until=int(NOW) + 1, step=ask.step, rows=(),
+                       total=SeriesRow(at=ask.since))  # fmt: skip
+
+
 class ScriptedLink:
     """Answers questions as the test says (`Link`).
 
@@ -97,6 +104,7 @@ class ScriptedLink:
             "peers": PeerList(peers=()),
             "models": ModelList(models=status().models),
             "share": ShareStatus(state="open", terms=ShareTerms()),
+            "series": no_series,
             "history:list": HistoryList(conversations=()),
             "history:save": Done(message="Kept."),
         }

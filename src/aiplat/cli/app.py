@@ -34,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="An AI inference network that lives in a terminal.\n\n"
-    "Without a command it is `aiplat chat`.\n\n"
+    "Without a command it is `aiplat tui` on a terminal, and `aiplat chat` elsewhere.\n\n"
     '\b\nExample:\n  aiplat ask "What is the capital of France?"',
 )
 for command in (

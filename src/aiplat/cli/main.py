@@ -24,7 +24,7 @@ def run(arguments: list[str]) -> int:
     home = _home_of(ordered)
     use_home(home)
     try:
-        if ordered[-1:] == ["tui"] and len(ordered) - _home_words(ordered) == 1:
+        if _is_front(ordered[_home_words(ordered) :]):
             return _front(home)
         return _run(arguments)
     except output.ReaderLeft:  # as `head` does, who has enough
@@ -32,6 +32,14 @@ def run(arguments: list[str]) -> int:
     except output.Unwritable as error:
         output.failed(str(error))
         return _drop_output(_FAILED)
+
+
+def _is_front(words: list[str]) -> bool:
+    """Whether the full screen is wanted: by its name, or by none where a person sits there."""
+    if words:
+        return words == ["tui"]
+    ends = (sys.stdin, sys.stdout)  # None where the shell closed them
+    return all(end is not None and end.isatty() for end in ends)
 
 
 def _front(home: str) -> int:

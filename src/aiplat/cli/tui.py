@@ -21,7 +21,7 @@ def open_screen(face: Face) -> int:
     """Open the full screen, and give the exit code once the person leaves.
 
     Raises:
-        ConfigError: this is no terminal, or one that cannot be drawn on.
+        InvalidRequest: this is no terminal, or one that cannot be drawn on.
     """
     _check_terminal()
     import gc
@@ -44,15 +44,15 @@ def open_screen(face: Face) -> int:
 
 
 def _check_terminal() -> None:
-    from aiplat.domain.errors import ConfigError
+    from aiplat.domain.errors import InvalidRequest
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError(
+        raise InvalidRequest(
             "`aiplat tui` needs a terminal, and this is none. Through pipes and in scripts use "
             '`aiplat ask "…"` or `aiplat chat`, `aiplat status` and `aiplat peers --json`.'
         )
     if os.environ.get("TERM", "") in ("", "dumb"):
-        raise ConfigError(
+        raise InvalidRequest(
             "`aiplat tui` needs a terminal that can move its cursor, but TERM is "
             f"{os.environ.get('TERM', '')!r}. Use `aiplat chat`, which needs lines alone."
         )

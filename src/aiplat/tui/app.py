@@ -9,19 +9,22 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import ContentSwitcher, Footer
+from textual.events import Event, Key
+from textual.widgets import ContentSwitcher
 
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.banner import Banner
 from aiplat.tui.clipboard import Clipboard
 from aiplat.tui.clock import Clock, SystemClock
+from aiplat.tui.footer import Keys
 from aiplat.tui.link import Link, Start
 from aiplat.tui.pane import Pane
 from aiplat.tui.preferences import Preferences, PreferencesFile
+from aiplat.tui.terminal_keys import mend, untyped
 from aiplat.tui.text import clean
-from aiplat.tui.themes import DARK, THEMES
+from aiplat.tui.themes import DARK, THEMES, with_muted
 from aiplat.tui.threads import in_thread
-from aiplat.tui.topbar import TopBar
+from aiplat.tui.topbar import TabName, TopBar
 from aiplat.tui.world import World
 
 if TYPE_CHECKING:
@@ -96,16 +99,21 @@ class AiplatApp(App[None]):
         Binding("alt+4", "show('usage')", "Usage", show=False, priority=True, id="app.usage"),
         Binding("alt+5", "show('logs')", "Logs", show=False, priority=True, id="app.logs"),
         Binding("f1", "help", "Help", priority=True, id="app.help"),
+        Binding("ctrl+p", "command_palette", "Commands", priority=True, id="app.palette"),
         Binding("f2", "jump", "Jump", show=False, priority=True, id="app.jump"),
         Binding("f5", "start_node", "Start the node", show=False, priority=True, id="app.start"),
+        Binding("f8", "models", "Models", show=False, priority=True, id="app.models"),
         Binding("f9", "settings", "Settings", show=False, priority=True, id="app.settings"),
         Binding("f10", "welcome", "First steps", show=False, priority=True, id="app.welcome"),
         Binding("ctrl+q", "quit", "Quit", priority=True, id="app.quit"),
     ]
     CSS = """
     #panes { height: 1fr; }
-    Footer { padding: 0 1; }
-    .-narrow Footer { padding: 0; }
+    CommandPalette SearchIcon { display: none; }
+    CommandPalette > Vertical { width: 76; max-width: 100%; }
+    CommandPalette CommandInput { padding-left: 1; }
+    ToastRack { align: right top; margin: 1 0 0 0; }
+    Toast { background: $panel; }
     """
 
     def __init__(
@@ -117,16 +125,22 @@ class AiplatApp(App[None]):
         clock: Clock | None = None,
         clipboard: Clipboard | None = None,
     ) -> None:
+        mend()
         super().__init__()
         self.link = link
         self.clock = clock if clock is not None else SystemClock()
         self.preferences_file = preferences if preferences is not None else PreferencesFile(None)
         self.preferences, self._wrong = self.preferences_file.read()
         self.world = World(link, start, self.clock, self._world_changed)
+        self._wanted = ""
         self._copier = clipboard if clipboard is not None else Clipboard(self._to_terminal)
         for theme in THEMES:
             self.register_theme(theme)
         self.apply(self.preferences)
+
+    async def on_event(self, event: Event) -> None:
+        """Take an event; a key with Alt types nothing."""
+        await super().on_event(untyped(event) if isinstance(event, Key) else event)
 
     # -- what is seen ----------------------------------------------------------------------------
 
@@ -136,14 +150,18 @@ class AiplatApp(App[None]):
         yield Banner(id="banner")
         with ContentSwitcher(initial=None, id="panes"):
             pass
-        yield Footer()
+        yield Keys()
 
-    async def on_mount(self) -> None:
-        """Show the chat at once; the node comes up behind it."""
-        await self.show_pane("chat")
+    def on_mount(self) -> None:
+        """Paint the frame; what is in it comes when that is seen, and the node behind it."""
+        self.query_one(TopBar).activate("chat")
+        self.call_after_refresh(self._furnish)
+
+    async def _furnish(self) -> None:
+        self.run_worker(self.world.run(), name="world", exit_on_error=True)
+        await self.show_pane(self._wanted or "chat")
         if self._wrong:
             self.tell(self._wrong, severity="warning")
-        self.run_worker(self.world.run(), name="world", exit_on_error=True)
         if not self.preferences.welcomed:
             self.call_after_refresh(self.action_welcome)
 
@@ -158,7 +176,8 @@ class AiplatApp(App[None]):
         return self.pane is pane
 
     async def show_pane(self, name: str) -> None:
-        """Show a pane; it is made when it is shown first."""
+        """Show a pane; it is made when it is shown first. The pane that was asked for last wins."""
+        self._wanted = name
         switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
         before = switcher.visible_content
         if isinstance(before, Pane) and before.id == name:
@@ -166,7 +185,11 @@ class AiplatApp(App[None]):
         if isinstance(before, Pane):
             before.hidden()
         if not switcher.query(f"#{name}"):
-            await switcher.mount(PANES[name][1]())
+            made = PANES[name][1]()
+            made.display = False
+            await switcher.mount(made)
+        if self._wanted != name:
+            return
         switcher.current = name
         self.screen_stack[0].query_one(TopBar).activate(name)
         pane = switcher.query_one(f"#{name}", Pane)
@@ -204,7 +227,25 @@ class AiplatApp(App[None]):
         """Say what went wrong."""
         self.tell(str(fault), severity="error")
 
+    def _fatal_error(self) -> None:
+        """End after a fault of the program's, and show where it was.
+
+        Textual's own shows the values of variables too, and one of them may be a password.
+        """
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        self.bell()
+        shown = self.console.render(Traceback(show_locals=False, width=None), self.console.options)
+        self._exit_renderables.append(Segments(shown))
+        self._close_messages_no_wait()
+
     # -- what a person set -----------------------------------------------------------------------
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The colours of the theme."""
+        self.theme_variables = with_muted(super().get_css_variables(), self.current_theme)
+        return self.theme_variables
 
     def apply(self, preferences: Preferences) -> None:
         """Take what is set."""
@@ -239,6 +280,10 @@ class AiplatApp(App[None]):
 
     # -- actions ---------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave every key to a screen that asks for one (`TAKES_EVERY_KEY`)."""
+        return not (self.screen_stack and getattr(self.screen, "TAKES_EVERY_KEY", False))
+
     async def action_show(self, name: str) -> None:
         """Show a pane."""
         while len(self.screen_stack) > 1:
@@ -263,13 +308,17 @@ class AiplatApp(App[None]):
         """Show a letter at each place that can have the focus, and go where one is typed."""
         from aiplat.tui.jump import JumpScreen
 
-        if not isinstance(self.screen, JumpScreen):
+        if isinstance(self.screen, JumpScreen):
+            self.screen.dismiss(None)
+        else:
             self.push_screen(JumpScreen(self.screen), self._jumped)
 
-    def _jumped(self, target: object) -> None:
+    async def _jumped(self, target: object) -> None:
         from textual.widget import Widget
 
-        if isinstance(target, Widget) and target.is_mounted:
+        if isinstance(target, TabName):
+            await self.show_pane(target.pane)
+        elif isinstance(target, Widget) and target.is_mounted:
             target.focus()
 
     def action_settings(self) -> None:
@@ -278,6 +327,13 @@ class AiplatApp(App[None]):
 
         if not isinstance(self.screen, SettingsScreen):
             self.push_screen(SettingsScreen())
+
+    @work(group="models", exclusive=True)
+    async def action_models(self) -> None:
+        """Choose which models this machine has and offers."""
+        from aiplat.tui.models.chooser import choose_model
+
+        await choose_model(self)
 
     def action_welcome(self) -> None:
         """Show the card of the first steps."""

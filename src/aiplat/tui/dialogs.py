@@ -38,15 +38,18 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
         background: $surface; border: round $border; border-title-color: $accent;
         border-title-style: bold; padding: 1 2;
     }
-    Dialog .body { height: auto; max-height: 1fr; }
+    Dialog .body { height: auto; max-height: 64vh; }
     Dialog .text { height: auto; margin-bottom: 1; }
     Dialog .fault { height: auto; color: $error; display: none; margin-bottom: 1; }
     Dialog .fault.-shown { display: block; }
     Dialog Input, Dialog Select, Dialog Checkbox { margin-bottom: 1; }
+    Dialog Input.-textual-compact { padding: 0 1; background: $panel; }
+    Dialog Checkbox.-with-more { margin-bottom: 0; }
     Dialog Label { color: $text-muted; }
     Dialog .buttons { height: auto; align-horizontal: right; }
     Dialog Button { margin-left: 1; min-width: 10; }
     Dialog.-short > Vertical { padding: 0 1; }
+    Dialog.-short .body { max-height: 60vh; }
     Dialog.-short .text, Dialog.-short Input, Dialog.-short Select, Dialog.-short Checkbox
         { margin-bottom: 0; }
     """
@@ -56,7 +59,15 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     def on_mount(self) -> None:
         """Give the box its title, and the room that there is."""
         self.query_one(Vertical).border_title = Content(flat(self.heading))
-        self.set_class(self.app.size.height < 24, "-short")
+        is_short = self.app.size.height < 24
+        self.set_class(is_short, "-short")
+        for button in self.query(Button):
+            button.compact = is_short
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it was not left meanwhile; for what comes back to it after having waited."""
+        return self.app.is_running and self in self.app.screen_stack
 
     def action_leave(self) -> None:
         """Leave without an answer."""
@@ -91,7 +102,7 @@ class Confirm(Dialog[bool]):
             yield Static(Content(clean(self._text)), classes="text")
             if self._typed:
                 yield Label(Content(f"Type {flat(self._typed)} to confirm:"))
-                yield Input(id="typed")
+                yield Input(id="typed", compact=True)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")
                 yield Button(Content(self._yes), id="yes", variant="error",
@@ -139,6 +150,25 @@ class Field:
     yes_no: bool = False
 
 
+class Tick(Checkbox):
+    """A box to tick. Whether it is ticked is seen without colours, too."""
+
+    BUTTON_LEFT = "["
+    BUTTON_RIGHT = "]"
+
+    DEFAULT_CSS = """
+    Tick, Tick:focus { background: transparent; padding: 0; }
+    """
+
+    @property
+    def _button(self) -> Content:
+        sign = "✓" if self.value else " "
+        return Content.assemble(
+            (self.BUTTON_LEFT, "$text-muted"), (sign, "bold $accent"),
+            (self.BUTTON_RIGHT, "$text-muted"),
+        )  # fmt: skip
+
+
 class Form(Dialog[dict[str, str]]):
     """Some lines to fill in. What `check` refuses is said, and the form stays.
 
@@ -171,26 +201,29 @@ class Form(Dialog[dict[str, str]]):
             with VerticalScroll(classes="body", can_focus=False):
                 if self._text:
                     yield Static(Content(clean(self._text)), classes="text")
-                for asked in self._fields:
-                    yield from self._field(asked)
+                for place, asked in enumerate(self._fields):
+                    below = self._fields[place + 1 : place + 2]
+                    yield from self._field(asked, more=any(one.yes_no for one in below))
             yield Static("", classes="fault", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")
                 yield Button(Content(self._done), id="yes", variant="primary")
 
     @staticmethod
-    def _field(asked: Field) -> ComposeResult:
+    def _field(asked: Field, *, more: bool) -> ComposeResult:
         name = f"field-{asked.name}"
         if asked.yes_no:
-            yield Checkbox(Content(asked.label), bool(asked.value), id=name)
+            yield Tick(Content(asked.label), bool(asked.value), id=name, compact=True,
+                       classes="-with-more" if more else None)  # fmt: skip
             return
         yield Label(Content(asked.label))
         if asked.choices:
             options = [(Content(words), value) for value, words in asked.choices]
             yield Select(options, value=asked.value or asked.choices[0][0],
-                         allow_blank=False, id=name)  # fmt: skip
+                         allow_blank=False, id=name, compact=True)  # fmt: skip
         else:
-            yield Input(asked.value, placeholder=asked.hint, password=asked.secret, id=name)
+            yield Input(asked.value, placeholder=asked.hint, password=asked.secret, id=name,
+                        compact=True)  # fmt: skip
 
     def values(self) -> dict[str, str]:
         """What stands in the fields."""
@@ -252,7 +285,6 @@ class ShowText(Dialog[None]):
     ShowText .shown { height: auto; background: $panel; color: $foreground; padding: 0 1;
         margin-bottom: 1; }
     ShowText .picture { height: auto; width: auto; margin: 0 0 1 0; }
-    ShowText .body { height: auto; max-height: 1fr; }
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import work
 from textual.containers import Vertical
+from textual.css.query import NoMatches
 from textual.widgets import Static
 
 from aiplat.domain.errors import AiplatError
@@ -92,6 +93,10 @@ class Pane(Vertical):
                     await self.load()
                 except AiplatError as fault:
                     self.show_fault(str(fault))
+                except NoMatches:
+                    if self.aiplat.is_running:
+                        raise
+                    return  # the program ends, and takes the parts of the pane away first
                 else:
                     self.show_fault("")
             await asyncio.sleep(self.SECONDS)

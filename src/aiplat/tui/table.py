@@ -85,6 +85,7 @@ class LiveTable(Vertical, Generic[Row]):
     LiveTable Input { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
     LiveTable Input.-shown { display: block; }
     LiveTable DataTable { height: 1fr; background: $background; }
+    LiveTable DataTable:focus { background-tint: $foreground 0%; }
     LiveTable DataTable > .datatable--header { background: $background; color: $text-muted;
         text-style: bold; }
     LiveTable .empty { display: none; height: auto; padding: 1 2; color: $text-muted; }
@@ -144,7 +145,8 @@ class LiveTable(Vertical, Generic[Row]):
     @property
     def current(self) -> Row | None:
         """The row that the cursor stands on."""
-        place = self.grid.cursor_row
+        found = self.query(_Grid)
+        place = found.first().cursor_row if found else -1
         return self._seen[place] if 0 <= place < len(self._seen) else None
 
     def show(self, rows: Iterable[Row], empty: str = "") -> None:
@@ -177,13 +179,21 @@ class LiveTable(Vertical, Generic[Row]):
                               justify="right" if column.right else "left"))  # fmt: skip
         return cells
 
-    def _widths(self, columns: Sequence[Column[Row]]) -> dict[str, int]:
-        """The cells of each column: room for its title and its mark; 0 for what its texts need."""
+    def _widths(
+        self, columns: Sequence[Column[Row]], cells: Sequence[Sequence[Text]]
+    ) -> dict[str, int]:
+        """The cells of each column: room for its title and its mark; 0 for what its texts need.
+
+        Where one grows, what the others need is told too, since it takes what they leave.
+        """
+        grows = any(column.grows for column in columns)
         widths = {}
-        for column in columns:
+        for place, column in enumerate(columns):
             mark = 2 if column.key == self._by else 0
             title = cell_len(column.title) + mark
             widths[column.key] = max(column.width, title) if column.width else 0
+            if grows and not column.width:
+                widths[column.key] = max([title, *(row[place].cell_len for row in cells)])
         wide = self.size.width or self.app.size.width
         padding = 2 * self.grid.cell_padding * len(columns)
         for column in columns:
@@ -210,8 +220,8 @@ class LiveTable(Vertical, Generic[Row]):
         return " ".join(flat(_text(column.cell(row))) for column in self._columns).casefold()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
-            return
+        if not self.query(_Grid):
+            return  # it is not composed yet, or taken down
         grid, columns = self.grid, self._wanted()
         current = self.current
         at = self._key(current) if current is not None else None
@@ -225,7 +235,7 @@ class LiveTable(Vertical, Generic[Row]):
             return
         self._drawn = drawn
         grid.clear(columns=True)
-        widths = self._widths(columns)
+        widths = self._widths(columns, cells)
         for column in columns:
             mark = (
                 (" ▾" if column.falls != self._reverse else " ▴") if column.key == self._by else ""

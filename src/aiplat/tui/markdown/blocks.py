@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, Literal
 
 from aiplat.tui.markdown.lines import Line
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 Kind = Literal["text", "fence"]
 
@@ -27,6 +28,8 @@ MAX_SOURCE = 2_000_000
 @lru_cache(maxsize=1)
 def parser() -> MarkdownIt:
     """CommonMark with tables, strikethrough; no HTML, which is shown as it stands."""
+    from markdown_it import MarkdownIt  # 30 ms, and an empty screen needs none
+
     return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
@@ -149,6 +152,8 @@ def _end(tokens: list[Token], place: int) -> int:
 
 def _items(tokens: list[Token]) -> list[tuple[int, list[Token], bool]]:
     """Each item of a list by itself, with the list around it, so that it knows its number."""
+    from markdown_it.token import Token
+
     head, foot = tokens[0], tokens[-1]
     number = int(head.attrs.get("start", 1)) if head.type == "ordered_list_open" else 1
     items: list[tuple[int, list[Token], bool]] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from aiplat.tui.markdown.lines import Span
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _STYLES = {"strong_open": "strong", "em_open": "em", "s_open": "strike", "link_open": "link"}
 _MAX_ADDRESS = 200

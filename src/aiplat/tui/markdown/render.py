@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from aiplat.tui.markdown.blocks import Block
 from aiplat.tui.markdown.code import coloured
 from aiplat.tui.markdown.inline import spans_of
 from aiplat.tui.markdown.lines import Line, Span, fold, indented, width_of, wrap
 from aiplat.tui.markdown.tables import table_lines
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _BULLETS = ("•", "◦", "▪")
 _LEAST = 10

@@ -2,11 +2,173 @@
 
 from __future__ import annotations
 
-from aiplat.tui.dialogs import ShowText
+import importlib
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.cells import cell_len
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, OptionList, Static
+from textual.widgets.option_list import Option
+
+from aiplat.control import calls
+from aiplat.control.messages import ShareWish
+from aiplat.domain.errors import AiplatError
+from aiplat.tui.dialogs import Dialog
+from aiplat.tui.text import clean, cut
+from aiplat.tui.welcome.words import Flow, Offer, is_paused, offers, state_of
+
+if TYPE_CHECKING:
+    from aiplat.tui.app import AiplatApp
+
+_FLOWS: dict[Flow, str] = {
+    "create": "aiplat.tui.peers.actions",
+    "invite": "aiplat.tui.peers.actions",
+    "join": "aiplat.tui.peers.actions",
+    "edit_share": "aiplat.tui.peers.actions",
+    "choose_model": "aiplat.tui.models.chooser",
+    "make_key": "aiplat.tui.keys.actions",
+}
+_TITLE_CELLS = 22
+_SECONDS = 0.5
 
 
-class WelcomeCard(ShowText):
-    """The card."""
+class WelcomeCard(Dialog[None]):
+    """How the node is, and five offers. Left for good with Esc; F10 brings it back."""
+
+    HELP: ClassVar[str] = (
+        "The first steps. The chat behind this card works without any of them.\n"
+        "A network is some machines that answer for each other; a token lets one in.\n"
+        "A larger model answers better and wants more memory.\n"
+        "Sharing lets others of your network use this machine, on your terms.\n"
+        "A key lets programs of yours ask this node as they would ask OpenAI."
+    )
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(number), f"choose({number})", f"Offer {number}", show=False,
+                  id=f"welcome.{number}") for number in range(1, 6)),
+        Binding("p", "pause", "Pause or resume sharing", show=False, id="welcome.pause"),
+    ]  # fmt: skip
+
+    DEFAULT_CSS = """
+    WelcomeCard { background: $background 45%; }
+    WelcomeCard > Vertical { width: 74; }
+    WelcomeCard VerticalScroll { height: auto; max-height: 1fr; }
+    WelcomeCard #state { height: auto; margin-bottom: 1; }
+    WelcomeCard OptionList, WelcomeCard OptionList:focus { height: auto; border: none;
+        padding: 0; background: $surface; }
+    WelcomeCard .buttons { margin-top: 1; }
+    WelcomeCard OptionList:focus { background-tint: 0%; }
+    WelcomeCard #later { width: 1fr; color: $text-muted; height: 1; }
+    WelcomeCard.-short #state { margin-bottom: 0; }
+    WelcomeCard.-short .buttons { margin-top: 0; }
+    """
+
+    heading = "Welcome to aiplat"
 
     def __init__(self) -> None:
-        super().__init__("Welcome", "The chat behind this works already.")
+        super().__init__()
+        self._offers: tuple[Offer, ...] = ()
+        self._said: Content | None = None
+
+    @property
+    def aiplat(self) -> AiplatApp:
+        """The app, as what it is."""
+        return cast("AiplatApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The node, the offers, and the way to the chat."""
+        with Vertical():
+            with VerticalScroll(can_focus=False):
+                yield Static("", id="state", markup=False)
+                yield OptionList(id="offers")
+            with Horizontal(classes="buttons"):
+                yield Static("", id="later", markup=False)
+                yield Button("Just chat", id="chat", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        """Look at the node again and again."""
+        super().on_mount()
+        key = self.aiplat.key_of("app.welcome") or "the command palette"
+        self.query_one("#later", Static).update(Content(f"Esc: just chat. {key} brings this back."))
+        self._look()
+        self.set_interval(_SECONDS, self._look)
+        self.query_one(OptionList).focus()
+
+    def _look(self) -> None:
+        world = self.aiplat.world
+        state = state_of(world, self.aiplat.key_of("app.start") or "The command palette")
+        more = clean(state.more)
+        said = Content.assemble(
+            (f"{state.sign} ", state.colour), (clean(state.line), "bold"),
+            ("\n" + more if more else "", "$text-muted"),
+        )  # fmt: skip
+        if said != self._said:
+            self._said = said
+            self.query_one("#state", Static).update(said)
+        now = offers(world.status)
+        if now != self._offers:
+            self._show(now)
+
+    def _show(self, now: tuple[Offer, ...]) -> None:
+        self._offers = now
+        listed = self.query_one(OptionList)
+        place = listed.highlighted or 0
+        room = min(70, self.app.size.width) - _TITLE_CELLS - 10
+        listed.set_options(Option(_line(offer, room)) for offer in now)
+        listed.highlighted = place
+
+    @on(OptionList.OptionSelected)
+    def _on_offer(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.action_choose(event.option_index + 1)
+
+    @on(Button.Pressed)
+    def _on_chat(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.action_leave()
+
+    @work(group="offer", exclusive=True)
+    async def action_choose(self, number: int) -> None:
+        """Do what is offered; the card is there again afterwards."""
+        offer = next((offer for offer in self._offers if offer.number == number), None)
+        if offer is None:
+            return
+        flow = getattr(importlib.import_module(_FLOWS[offer.flow]), offer.flow)
+        try:
+            await flow(self.aiplat)
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+        self.aiplat.world.look_now()
+
+    @work(group="pause", exclusive=True)
+    async def action_pause(self) -> None:
+        """Take nothing from others, or take it again."""
+        paused = is_paused(self.aiplat.world.status)
+        try:
+            done = await self.aiplat.link.call(calls.set_share(ShareWish(pause=not paused)))
+        except AiplatError as fault:
+            self.aiplat.tell_fault(fault)
+        else:
+            self.aiplat.tell(done.message)
+        self.aiplat.world.look_now()
+
+    def action_leave(self) -> None:
+        """Chat, and do not show this by itself again."""
+        from msgspec.structs import replace
+
+        if not self.aiplat.preferences.welcomed:
+            self.aiplat.set_preferences(replace(self.aiplat.preferences, welcomed=True))
+        self.dismiss(None)
+
+
+def _line(offer: Offer, room: int) -> Content:
+    title = cut(offer.title, _TITLE_CELLS)
+    gap = " " * (_TITLE_CELLS - cell_len(title))
+    about = cut(offer.about, room)
+    return Content.assemble(
+        (f"{offer.number}  ", "bold $accent"), title, gap, (about, "$text-muted")
+    )

@@ -1,0 +1,1 @@
+"""The models of this machine: what lies here, what is offered, what is brought."""

@@ -1,0 +1,131 @@
+"""The full screen in a real terminal, with real nodes and the real model, driven by keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.nodes import RunningNode, aiplat
+from tests.support.tmux import Tmux, needs_tmux
+from tests.support.waiting import eventually
+
+pytestmark = [needs_tmux]
+
+FENCED = "Say this:\n\n```python\nprint('hello from a block')\n```\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / "h"
+    yield made
+    aiplat(made, "stop", "--now")
+
+
+def welcomed(home: Path) -> None:
+    """Leave out the card of the first run."""
+    (home / "data").mkdir(parents=True, mode=0o700, exist_ok=True)
+    home.chmod(0o700)
+    (home / "data" / "terminal.json").write_text('{"welcomed": true, "animation": false}')
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_first_run_ends_in_an_answer(home: Path, tmp_path: Path, model_cache: Path) -> None:
+    screen = Tmux(tmp_path, home, "tui", AIPLAT_CACHE=str(model_cache))
+    try:
+        text = screen.until("Welcome to aiplat", "1 Chat", "2 Peers", "3 Keys", "4 Usage", "5 Logs")
+        assert "Create a network" in text and "Just chat" in text
+        screen.keys("Escape")
+        screen.until("Welcome to aiplat", gone=True)
+        screen.type("What is the capital of France?")
+        screen.keys("Enter")
+        text = screen.until("✓ done", "Paris", "tok/s", "this node", seconds=240)
+        assert "smollm2-135m" in text
+        # An answer that is stopped keeps what came.
+        screen.type("Count from one to three hundred, in words.")
+        screen.keys("Enter")
+        screen.until("◉", "tokens · Esc stops")
+        screen.keys("Escape")
+        screen.until("■ stopped")
+        screen.keys("C-q")
+        eventually(lambda: not screen.runs)
+    finally:
+        screen.close()
+    # The node stays, and what was asked is kept; the card does not come again.
+    listed = json.loads(aiplat(home, "history", "list", "--json").stdout)
+    assert "capital of France" in json.dumps(listed)
+    again = Tmux(tmp_path, home, "tui", AIPLAT_CACHE=str(model_cache))
+    try:
+        text = again.until("What is the capital", "● ")
+        assert "Welcome to aiplat" not in text
+    finally:
+        again.close()
+
+
+def test_a_day_at_the_screen(home: Path, tmp_path: Path) -> None:
+    """Copies code, makes and revokes a key, watches a peer die, survives its node's restart."""
+    welcomed(home)
+    node = RunningNode(home, "--model", "echo")
+    other: RunningNode | None = None
+    screen = Tmux(tmp_path, home, "tui", size=(120, 36))
+    try:
+        screen.until("Ready: echo")
+        # A block of code is copied by one key, into tmux's own buffer.
+        for line in FENCED.split("\n"):
+            screen.type(line)
+            screen.keys("C-j")
+        screen.keys("Enter")
+        screen.until("✓ done")
+        screen.keys("M-c")
+        screen.until("Copied to tmux")
+        eventually(lambda: screen.copied.strip() == "print('hello from a block')")
+        # A key is made, shown once, and revoked by its name.
+        screen.keys("M-3")
+        screen.until("operator")
+        screen.keys("n")
+        screen.until("Make a key")
+        screen.type("laptop")
+        screen.keys("Enter")
+        screen.until("sk-aip-")
+        screen.keys("Escape")
+        screen.until("sk-aip-", gone=True)
+        screen.until("laptop")
+        screen.keys("Delete")
+        screen.until("Type laptop to confirm")
+        screen.type("laptop")
+        screen.keys("Enter")
+        screen.until("Type laptop", gone=True)
+        keys = json.loads(aiplat(home, "keys", "list", "--json").stdout)
+        assert "laptop" not in json.dumps(keys)
+        # A peer comes, is seen, and dies.
+        other = RunningNode(
+            tmp_path / "o", "--role", "processor", "--model", "echo", "--peer", node.address
+        )
+        name = other.peer_id[-8:]
+        screen.keys("M-2")
+        screen.until(name, "connected")
+        os.kill(other.process.pid, signal.SIGKILL)
+        screen.until(name, "connected", gone=True, seconds=60)
+        # The node is killed and started again: the screen says so, and what was said stays.
+        screen.keys("M-1")
+        screen.until("hello from a block")
+        os.kill(node.process.pid, signal.SIGKILL)
+        text = screen.until("The node ended")
+        assert "hello from a block" in text
+        screen.until("The node ended", gone=True, seconds=90)
+        assert "hello from a block" in screen.text
+        screen.type("And again")
+        screen.keys("Enter")
+        screen.until("And again", "✓ done")
+        screen.keys("C-q")
+        eventually(lambda: not screen.runs)
+    finally:
+        screen.close()
+        node.close()
+        if other is not None:
+            other.close()
