@@ -20,6 +20,7 @@ from aiplat.control.calls import Call, Reply
 from aiplat.control.events import Event
 from aiplat.control.faults import NoNode
 from aiplat.control.history import HistoryCall, HistoryList
+from aiplat.control.machine import LogReply
 from aiplat.control.messages import (
     Ask,
     Done,
@@ -105,6 +106,7 @@ class ScriptedLink:
             "models": ModelList(models=status().models),
             "share": ShareStatus(state="open", terms=ShareTerms()),
             "series": no_series,
+            "log": LogReply(lines=()),
             "history:list": HistoryList(conversations=()),
             "history:save": Done(message="Kept."),
         }
@@ -245,6 +247,16 @@ async def until(
             assert isinstance(pilot.app, AiplatApp)
             raise AssertionError(f"waited {_SECONDS:g} s until {what}\n{text_of(pilot.app)}")
         await pilot.pause(0.01)
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Wait until the screen does not change any more."""
+    app = cast("AiplatApp", pilot.app)
+    before, now = "", picture(app)
+
+    while before != now:
+        await pilot.pause(0.1)
+        before, now = now, picture(app)
 
 
 def drive(test: Callable[[], Awaitable[None]]) -> None:

@@ -34,8 +34,7 @@ def test_keys_show_the_panes() -> None:
         async with running(app) as pilot:
             for key, pane in (("alt+2", "peers"), ("alt+5", "logs"), ("alt+1", "chat")):
                 await pilot.press(key)
-                await pilot.pause()
-                assert app.pane is not None and app.pane.id == pane
+                await until(pilot, lambda: app.pane and app.pane.id == pane, f"{pane} is seen")  # noqa: B023  # it is called here
 
     drive(test)
 
@@ -75,7 +74,9 @@ def test_a_node_that_was_told_to_end_is_left_alone() -> None:
             app.world.look_now()
             await until(pilot, lambda: app.world.phase == "lost", "it is missed")
             assert app.world.restarts_in is None
-            assert "starts it; what you see stays" in text_of(app)
+            await until(
+                pilot, lambda: "starts it; what you see stays" in text_of(app), "it is told"
+            )
 
     drive(test)
 

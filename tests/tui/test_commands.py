@@ -17,6 +17,7 @@ from tests.support.screens import (
     each_look,
     prefer,
     running,
+    settled,
     text_of,
     until,
 )
@@ -130,7 +131,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             await until(pilot, lambda: pane_of(app).view.entries, "lines are shown")
             await _open(pilot, app)
             still(app)
-            await pilot.pause()
+            await settled(pilot)
             assert_looks_as(app, f"commands-{size[0]}x{size[1]}-{look}")
 
     drive(test)

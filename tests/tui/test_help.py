@@ -16,6 +16,7 @@ from tests.support.screens import (
     each_look,
     prefer,
     running,
+    settled,
     text_of,
     until,
 )
@@ -116,7 +117,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             await pilot.press("f1")
             await until(pilot, lambda: isinstance(app.screen, HelpScreen), "help is shown")
             still(app)
-            await pilot.pause()
+            await settled(pilot)
             assert_looks_as(app, f"help-{size[0]}x{size[1]}-{look}")
 
     drive(test)

@@ -24,6 +24,7 @@ from tests.support.screens import (
     each_look,
     prefer,
     running,
+    settled,
     status,
     text_of,
     until,
@@ -366,7 +367,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             pane_of(app).reload()
             await until(pilot, lambda: len(view.entries) == 50, "it is read")
             await pilot.press("up", "up")
-            await pilot.pause()
+            await settled(pilot)
             assert_looks_as(app, f"logs-{size[0]}x{size[1]}-{look}")
 
     drive(test)

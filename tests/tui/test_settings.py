@@ -31,6 +31,7 @@ from tests.support.screens import (
     each_look,
     prefer,
     running,
+    settled,
     text_of,
     until,
 )
@@ -294,7 +295,7 @@ def test_picture(
         async with running(app, size, "logs") as pilot:
             screen = await _open(pilot, app, part)
             await until(pilot, lambda: screen.query_one(KeyList).actions, "they are known")
-            await pilot.pause()
+            await settled(pilot)
             assert_looks_as(app, f"settings-{part}-{size[0]}x{size[1]}-{look}")
 
     drive(test)

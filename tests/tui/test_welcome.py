@@ -31,6 +31,7 @@ from tests.support.screens import (
     each_look,
     prefer,
     running,
+    settled,
     status,
     text_of,
     until,
@@ -360,6 +361,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
         async with running(app, size, "logs") as pilot:
             await pilot.press("f10")
             await _card(pilot, app)
+            await settled(pilot)
             assert_looks_as(app, f"welcome-{size[0]}x{size[1]}-{look}")
 
     drive(test)
@@ -377,6 +379,7 @@ def test_picture_of_models(
         app = app_of(link, preferences=preferences)
         async with running(app, size, "logs") as pilot:
             await _models(pilot, app, "org/mid-1b")
+            await settled(pilot)
             assert_looks_as(app, f"models-{size[0]}x{size[1]}-{look}")
 
     drive(test)

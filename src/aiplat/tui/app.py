@@ -6,26 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.events import Event, Key
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from aiplat.domain.errors import AiplatError
 from aiplat.tui.banner import Banner
-from aiplat.tui.clipboard import Clipboard
-from aiplat.tui.clock import Clock, SystemClock
 from aiplat.tui.footer import Keys
-from aiplat.tui.link import Link, Start
+from aiplat.tui.frame import Frame
 from aiplat.tui.pane import Pane
-from aiplat.tui.preferences import Preferences, PreferencesFile
-from aiplat.tui.terminal_keys import mend, untyped
-from aiplat.tui.text import clean
-from aiplat.tui.themes import DARK, THEMES, with_muted
-from aiplat.tui.threads import in_thread
 from aiplat.tui.topbar import TabName, TopBar
-from aiplat.tui.world import World
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -76,16 +66,8 @@ def _commands() -> type[Provider]:
     return ActionsProvider
 
 
-class AiplatApp(App[None]):
-    """The full screen of one node.
-
-    Arguments:
-        link: asks the node.
-        start: starts one; None where this face may not.
-        preferences: what the person set.
-        clock: what time it is.
-        clipboard: where copies go; None for the real one.
-    """
+class AiplatApp(Frame):
+    """The full screen of one node (`Frame`)."""
 
     TITLE = "aiplat"
     COMMANDS: ClassVar = {_commands}
@@ -116,31 +98,7 @@ class AiplatApp(App[None]):
     Toast { background: $panel; }
     """
 
-    def __init__(
-        self,
-        link: Link,
-        start: Start | None = None,
-        *,
-        preferences: PreferencesFile | None = None,
-        clock: Clock | None = None,
-        clipboard: Clipboard | None = None,
-    ) -> None:
-        mend()
-        super().__init__()
-        self.link = link
-        self.clock = clock if clock is not None else SystemClock()
-        self.preferences_file = preferences if preferences is not None else PreferencesFile(None)
-        self.preferences, self._wrong = self.preferences_file.read()
-        self.world = World(link, start, self.clock, self._world_changed)
-        self._wanted = ""
-        self._copier = clipboard if clipboard is not None else Clipboard(self._to_terminal)
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.apply(self.preferences)
-
-    async def on_event(self, event: Event) -> None:
-        """Take an event; a key with Alt types nothing."""
-        await super().on_event(untyped(event) if isinstance(event, Key) else event)
+    _wanted = ""
 
     # -- what is seen ----------------------------------------------------------------------------
 
@@ -171,7 +129,7 @@ class AiplatApp(App[None]):
         found = self.query_one("#panes", ContentSwitcher).visible_content
         return found if isinstance(found, Pane) else None
 
-    def is_seen(self, pane: Pane) -> bool:
+    def is_seen(self, pane: Widget) -> bool:
         """Whether that pane is the one."""
         return self.pane is pane
 
@@ -204,79 +162,6 @@ class AiplatApp(App[None]):
         screen.query_one(Banner).show(self.world, self.key_of("app.start"))
         for pane in screen.query(Pane):
             pane.node_changed()
-
-    def key_of(self, binding_id: str) -> str:
-        """The key that does that now, as it is shown to a person; empty where none does."""
-        for node in (self.screen, self):
-            for key, binding in node._bindings:
-                if binding.id == binding_id:
-                    wanted = self._keymap.get(binding_id, key).partition(",")[0]
-                    return self.get_key_display(Binding(wanted, ""))
-        return ""
-
-    # -- what a person is told -------------------------------------------------------------------
-
-    def tell(self, text: str, *, severity: str = "information") -> None:
-        """Say something in a corner, for some seconds."""
-        self.notify(
-            clean(text), severity=severity, markup=False,  # type: ignore[arg-type]  # one of three words
-            timeout=4.0 if severity == "information" else 8.0,
-        )  # fmt: skip
-
-    def tell_fault(self, fault: AiplatError) -> None:
-        """Say what went wrong."""
-        self.tell(str(fault), severity="error")
-
-    def _fatal_error(self) -> None:
-        """End after a fault of the program's, and show where it was.
-
-        Textual's own shows the values of variables too, and one of them may be a password.
-        """
-        from rich.segment import Segments
-        from rich.traceback import Traceback
-
-        self.bell()
-        shown = self.console.render(Traceback(show_locals=False, width=None), self.console.options)
-        self._exit_renderables.append(Segments(shown))
-        self._close_messages_no_wait()
-
-    # -- what a person set -----------------------------------------------------------------------
-
-    def get_css_variables(self) -> dict[str, str]:
-        """The colours of the theme."""
-        self.theme_variables = with_muted(super().get_css_variables(), self.current_theme)
-        return self.theme_variables
-
-    def apply(self, preferences: Preferences) -> None:
-        """Take what is set."""
-        self.preferences = preferences
-        known = preferences.theme in self.available_themes
-        self.theme = preferences.theme if known else DARK
-        self.animation_level = "full" if preferences.animation else "none"
-        self.set_keymap(preferences.keymap)
-
-    def set_preferences(self, preferences: Preferences) -> None:
-        """Take what is set, and keep it for the next run."""
-        self.apply(preferences)
-        try:
-            self.preferences_file.write(preferences)
-        except AiplatError as fault:
-            self.tell_fault(fault)
-
-    # -- copying ---------------------------------------------------------------------------------
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy, and say "copied" only when it was."""
-        self._copy(text)
-
-    @work(group="copy")
-    async def _copy(self, text: str) -> None:
-        done = await in_thread(lambda: self._copier.copy(text))
-        self.tell(done.words, severity="information" if done.certain else "warning")
-
-    def _to_terminal(self, sequence: str) -> None:
-        if self._driver is not None:
-            self.call_from_thread(self._driver.write, sequence)
 
     # -- actions ---------------------------------------------------------------------------------
 
@@ -314,8 +199,6 @@ class AiplatApp(App[None]):
             self.push_screen(JumpScreen(self.screen), self._jumped)
 
     async def _jumped(self, target: object) -> None:
-        from textual.widget import Widget
-
         if isinstance(target, TabName):
             await self.show_pane(target.pane)
         elif isinstance(target, Widget) and target.is_mounted:
@@ -341,6 +224,3 @@ class AiplatApp(App[None]):
 
         if len(self.screen_stack) == 1:
             self.push_screen(WelcomeCard())
-
-
-__all__ = ["PANES", "AiplatApp", "Vertical"]

@@ -24,7 +24,7 @@ from aiplat.tui.text import cut, flat
 from aiplat.tui.threads import in_thread
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 _NAME_CELLS = 32
 _PLACE_CELLS = 12
@@ -60,9 +60,9 @@ class ActionsProvider(Provider):
         self._known = await in_thread(known_actions)
 
     @property
-    def aiplat(self) -> AiplatApp:
+    def aiplat(self) -> Frame:
         """The app, as what it is."""
-        return cast("AiplatApp", self.app)
+        return cast("Frame", self.app)
 
     async def discover(self) -> Hits:
         """All actions, while nothing is typed; first those of where one is."""
@@ -82,9 +82,7 @@ class ActionsProvider(Provider):
                 yield Hit(score, _line(command, offsets, style), command.run, text=command.text)
 
 
-def actions_of(
-    app: AiplatApp, screen: Screen[object], known: tuple[Known, ...]
-) -> Iterator[Command]:
+def actions_of(app: Frame, screen: Screen[object], known: tuple[Known, ...]) -> Iterator[Command]:
     """What can be done from there: what is active first, then everywhere, then the other panes."""
     by_id = {action.id: action for action in known}
     seen: set[str] = set()
@@ -105,7 +103,7 @@ def actions_of(
             yield _command(app, action, _elsewhere(app, action))
 
 
-def themes_of(app: AiplatApp) -> Iterator[Command]:
+def themes_of(app: Frame) -> Iterator[Command]:
     """A command for each theme."""
     from msgspec.structs import replace
 
@@ -116,7 +114,7 @@ def themes_of(app: AiplatApp) -> Iterator[Command]:
         yield Command(f"Theme {flat(theme)}", "Settings", "", set_to(theme))
 
 
-def is_possible(app: AiplatApp, action: Known) -> bool:
+def is_possible(app: Frame, action: Known) -> bool:
     """Whether the pane of an action lets it be done; one that was not shown yet is asked then."""
     found = find(app, action)
     if found is None:
@@ -124,7 +122,7 @@ def is_possible(app: AiplatApp, action: Known) -> bool:
     return bool(app._check_action_state(action.action, found))
 
 
-def find(app: AiplatApp, action: Known) -> DOMNode | None:
+def find(app: Frame, action: Known) -> DOMNode | None:
     """Who in its pane does it; None where the pane, or that part of it, is not there."""
     for pane in app.screen_stack[0].query(f"#{action.pane}").results(Pane):
         for node in (pane, *pane.walk_children(Widget)):
@@ -133,14 +131,14 @@ def find(app: AiplatApp, action: Known) -> DOMNode | None:
     return None
 
 
-def _doing(app: AiplatApp, action: str, node: DOMNode) -> Callable[[], object]:
+def _doing(app: Frame, action: str, node: DOMNode) -> Callable[[], object]:
     async def run() -> None:
         await app.run_action(action, default_namespace=node)
 
     return run
 
 
-def _elsewhere(app: AiplatApp, action: Known) -> Callable[[], object]:
+def _elsewhere(app: Frame, action: Known) -> Callable[[], object]:
     async def run() -> None:
         await app.action_show(action.pane)
         node = find(app, action)
@@ -150,11 +148,11 @@ def _elsewhere(app: AiplatApp, action: Known) -> Callable[[], object]:
     return run
 
 
-def _command(app: AiplatApp, action: Known, run: Callable[[], object]) -> Command:
+def _command(app: Frame, action: Known, run: Callable[[], object]) -> Command:
     return Command(flat(action.description), action.place, shown_key(app, action), run)
 
 
-def shown_key(app: AiplatApp, action: Known) -> str:
+def shown_key(app: Frame, action: Known) -> str:
     """The key of an action now, as a person reads it."""
     key = app.preferences.keymap.get(action.id, action.keys).partition(",")[0].strip()
     return app.get_key_display(next(iter(Binding.make_bindings([Binding(key, "")])))) if key else ""

@@ -22,7 +22,7 @@ from aiplat.tui.pane import Pane
 from aiplat.tui.text import clean, flat
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 _KEY_CELLS = 16
 _GENERAL = (
@@ -67,7 +67,7 @@ class HelpScreen(Dialog[None]):
         self._groups = groups
 
     @classmethod
-    def of(cls, app: AiplatApp) -> HelpScreen:
+    def of(cls, app: Frame) -> HelpScreen:
         """Make it for what is seen now."""
         screen = app.screen
         pane = app.pane if len(app.screen_stack) == 1 else None
@@ -125,7 +125,7 @@ def about(node: DOMNode) -> str:
     return str(getattr(node, "HELP", ""))
 
 
-def groups_of(app: AiplatApp) -> tuple[Group, ...]:
+def groups_of(app: Frame) -> tuple[Group, ...]:
     """The keys that hold now: here, in this pane, everywhere. What makes no sense now is told."""
     screen = app.screen
     here: list[Key] = []
@@ -167,7 +167,7 @@ def _place(node: DOMNode, pane: list[Key], here: list[Key], everywhere: list[Key
     return pane if ours else everywhere
 
 
-def _off(app: AiplatApp, node: DOMNode, binding: Binding) -> str:
+def _off(app: Frame, node: DOMNode, binding: Binding) -> str:
     if app._check_action_state(binding.action, node):
         return ""
     why = getattr(node, "why_off", None)

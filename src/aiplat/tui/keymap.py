@@ -11,7 +11,7 @@ from aiplat.domain.errors import InvalidRequest
 from aiplat.tui.actions import Known
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 RESERVED = {
     "escape": "Esc always goes back",
@@ -29,14 +29,14 @@ RESERVED = {
 """Keys that cannot be given to an action, and why."""
 
 
-def display(app: AiplatApp, key: str) -> str:
+def display(app: Frame, key: str) -> str:
     """A key as a person reads it."""
     for binding in Binding.make_bindings([Binding(key, "")]) if key else ():
         return app.get_key_display(binding)
     return ""
 
 
-def shown(app: AiplatApp, name: str, bindings: Iterable[BindingType]) -> str:
+def shown(app: Frame, name: str, bindings: Iterable[BindingType]) -> str:
     """The key that does that now, of these bindings; empty where none has that name."""
     for binding in bindings:
         if isinstance(binding, Binding) and binding.id == name:

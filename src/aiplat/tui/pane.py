@@ -16,7 +16,7 @@ from aiplat.tui.world import World
 
 if TYPE_CHECKING:
     from aiplat.control.calls import Call, Reply
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 Value = TypeVar("Value")
 
@@ -40,9 +40,9 @@ class Pane(Vertical):
     """
 
     @property
-    def aiplat(self) -> AiplatApp:
+    def aiplat(self) -> Frame:
         """The app, as what it is."""
-        return cast("AiplatApp", self.app)
+        return cast("Frame", self.app)
 
     @property
     def world(self) -> World:

@@ -14,7 +14,7 @@ from aiplat.tui.text import cut, flat
 from aiplat.tui.world import World
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 
 class TabName(Static):
@@ -35,7 +35,7 @@ class TabName(Static):
     async def on_click(self, event: Click) -> None:
         """Show the pane."""
         event.stop()
-        await cast("AiplatApp", self.app).show_pane(self.pane)
+        await cast("Frame", self.app).show_pane(self.pane)
 
 
 class TopBar(Horizontal):

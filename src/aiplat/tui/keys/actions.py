@@ -42,7 +42,7 @@ from aiplat.tui.keys.words import (
 from aiplat.tui.text import flat, short_peer
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
     from aiplat.tui.world import World
 
 Got = TypeVar("Got")
@@ -55,7 +55,7 @@ _SLOW_SECONDS = 0.5
 # -- an account ----------------------------------------------------------------------------------
 
 
-async def register(app: AiplatApp, gateway: str = "") -> Registration:
+async def register(app: Frame, gateway: str = "") -> Registration:
     """Make an account at a gateway, and log in; tells what was learnt of it.
 
     Arguments:
@@ -94,7 +94,7 @@ async def register(app: AiplatApp, gateway: str = "") -> Registration:
     return "done"
 
 
-async def log_in(app: AiplatApp, gateway: str = "") -> bool:
+async def log_in(app: Frame, gateway: str = "") -> bool:
     """Log in at a gateway; tells whether it was done."""
     insecure = await _may_keep(app, "the session")
     if insecure is None:
@@ -120,7 +120,7 @@ async def log_in(app: AiplatApp, gateway: str = "") -> bool:
     return made is not None
 
 
-async def log_out(app: AiplatApp, gateway: str = "") -> bool:
+async def log_out(app: Frame, gateway: str = "") -> bool:
     """End the session; tells whether it was done."""
     text = "The session ends, here and at the gateway. Keys stay, and go on holding."
     if not await app.push_screen_wait(Confirm("Log out?", text, yes="Log out")):
@@ -131,7 +131,7 @@ async def log_out(app: AiplatApp, gateway: str = "") -> bool:
 
 
 async def _begin(
-    app: AiplatApp,
+    app: Frame,
     method: Literal["register", "login"],
     wish: Register | Login,
     gateway: str,
@@ -143,7 +143,7 @@ async def _begin(
     )
 
 
-def _tell_session(app: AiplatApp, made: Session, what: str) -> None:
+def _tell_session(app: Frame, made: Session, what: str) -> None:
     kept = f" The session is kept in {kept_in(made.kept)}." if made.kept else ""
     app.tell(
         f"{what} {name(made.user.name)} at {short(made.gateway)}, until "
@@ -174,7 +174,7 @@ def gateways(world: World) -> list[str]:
 # -- keys ----------------------------------------------------------------------------------------
 
 
-async def make_key(app: AiplatApp, gateway: str = "") -> bool:
+async def make_key(app: Frame, gateway: str = "") -> bool:
     """Make a key, and show it this once; tells whether it was made. Who is nobody logs in first."""
     me = await _known(app, gateway)
     state = None if me is None else await _keyring(app)
@@ -196,7 +196,7 @@ async def make_key(app: AiplatApp, gateway: str = "") -> bool:
 
 
 def _key_form(
-    app: AiplatApp, me: WhoAmI, state: KeyringState, gateway: str, send: object
+    app: Frame, me: WhoAmI, state: KeyringState, gateway: str, send: object
 ) -> SendForm[NewKey]:
     whose = [Field("user", "For the account", hint="empty: yours")]
     return SendForm(
@@ -244,7 +244,7 @@ def _warning(state: KeyringState) -> str:
     return f"There is no keyring to keep it in. {in_screen_words(state.reason)}"
 
 
-async def rotate(app: AiplatApp, key: KeyStatus, me: WhoAmI, gateway: str = "") -> bool:
+async def rotate(app: Frame, key: KeyStatus, me: WhoAmI, gateway: str = "") -> bool:
     """Put a new secret in a key's place, and show it this once; tells whether it was done."""
     user = _other(key, me)
     state = await _keyring(app)
@@ -277,7 +277,7 @@ async def rotate(app: AiplatApp, key: KeyStatus, me: WhoAmI, gateway: str = "") 
     return True
 
 
-async def revoke(app: AiplatApp, key: KeyStatus, me: WhoAmI, gateway: str = "") -> bool:
+async def revoke(app: Frame, key: KeyStatus, me: WhoAmI, gateway: str = "") -> bool:
     """Take a key away, once its name was typed; tells whether it was done."""
     whose = f" of {name(key.user)}" if _other(key, me) else ""
     text = (
@@ -298,7 +298,7 @@ def _other(key: KeyStatus, me: WhoAmI) -> str:
     return "" if key.user == me.user.name else key.user
 
 
-async def _show_key(app: AiplatApp, made: NewKey) -> None:
+async def _show_key(app: Frame, made: NewKey) -> None:
     text = new_key_words(made, app.clock)
     await app.push_screen_wait(
         ShowOnce(f"The key {name(made.name)}", text, made.key, is_kept=bool(made.kept))
@@ -308,7 +308,7 @@ async def _show_key(app: AiplatApp, made: NewKey) -> None:
 # -- where secrets are kept ----------------------------------------------------------------------
 
 
-async def show_keyring(app: AiplatApp) -> KeyringState | None:
+async def show_keyring(app: Frame) -> KeyringState | None:
     """Look whether secrets can be kept, and tell all of it."""
     state = await _keyring(app)
     if state is not None:
@@ -316,7 +316,7 @@ async def show_keyring(app: AiplatApp) -> KeyringState | None:
     return state
 
 
-async def _keyring(app: AiplatApp) -> KeyringState | None:
+async def _keyring(app: Frame) -> KeyringState | None:
     """Have the keyring tried; one that hangs takes some seconds, and that is said."""
     slow = app.set_timer(_SLOW_SECONDS, lambda: app.tell("The keyring is being tried …"))
     try:
@@ -328,7 +328,7 @@ async def _keyring(app: AiplatApp) -> KeyringState | None:
         slow.stop()
 
 
-async def _may_keep(app: AiplatApp, what: str) -> bool | None:
+async def _may_keep(app: Frame, what: str) -> bool | None:
     """Whether it may be kept in the clear, where it must; None where a person left."""
     state = await _keyring(app)
     if state is None:
@@ -349,7 +349,7 @@ async def _may_keep(app: AiplatApp, what: str) -> bool | None:
 # -- asking --------------------------------------------------------------------------------------
 
 
-async def _known(app: AiplatApp, gateway: str) -> WhoAmI | None:
+async def _known(app: Frame, gateway: str) -> WhoAmI | None:
     """Who one is; who is nobody may log in or register now."""
     call = calls.accounts("whoami", Nothing(), WhoAmI, gateway=gateway)
     try:
@@ -368,13 +368,13 @@ async def _known(app: AiplatApp, gateway: str) -> WhoAmI | None:
     return await told(app, call) if done else None
 
 
-async def _filled(app: AiplatApp, form: SendForm[Got]) -> Got | None:
+async def _filled(app: Frame, form: SendForm[Got]) -> Got | None:
     """Show a form, and give what came of it; None where a person left."""
     await app.push_screen_wait(form)
     return form.got
 
 
-async def told(app: AiplatApp, call: calls.Call[calls.Reply]) -> calls.Reply | None:
+async def told(app: Frame, call: calls.Call[calls.Reply]) -> calls.Reply | None:
     """Ask, and tell how it went; None when it failed."""
     try:
         reply = await app.link.call(call)

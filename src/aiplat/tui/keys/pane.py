@@ -136,6 +136,7 @@ class KeysPane(Pane):
         self._secrets_at: float | None = None
         self._registration = ""
         self._more = 0
+        self._off: tuple[str, ...] = ()
         self._life = 0
 
     def compose(self) -> ComposeResult:
@@ -273,7 +274,7 @@ class KeysPane(Pane):
         focused = self.screen.focused
         if had and not (isinstance(focused, Button) and focused.display and focused.is_on_screen):
             self.focus_first()
-        self.refresh_bindings()
+        self._tell_keys()
 
     def _know(self, me: WhoAmI) -> None:
         had, first = self._has_focus(), self.me is None
@@ -303,7 +304,18 @@ class KeysPane(Pane):
             return
         self.query_one(ViewBar).show(self.view, self._shown(),
                                      operator=words.is_operator(self.me))  # fmt: skip
-        self.refresh_bindings()
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
+        """Have the footer made anew, which is dear, where other actions make sense than before."""
+        now = tuple(
+            self.why_off(binding.action)
+            for binding in self.BINDINGS
+            if isinstance(binding, Binding)
+        )
+        if now != self._off:
+            self._off = now
+            self.refresh_bindings()
 
     def _shown(self) -> str:
         parts = []
@@ -580,7 +592,7 @@ class KeysPane(Pane):
 
     @on(LiveTable.Highlighted)
     def _on_row(self) -> None:
-        self.refresh_bindings()
+        self._tell_keys()
 
     @on(LiveTable.Chosen)
     def _on_chosen(self, event: LiveTable.Chosen) -> None:

@@ -26,10 +26,10 @@ from aiplat.tui.keys.words import invitation_words, name, when
 from aiplat.tui.text import flat
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 
-async def let_in_or_out(app: AiplatApp, user: UserStatus, gateway: str = "") -> bool:
+async def let_in_or_out(app: Frame, user: UserStatus, gateway: str = "") -> bool:
     """Shut an account out, or let it in again; tells whether it was done."""
     if user.disabled:
         return await _do(app, "users.enable", user, gateway)
@@ -43,7 +43,7 @@ async def let_in_or_out(app: AiplatApp, user: UserStatus, gateway: str = "") -> 
     return await _do(app, "users.disable", user, gateway)
 
 
-async def delete(app: AiplatApp, user: UserStatus, gateway: str = "") -> bool:
+async def delete(app: Frame, user: UserStatus, gateway: str = "") -> bool:
     """Delete an account, once its name was typed; tells whether it was done."""
     text = (
         f"The account {flat(user.name)}, its keys ({user.keys}) and its sessions are gone for "
@@ -55,12 +55,12 @@ async def delete(app: AiplatApp, user: UserStatus, gateway: str = "") -> bool:
     return await _do(app, "users.delete", user, gateway)
 
 
-async def _do(app: AiplatApp, method: str, user: UserStatus, gateway: str) -> bool:
+async def _do(app: Frame, method: str, user: UserStatus, gateway: str) -> bool:
     call = calls.accounts(method, UserName(name=user.name), Done, gateway=gateway)
     return await told(app, call) is not None
 
 
-async def change_role(app: AiplatApp, user: UserStatus, gateway: str = "") -> bool:
+async def change_role(app: Frame, user: UserStatus, gateway: str = "") -> bool:
     """Make an account an operator's, or a user's again; tells whether it was done."""
     if user.role == "operator":
         wish, yes = RoleWish(name=user.name, role="user"), "Make it a user"
@@ -76,7 +76,7 @@ async def change_role(app: AiplatApp, user: UserStatus, gateway: str = "") -> bo
     return await told(app, calls.accounts("users.role", wish, Done, gateway=gateway)) is not None
 
 
-async def set_limits(app: AiplatApp, user: UserStatus, gateway: str = "") -> bool:
+async def set_limits(app: Frame, user: UserStatus, gateway: str = "") -> bool:
     """Change what an account may take over all its keys; tells whether it was done."""
 
     async def send(values: dict[str, str]) -> Done:
@@ -98,7 +98,7 @@ async def set_limits(app: AiplatApp, user: UserStatus, gateway: str = "") -> boo
     return form.got is not None
 
 
-async def invite(app: AiplatApp, gateway: str = "") -> bool:
+async def invite(app: Frame, gateway: str = "") -> bool:
     """Make a code with which people may register, and show it this once."""
 
     async def send(values: dict[str, str]) -> UserInvitation:
@@ -127,7 +127,7 @@ async def invite(app: AiplatApp, gateway: str = "") -> bool:
     return True
 
 
-async def uninvite(app: AiplatApp, invitation: Invitation, gateway: str = "") -> bool:
+async def uninvite(app: Frame, invitation: Invitation, gateway: str = "") -> bool:
     """Withdraw an invitation; tells whether it was done."""
     text = (
         f"Nobody registers with the invitation {flat(invitation.id)} any more, made "

@@ -34,13 +34,13 @@ from aiplat.tui.models.words import (
 from aiplat.tui.text import clean, cut, flat, size
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 _SECONDS = 1.0
 _SIZE_CELLS, _STATE_CELLS = 10, 28
 
 
-async def choose_model(app: AiplatApp) -> None:
+async def choose_model(app: Frame) -> None:
     """Show the models until the person leaves. Call it in a worker."""
     if not any(isinstance(screen, ModelsScreen) for screen in app.screen_stack):
         await app.push_screen_wait(ModelsScreen())
@@ -96,9 +96,9 @@ class ModelsScreen(Dialog[None]):
         self._trouble = ""
 
     @property
-    def aiplat(self) -> AiplatApp:
+    def aiplat(self) -> Frame:
         """The app, as what it is."""
-        return cast("AiplatApp", self.app)
+        return cast("Frame", self.app)
 
     def compose(self) -> ComposeResult:
         """What there is room for, the models, a line for another one, the keys."""

@@ -30,7 +30,7 @@ from aiplat.tui.peers.working import Working
 from aiplat.tui.text import flat, short_peer
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 ENDING_SECONDS = 15.0
 """For a background node that gives way to one with other roles."""
@@ -40,7 +40,7 @@ _LOOK_SECONDS = 0.05
 # -- the network ---------------------------------------------------------------------------------
 
 
-async def create(app: AiplatApp) -> bool:
+async def create(app: Frame) -> bool:
     """Make a network, of which this node is the owner; tells whether it was made."""
     form = Form(
         "New network",
@@ -59,7 +59,7 @@ async def create(app: AiplatApp) -> bool:
     )  # fmt: skip
 
 
-async def join(app: AiplatApp) -> bool:
+async def join(app: Frame) -> bool:
     """Join the network of a token; tells whether this node is in it now."""
     form = Form(
         "Join a network",
@@ -77,7 +77,7 @@ async def join(app: AiplatApp) -> bool:
     )  # fmt: skip
 
 
-async def leave(app: AiplatApp, network: NetworkStatus) -> bool:
+async def leave(app: Frame, network: NetworkStatus) -> bool:
     """Belong to no network any more; the person types its name."""
     sure = await app.push_screen_wait(
         Confirm(f"Leave {flat(network.name)}", leaving(network), yes="Leave it",
@@ -90,7 +90,7 @@ async def leave(app: AiplatApp, network: NetworkStatus) -> bool:
     )
 
 
-async def _carried_out(app: AiplatApp, call: Call[Done], title: str, text: str) -> bool:
+async def _carried_out(app: Frame, call: Call[Done], title: str, text: str) -> bool:
     """Do what takes its time, in sight of the person, who may leave it to go on."""
     box = Working(title, text, call.seconds)
     await app.push_screen(box)
@@ -107,7 +107,7 @@ async def _carried_out(app: AiplatApp, call: Call[Done], title: str, text: str) 
     return True
 
 
-async def _started_again(app: AiplatApp) -> None:
+async def _started_again(app: Frame) -> None:
     """Start the node that a background node gave way to, with the roles of its certificate.
 
     It is told to end by the node itself, which a person did not: so it is started without a word.
@@ -123,7 +123,7 @@ async def _started_again(app: AiplatApp) -> None:
     world.start_now()
 
 
-async def _ends(app: AiplatApp) -> bool:
+async def _ends(app: Frame) -> bool:
     """Whether the node is on its way out, or gone."""
     try:
         status = await app.link.call(calls.status())
@@ -137,7 +137,7 @@ async def _ends(app: AiplatApp) -> bool:
 # -- inviting ------------------------------------------------------------------------------------
 
 
-async def invite(app: AiplatApp) -> Invitation | None:
+async def invite(app: Frame) -> Invitation | None:
     """Make a token, and show it."""
     values = {"client": "", "gateway": "", "processor": "yes", "expires": "24h", "uses": "1"}
     while True:
@@ -170,7 +170,7 @@ def _invite_form(values: dict[str, str]) -> Form:
 # -- peers ---------------------------------------------------------------------------------------
 
 
-async def told(app: AiplatApp, call: Call[Done]) -> bool:
+async def told(app: Frame, call: Call[Done]) -> bool:
     """Do what is quick, and tell how it went."""
     try:
         done = await app.link.call(call)
@@ -182,12 +182,12 @@ async def told(app: AiplatApp, call: Call[Done]) -> bool:
     return True
 
 
-async def drain(app: AiplatApp, peer: str, *, off: bool) -> bool:
+async def drain(app: Frame, peer: str, *, off: bool) -> bool:
     """Place nothing more on a processor, or with an empty name take nothing more; or end that."""
     return await told(app, calls.drain(DrainWish(peer=peer, off=off)))
 
 
-async def block(app: AiplatApp, peer: str) -> bool:
+async def block(app: Frame, peer: str) -> bool:
     """Shut a peer out, once the person is sure."""
     sure = await app.push_screen_wait(
         Confirm(f"Block …{flat(short_peer(peer))}",
@@ -197,12 +197,12 @@ async def block(app: AiplatApp, peer: str) -> bool:
     return bool(sure) and await told(app, calls.block(PeerName(peer=peer)))
 
 
-async def unblock(app: AiplatApp, peer: str) -> bool:
+async def unblock(app: Frame, peer: str) -> bool:
     """Let a peer in again."""
     return await told(app, calls.unblock(PeerName(peer=peer)))
 
 
-async def revoke(app: AiplatApp, peer: str) -> bool:
+async def revoke(app: Frame, peer: str) -> bool:
     """Take a member's certificate away; the person types the end of its id."""
     name = flat(short_peer(peer))
     sure = await app.push_screen_wait(
@@ -216,7 +216,7 @@ async def revoke(app: AiplatApp, peer: str) -> bool:
 # -- sharing -------------------------------------------------------------------------------------
 
 
-async def edit_share(app: AiplatApp) -> bool:
+async def edit_share(app: Frame) -> bool:
     """Choose on which terms others may use this machine; tells whether they were changed."""
     try:
         share = await app.link.call(calls.share())
@@ -257,7 +257,7 @@ def _share_form(values: dict[str, str], check: Callable[[dict[str, str]], object
     )  # fmt: skip
 
 
-async def pause(app: AiplatApp, *, off: bool, now: bool = False) -> bool:
+async def pause(app: Frame, *, off: bool, now: bool = False) -> bool:
     """Take nothing new from others, or take it again.
 
     Arguments:

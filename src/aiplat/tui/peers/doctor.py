@@ -20,7 +20,7 @@ from aiplat.tui.peers.told import Told
 from aiplat.tui.text import clean
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 
 _LOOKING = (
@@ -78,7 +78,7 @@ class DoctorScreen(Dialog[None]):
     @work(exclusive=True, group="doctor")
     async def _look(self) -> None:
         try:
-            self._found = await cast("AiplatApp", self.app).link.call(calls.doctor())
+            self._found = await cast("Frame", self.app).link.call(calls.doctor())
         except AiplatError as fault:
             again = ("r looks again.", "$text-muted")
             self.query_one(Told).tell([((f"✕ {clean(str(fault))}", "$error"),), (again,)])

@@ -14,7 +14,7 @@ from aiplat.tui.dialogs import Dialog
 from aiplat.tui.text import clean
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 
 class Working(Dialog[None]):
@@ -68,7 +68,7 @@ class Working(Dialog[None]):
             self.dismiss(None)
 
     def _clock(self) -> float:
-        return cast("AiplatApp", self.app).clock.monotonic()
+        return cast("Frame", self.app).clock.monotonic()
 
     def _tick(self) -> None:
         spent = self._clock() - self._began

@@ -23,7 +23,7 @@ from aiplat.tui.text import cut, flat
 from aiplat.tui.threads import in_thread
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 _KEY_CELLS = 22
 
@@ -50,9 +50,9 @@ class KeyList(Vertical):
         self.actions: tuple[Known, ...] = ()
 
     @property
-    def aiplat(self) -> AiplatApp:
+    def aiplat(self) -> Frame:
         """The app, as what it is."""
-        return cast("AiplatApp", self.app)
+        return cast("Frame", self.app)
 
     def compose(self) -> ComposeResult:
         """A line to find one, and the list."""

@@ -47,7 +47,7 @@ from aiplat.tui.settings.words import (
 from aiplat.tui.text import clean, flat
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 _TABS = ("look", "keymap", "kept", "places")
 
@@ -105,9 +105,9 @@ class SettingsScreen(Dialog[None]):
         self._state: HistoryState | None = None
 
     @property
-    def aiplat(self) -> AiplatApp:
+    def aiplat(self) -> Frame:
         """The app, as what it is."""
-        return cast("AiplatApp", self.app)
+        return cast("Frame", self.app)
 
     # -- what is seen ----------------------------------------------------------------------------
 

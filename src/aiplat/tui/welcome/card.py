@@ -22,7 +22,7 @@ from aiplat.tui.text import clean, cut
 from aiplat.tui.welcome.words import Flow, Offer, is_paused, offers, state_of
 
 if TYPE_CHECKING:
-    from aiplat.tui.app import AiplatApp
+    from aiplat.tui.frame import Frame
 
 _FLOWS: dict[Flow, str] = {
     "create": "aiplat.tui.peers.actions",
@@ -75,9 +75,9 @@ class WelcomeCard(Dialog[None]):
         self._said: Content | None = None
 
     @property
-    def aiplat(self) -> AiplatApp:
+    def aiplat(self) -> Frame:
         """The app, as what it is."""
-        return cast("AiplatApp", self.app)
+        return cast("Frame", self.app)
 
     def compose(self) -> ComposeResult:
         """The node, the offers, and the way to the chat."""
