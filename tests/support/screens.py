@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -315,7 +317,11 @@ def assert_looks_as(app: AiplatApp, name: str) -> None:
         file.write_text(now, encoding="utf-8")
         return
     assert file.exists(), f"{file} is not drawn yet: run with AIPLAT_PICTURES=write, and look at it"
-    assert now == file.read_text(encoding="utf-8"), f"the screen is not as in {file}"
+    before = file.read_text(encoding="utf-8")
+    if now != before:
+        lines = difflib.unified_diff(before.splitlines(), now.splitlines(), "drawn", "now", n=0)
+        shown = "\n".join(itertools.islice(lines, 40))
+        raise AssertionError(f"the screen is not as in {file}\n{shown}")
 
 
 def each_look() -> pytest.MarkDecorator:

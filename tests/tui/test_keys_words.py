@@ -14,7 +14,7 @@ from aiplat.domain.errors import (
     PermissionDenied,
     UserDisabled,
 )
-from aiplat.tui.keys import wishes, words
+from aiplat.tui.keys import faults, wishes, words
 from tests.support.keys_scene import (
     ANN,
     CI,
@@ -239,26 +239,26 @@ def test_what_the_node_says_to_the_command_line_is_said_by_the_names_of_the_scre
         "There are 2 gateways, and a password is for one: say which with --gateway (…aaaa, …bbbb).",
         param="gateway",
     )
-    assert "say which in the field Gateway (…aaaa, …bbbb)." in words.fault_words(several)
+    assert "say which in the field Gateway (…aaaa, …bbbb)." in faults.fault_words(several)
     away = NoPeer(
         "You are logged in at the gateway …aaaa, which is not connected: `aiplat doctor` looks "
         "why. Say --gateway to ask another; `aiplat logout` forgets that log-in."
     )
-    assert words.fault_words(away).endswith(
+    assert faults.fault_words(away).endswith(
         "Choose another gateway, or log out to forget that log-in."
     )
     invite = PermissionDenied("… it is the second line of what is piped in.", param="invitation")
-    assert "type the code that its operator gave you" in words.fault_words(invite)
+    assert "type the code that its operator gave you" in faults.fault_words(invite)
 
 
 def test_each_reason_to_show_no_keys_offers_what_helps() -> None:
-    unknown = words.standing(NOBODY)
+    unknown = faults.standing(NOBODY)
     assert unknown.title == "Nobody is logged in here"
     assert unknown.offers == ("register", "log_in", "gateway")
-    closed = words.standing(NOBODY, "closed")
+    closed = faults.standing(NOBODY, "closed")
     assert "takes no registrations" in closed.text and "register" not in closed.offers
-    assert "ask its operator for an invitation" in words.standing(NOBODY, "invite").text
-    assert words.standing(UserDisabled("Disabled.")).title == "This account is shut out"
-    alone = words.standing(NoPeer("This node is a client, and no gateway is connected to it."))
+    assert "ask its operator for an invitation" in faults.standing(NOBODY, "invite").text
+    assert faults.standing(UserDisabled("Disabled.")).title == "This account is shut out"
+    alone = faults.standing(NoPeer("This node is a client, and no gateway is connected to it."))
     assert alone.title == "No gateway is reached" and "In Peers" in alone.text
-    assert words.standing(InvalidApiKey("x")).title == unknown.title
+    assert faults.standing(InvalidApiKey("x")).title == unknown.title

@@ -6,13 +6,13 @@ It takes Alt+1 for the ``¡`` that a Mac's keyboard makes, Alt+Enter for Enter, 
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.events import Key
 
 
-class AltKeys(str, Enum):
+class AltKeys(StrEnum):
     """What `textual.keys.Keys` lacks."""
 
     AltEnter = "alt+enter"

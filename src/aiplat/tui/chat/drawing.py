@@ -42,7 +42,7 @@ def _kept(talk: Talk, turn: Turn, old: Entry | None, place: Place, own: str) -> 
     if old.turn is turn:
         return old
     if old.runs and turn.id in talk.running:  # its text came by itself
-        old.turn = turn
+        old.take(turn)
         return old
     return None
 

@@ -73,6 +73,10 @@ class Entry:
         """Whether more of it may come."""
         return self.turn.facts is not None and self.turn.facts.state == "running"
 
+    def take(self, turn: Turn) -> None:
+        """Take what is known of an answer that runs, but for its text."""
+        self.turn, self._lines = turn, None
+
     def append(self, text: str) -> None:
         """Take more of an answer."""
         self._blocks().append(clean(text))

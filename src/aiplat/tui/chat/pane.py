@@ -147,8 +147,7 @@ class ChatPane(Pane):
         """Show how the network is."""
         if not self.is_mounted or not self.query(Rail):
             return
-        running = sum(len(talk.running) for talk in self.book.open.values())
-        self.query_one(Rail).show(self.world.status, self.speeds, running)
+        self._draw_rail()
         if self.world.lives != self._lives:
             self._lives = self.world.lives
             self.draw_all(keep_place=True)
@@ -214,6 +213,7 @@ class ChatPane(Pane):
         head.update(head_line(self.talk, head.size.width or self.app.size.width - 36))
         self.draw_files()
         self._draw_empty()
+        self._draw_rail()
         self.draw_list()
         self._dirty.set()
         self.refresh_bindings()
@@ -225,6 +225,10 @@ class ChatPane(Pane):
         line.set_class(bool(text), "-shown")
         line.update(Content(text))
         self.refresh_bindings()
+
+    def _draw_rail(self) -> None:
+        running = sum(len(talk.running) for talk in self.book.open.values())
+        self.query_one(Rail).show(self.world.status, self.speeds, running)
 
     def _draw_empty(self) -> None:
         if self.talk.is_empty:

@@ -52,6 +52,8 @@ def rail_text(status: Status | None, speeds: list[float], running: int) -> Conte
     for model in status.models[:8]:
         good = model.state == "ready"
         sign = ("● ", "$success") if good else ("◌ ", "$warning")
+        if model.state == "failed":
+            sign = ("✕ ", "$error")
         state = f"{model.running}/{model.slots}" if good else model.state
         lines.append(_row(sign, flat(model.name), state, room))
     if not status.models:

@@ -247,6 +247,8 @@ class Talk:
                     facts, model=event.manifest.name, processor=event.processor,
                     gateway=event.gateway, prompt_tokens=event.prompt_tokens, exact=event.exact,
                 )  # fmt: skip
+                self.conversation = with_turns(self.conversation, replace(turn, facts=facts))
+                self._hears.changed(self)
             case Delta():
                 facts = self._came(turn, run, facts, event)
             case Finished():

@@ -27,11 +27,9 @@ from aiplat.domain.ids import short
 from aiplat.tui.dialogs import Confirm, Field
 from aiplat.tui.keys import wishes
 from aiplat.tui.keys.facts import Choose, FactBox
+from aiplat.tui.keys.faults import fault_words, in_screen_words, is_invite_only
 from aiplat.tui.keys.form import SendForm, ShowOnce
 from aiplat.tui.keys.words import (
-    fault_words,
-    in_screen_words,
-    is_invite_only,
     is_operator,
     kept_in,
     keyring_rows,

@@ -77,14 +77,17 @@ def invitation_columns(clock: Clock) -> tuple[Column[Invitation], ...]:
     )  # fmt: skip
 
 
-def audit_columns(clock: Clock) -> tuple[Column[AuditEntry], ...]:
+Entry = tuple[int, AuditEntry]
+"""An entry with its place: two may be alike."""
+
+
+def audit_columns(clock: Clock) -> tuple[Column[Entry], ...]:
     """Of the audit log, the newest first."""
     return (
-        Column("at", "When", lambda e: words.when(e.at, clock), sort=lambda e: e.at, falls=True),
-        Column("who", "Who", lambda e: cut(flat(e.actor), 16)),
-        Column("did", "Did", lambda e: cut(flat(e.action), 20)),
-        Column("to", "To", lambda e: cut(flat(e.target), 28), least=78),
-        Column("from", "From", words.audit_from, least=96),
-        Column("detail", "Detail", lambda e: flat(e.detail), width=12, least=118,
-               grows=True),
+        Column("at", "When", lambda e: words.when(e[1].at, clock), sort=lambda e: e[0], falls=True),
+        Column("who", "Who", lambda e: cut(flat(e[1].actor), 16)),
+        Column("did", "Did", lambda e: cut(flat(e[1].action), 20)),
+        Column("to", "To", lambda e: cut(flat(e[1].target), 28), least=78),
+        Column("from", "From", lambda e: words.audit_from(e[1]), least=96),
+        Column("detail", "Detail", lambda e: flat(e[1].detail), width=12, least=118, grows=True),
     )  # fmt: skip

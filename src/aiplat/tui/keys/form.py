@@ -21,7 +21,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.dialogs import Field, Form, ShowText, Tick
-from aiplat.tui.keys.words import fault_words
+from aiplat.tui.keys.faults import fault_words
 from aiplat.tui.text import clean, flat
 
 Got = TypeVar("Got")

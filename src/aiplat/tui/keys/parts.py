@@ -15,7 +15,8 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from aiplat.tui.keys.facts import FactLines
-from aiplat.tui.keys.words import LOOKING, Row, Standing
+from aiplat.tui.keys.faults import LOOKING, Standing
+from aiplat.tui.keys.words import Row
 from aiplat.tui.text import clean, flat
 
 _LABEL = 8
