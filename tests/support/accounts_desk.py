@@ -11,6 +11,7 @@ import pytest
 
 from aiplat.cli.face import Face
 from aiplat.control.accounts import METHODS, AccountsCall, KeyringState, UserStatus
+from aiplat.control.calls import Call, Reply
 from aiplat.control.client import ControlClient
 from aiplat.control.messages import Status
 from tests.support.fake_node import PEER
@@ -58,24 +59,17 @@ class Desk(ControlClient):
         """What was asked last."""
         return self.asked[-1].wish
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        wanted: type[Reply],
-        body: bytes | None = None,
-        *,
-        seconds: float | None = None,
-    ) -> Reply:
-        if path == "/control/keyring":
+    def call(self, call: Call[Reply]) -> Reply:
+        wanted, asked = call.reply, call.wish
+        if call.path == "/control/keyring":
             assert isinstance(self.ring, wanted)
             return self.ring
-        assert (method, path) == ("POST", "/control/accounts")
-        call = msgspec.json.decode(body or b"", type=AccountsCall)
-        known = METHODS[call.method]
-        wish = msgspec.json.decode(call.wish, type=known.wish)
-        self.asked.append(Asked(call.method, wish, call.gateway, call.insecure))
-        ready = self.answers[call.method]
+        assert (call.method, call.path) == ("POST", "/control/accounts")
+        assert isinstance(asked, AccountsCall)
+        known = METHODS[asked.method]
+        wish = msgspec.json.decode(asked.wish, type=known.wish)
+        self.asked.append(Asked(asked.method, wish, asked.gateway, asked.insecure))
+        ready = self.answers[asked.method]
         answer = ready.pop(0) if len(ready) > 1 else ready[0]
         if isinstance(answer, BaseException):
             raise answer

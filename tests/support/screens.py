@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 
 from aiplat.control.accounts import AccountsCall
@@ -51,6 +52,7 @@ LOOKS = ("dark", "light", "plain")
 
 PICTURES = Path(__file__).parent.parent / "tui" / "pictures"
 _SECONDS = 20.0
+_PICTURE_SECONDS = 8.0
 
 
 @dataclass
@@ -284,6 +286,8 @@ def text_of(app: AiplatApp) -> str:
 
 
 def _strips(app: AiplatApp) -> Sequence[Any]:
+    # What lies below a translucent screen is drawn only where it is named here, as Textual does.
+    visible_screen_stack.set(list(app._background_screens))
     return cast("Sequence[Any]", app.screen._compositor.render_strips())
 
 
@@ -308,20 +312,37 @@ def picture(app: AiplatApp) -> str:
     return "\n".join([*lines, "-" * 8, *looks, ""])
 
 
-def assert_looks_as(app: AiplatApp, name: str) -> None:
-    """Compare the screen with its picture; AIPLAT_PICTURES=write draws it anew instead."""
+async def looks_as(pilot: Pilot[None], name: str) -> None:
+    """Wait until the screen looks as in its picture; it is drawn bit by bit.
+
+    AIPLAT_PICTURES=write draws the picture anew instead, once the screen stands still.
+    """
+    app = pilot.app
+    assert isinstance(app, AiplatApp)
     file = PICTURES / f"{name}.txt"
-    now = picture(app)
     if os.environ.get("AIPLAT_PICTURES") == "write":
         file.parent.mkdir(exist_ok=True)
-        file.write_text(now, encoding="utf-8")
+        file.write_text(await _still(pilot, app), encoding="utf-8")
         return
     assert file.exists(), f"{file} is not drawn yet: run with AIPLAT_PICTURES=write, and look at it"
     before = file.read_text(encoding="utf-8")
-    if now != before:
-        lines = difflib.unified_diff(before.splitlines(), now.splitlines(), "drawn", "now", n=0)
-        shown = "\n".join(itertools.islice(lines, 40))
-        raise AssertionError(f"the screen is not as in {file}\n{shown}")
+    end = asyncio.get_running_loop().time() + _PICTURE_SECONDS
+    while (now := picture(app)) != before:
+        if asyncio.get_running_loop().time() > end:
+            lines = difflib.unified_diff(before.splitlines(), now.splitlines(), "drawn", "now", n=0)
+            shown = "\n".join(itertools.islice(lines, 40))
+            raise AssertionError(f"the screen is not as in {file}\n{shown}")
+        await pilot.pause(0.02)
+
+
+async def _still(pilot: Pilot[None], app: AiplatApp) -> str:
+    """The picture that stays for a while."""
+    before, same = picture(app), 0
+    while same < 8:
+        await pilot.pause(0.1)
+        now = picture(app)
+        before, same = now, same + 1 if now == before else 0
+    return before
 
 
 def each_look() -> pytest.MarkDecorator:

@@ -9,9 +9,9 @@ from tests.support.chat_scene import chat_link, talk
 from tests.support.screens import (
     StillClock,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     text_of,
@@ -35,17 +35,17 @@ def test_pictures_of_the_chat(
             if size[0] >= 100:
                 await until(pilot, lambda: "12 more" in text_of(app), "the list is there")
             await pilot.pause(0.2)
-            assert_looks_as(app, f"chat-empty-{end}")
+            await looks_as(pilot, f"chat-empty-{end}")
             await talk(pilot, pane, link, clock)
             await until(pilot, lambda: "21 tokens · Esc stops" in text_of(app), "it is drawn")
             await pilot.pause(0.2)
-            assert_looks_as(app, f"chat-{end}")
+            await looks_as(pilot, f"chat-{end}")
             await pilot.press("alt+up", "alt+up", "alt+up")
             await pilot.pause(0.2)
-            assert_looks_as(app, f"chat-blocks-{end}")
+            await looks_as(pilot, f"chat-blocks-{end}")
             await pilot.press("escape", "ctrl+o")
             await until(pilot, lambda: "Who can read it" in text_of(app), "the choice")
             await pilot.pause(0.2)
-            assert_looks_as(app, f"chat-picker-{end}")
+            await looks_as(pilot, f"chat-picker-{end}")
 
     drive(test)

@@ -12,9 +12,9 @@ from aiplat.tui.commands import actions_of, find
 from tests.support.screens import (
     ScriptedLink,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     settled,
@@ -132,6 +132,6 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             await _open(pilot, app)
             still(app)
             await settled(pilot)
-            assert_looks_as(app, f"commands-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"commands-{size[0]}x{size[1]}-{look}")
 
     drive(test)

@@ -11,9 +11,9 @@ from aiplat.tui.help import HelpScreen, groups_of
 from tests.support.screens import (
     ScriptedLink,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     settled,
@@ -118,6 +118,6 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             await until(pilot, lambda: isinstance(app.screen, HelpScreen), "help is shown")
             still(app)
             await settled(pilot)
-            assert_looks_as(app, f"help-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"help-{size[0]}x{size[1]}-{look}")
 
     drive(test)

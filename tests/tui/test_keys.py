@@ -58,9 +58,9 @@ from tests.support.screens import (
     Copies,
     ScriptedLink,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     status,
@@ -804,7 +804,7 @@ async def draw(screen: Screen, name: str, keys: Sequence[str], waits: str) -> No
     await until(screen.pilot, lambda: screen.app.screen.focused is not None, "something has it")
     await screen.pilot.pause(0.05)
     await screen.pilot.pause()
-    assert_looks_as(screen.app, name)
+    await looks_as(screen.pilot, name)
     if len(screen.app.screen_stack) > 1:
         await screen.press("escape")
         await screen.gone()

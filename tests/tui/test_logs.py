@@ -19,9 +19,9 @@ from tests.support.screens import (
     ScriptedLink,
     StillClock,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     settled,
@@ -368,6 +368,6 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             await until(pilot, lambda: len(view.entries) == 50, "it is read")
             await pilot.press("up", "up")
             await settled(pilot)
-            assert_looks_as(app, f"logs-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"logs-{size[0]}x{size[1]}-{look}")
 
     drive(test)

@@ -51,9 +51,9 @@ from tests.support.screens import (
     ScriptedLink,
     StillClock,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     picture,
     prefer,
     running,
@@ -714,7 +714,7 @@ def test_pictures(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPa
         for name, there, words, back in VIEWS:
             await pilot.press(*there)
             await settled(app, pilot, words if size[0] > 100 else words.removeprefix("b Block"))
-            assert_looks_as(app, f"{name}-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"{name}-{size[0]}x{size[1]}-{look}")
             await pilot.press(*back)
 
     play(link, scene, size=size, preferences=prefer(look, monkeypatch))
@@ -728,6 +728,6 @@ def test_pictures_without_a_network(
 
     async def scene(app: AiplatApp, pilot: Pilot[None]) -> None:
         await settled(app, pilot, "A network is")
-        assert_looks_as(app, f"peers-alone-{size[0]}x{size[1]}-{look}")
+        await looks_as(pilot, f"peers-alone-{size[0]}x{size[1]}-{look}")
 
     play(link, scene, size=size, preferences=prefer(look, monkeypatch))

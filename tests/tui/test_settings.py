@@ -26,9 +26,9 @@ from tests.support.screens import (
     Copies,
     ScriptedLink,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     settled,
@@ -296,6 +296,6 @@ def test_picture(
             screen = await _open(pilot, app, part)
             await until(pilot, lambda: screen.query_one(KeyList).actions, "they are known")
             await settled(pilot)
-            assert_looks_as(app, f"settings-{part}-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"settings-{part}-{size[0]}x{size[1]}-{look}")
 
     drive(test)

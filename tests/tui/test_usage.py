@@ -26,9 +26,9 @@ from tests.support.screens import (
     ScriptedLink,
     StillClock,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     no_series,
     prefer,
     running,
@@ -375,19 +375,19 @@ def test_pictures(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPa
             await press(pilot, node, "b")
             await press(pilot, node, "r")
             await pilot.pause()
-            assert_looks_as(app, f"usage-{name}")
+            await looks_as(pilot, f"usage-{name}")
             await press(pilot, node, "t", "accounts:usage")
             await until(pilot, lambda: "Your usage by model" in text_of(app), "the table is told")
             await until(pilot, lambda: "qwen3-4b" in text_of(app), "its rows, too")
             await until(pilot, lambda: isinstance(app.focused, DataTable), "it has the focus")
             await pilot.pause()
-            assert_looks_as(app, f"usage-table-{name}")
+            await looks_as(pilot, f"usage-table-{name}")
             await press(pilot, node, "t")
             await until(pilot, lambda: isinstance(app.focused, Graph), "the graphs are back")
             if size[0] < 140:
                 await pilot.press("p")
             await pilot.pause()
             await pilot.pause()
-            assert_looks_as(app, f"usage-limits-{name}")
+            await looks_as(pilot, f"usage-limits-{name}")
 
     drive(test)

@@ -26,9 +26,9 @@ from tests.support.screens import (
     ScriptedLink,
     StillClock,
     app_of,
-    assert_looks_as,
     drive,
     each_look,
+    looks_as,
     prefer,
     running,
     settled,
@@ -362,7 +362,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
             await pilot.press("f10")
             await _card(pilot, app)
             await settled(pilot)
-            assert_looks_as(app, f"welcome-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"welcome-{size[0]}x{size[1]}-{look}")
 
     drive(test)
 
@@ -380,6 +380,6 @@ def test_picture_of_models(
         async with running(app, size, "logs") as pilot:
             await _models(pilot, app, "org/mid-1b")
             await settled(pilot)
-            assert_looks_as(app, f"models-{size[0]}x{size[1]}-{look}")
+            await looks_as(pilot, f"models-{size[0]}x{size[1]}-{look}")
 
     drive(test)
