@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -15,8 +15,6 @@ from aiplat.control.calls import Call, Reply
 from aiplat.control.client import ControlClient
 from aiplat.control.messages import Status
 from tests.support.fake_node import PEER
-
-Reply = TypeVar("Reply", bound=msgspec.Struct)
 
 GATEWAY = "12D3KooWGatewayGatewayGatewayGatewayGatewayGate1234"
 KEY = "sk-aip-abcdefghijklabcdefghijkl-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq"
