@@ -90,6 +90,11 @@ class Frame(App[None]):
                     return self.get_key_display(Binding(wanted, ""))
         return ""
 
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as a person reads it: F1, not f1."""
+        shown = super().get_key_display(binding)
+        return shown.upper() if shown[:1] == "f" and shown[1:].isdigit() else shown
+
     # -- what a person is told -------------------------------------------------------------------
 
     def tell(self, text: str, *, severity: str = "information") -> None:
