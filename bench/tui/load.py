@@ -1,6 +1,7 @@
 """The full screen in a process of its own, before a node that is made up: it streams as told.
 
     python -m bench.tui.load stream SECONDS RATE FILE
+    python -m bench.tui.load table SECONDS RATE FILE
     python -m bench.tui.load memory QUESTIONS FILE
 
 What was measured goes into FILE, as JSON.
@@ -44,6 +45,8 @@ TEXT = (
     "```python\ndef add(a, b):\n    return a + b  # a comment\n```\n\n"
     "| a | b |\n|---|--:|\n| 1 | 2 |\n\nAnd a last paragraph with a few more words in it.\n\n"
 )
+TABLE_HEAD = "| name | what it does | cost |\n|---|---|--:|\n"
+TABLE_ROW = "| row {0} | some **bold** words about it, and `code {0}` | {0}00 |\n"
 MANIFEST = Manifest(
     name="model", weights="", tokenizer="", template="", recipe=1, dtype="", context=8192,
     vocabulary=1000, backend="",
@@ -56,15 +59,19 @@ STATUS = Status(
 
 
 class MadeUp:
-    """A node that answers with `TEXT`, over and over (`Link`).
+    """A node that answers with `TEXT`, over and over, or with one long table (`Link`).
 
     Arguments:
         tokens: of an answer, of four characters each.
         rate: tokens a second; 0 for as fast as they are taken.
         history: the one conversation that it keeps.
+        table: whether it answers with a table.
     """
 
-    def __init__(self, tokens: int, rate: float, history: Conversation | None = None) -> None:
+    def __init__(
+        self, tokens: int, rate: float, history: Conversation | None = None, *, table: bool = False
+    ) -> None:
+        self._table = table
         self._tokens = tokens
         self._rate = rate
         self._history = history
@@ -88,7 +95,7 @@ class MadeUp:
         yield Started(manifest=MANIFEST, prompt_tokens=10)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        text = TEXT * (4 * self._tokens // len(TEXT) + 1)
+        text = self._text()
         for number in range(self._tokens):
             if self._rate:
                 while (loop.time() - began) * self._rate < number:
@@ -97,6 +104,12 @@ class MadeUp:
                 await asyncio.sleep(0)
             yield Delta(ids=(number,), text=text[4 * number : 4 * number + 4])
         yield Finished(reason="stop", usage=Usage(10, self._tokens))
+
+    def _text(self) -> str:
+        many = 4 * self._tokens
+        if self._table:
+            return TABLE_HEAD + "".join(map(TABLE_ROW.format, range(many // len(TABLE_ROW) + 1)))
+        return TEXT * (many // len(TEXT) + 1)
 
     def follow(self, request: str) -> AsyncGenerator[Event, None]:
         """No answer is followed."""
@@ -157,7 +170,7 @@ class Measured(AiplatApp):
             self.found["open_seconds"] = time.perf_counter() - began
             while pane.transcript._begin:
                 await asyncio.sleep(0.05)
-        await (self._streaming(pane) if self._what == "stream" else self._asking(pane))
+        await (self._asking(pane) if self._what == "memory" else self._streaming(pane))
         self.exit()
 
     async def _streaming(self, pane: ChatPane) -> None:
@@ -192,9 +205,9 @@ class Measured(AiplatApp):
 def main() -> None:
     """Measure one part."""
     what, many = sys.argv[1], float(sys.argv[2])
-    if what == "stream":
+    if what in ("stream", "table"):
         rate, history = float(sys.argv[3]), long_history(500)
-        link = MadeUp(int(rate * (many + 2)), rate, history)
+        link = MadeUp(int(rate * (many + 2)), rate, history, table=what == "table")
         app = Measured(link, what, many, history.id)
     else:
         app = Measured(MadeUp(500, 0.0), what, many)

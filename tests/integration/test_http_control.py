@@ -19,8 +19,9 @@ import trio
 from aiplat.control.client import ControlClient, NoNode
 from aiplat.control.messages import Accepted, Ask, ErrorReply, Stop
 from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started
-from aiplat.domain.chat import Message, Sampling
+from aiplat.domain.chat import Generate, Message, Sampling
 from aiplat.domain.errors import (
+    AiplatError,
     DeadlineExceeded,
     InvalidRequest,
     NoPeer,
@@ -92,6 +93,18 @@ async def test_an_answer_comes_as_its_events(tmp_path: Path) -> None:
         assert isinstance(events[-1], Finished)
         assert desk.node.peers_asked == ["/ip4/x"]
         assert asking.submission.work.sampling.max_tokens == 3  # type: ignore[union-attr]  # it is there
+
+
+async def test_a_large_ask_is_taken_up_to_a_bound_of_the_sockets_own(tmp_path: Path) -> None:
+    large = Ask(messages=(Message("user", "word " * 500_000),), model="echo")
+    async with open_desk(tmp_path) as desk:
+        events = await desk.use(lambda client: list(client.ask(large)))
+        assert isinstance(events[-1], Finished)
+        (asking,) = desk.node.answers.asked
+        assert asking.submission.work == Generate(large.messages, large.sampling)
+    async with open_desk(tmp_path, settings=HttpSettings(max_control_bytes=1_000)) as desk:
+        with pytest.raises(AiplatError, match=r"at most 1000 are taken.*http\.max_control_bytes"):
+            await desk.use(lambda client: list(client.ask(large)))
 
 
 async def test_what_is_refused_before_it_began(tmp_path: Path) -> None:
@@ -183,7 +196,7 @@ async def test_stop_is_answered_before_the_end(tmp_path: Path) -> None:
 
 
 async def test_refusals_have_one_shape(tmp_path: Path) -> None:
-    async with open_desk(tmp_path) as desk:
+    async with open_desk(tmp_path, settings=HttpSettings(max_control_bytes=200_000)) as desk:
         transport = httpx.AsyncHTTPTransport(uds=str(desk.path))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for method, path, body, status in [
@@ -194,7 +207,7 @@ async def test_refusals_have_one_shape(tmp_path: Path) -> None:
                 ("POST", "/control/ask", b"\xff", 400),
                 ("POST", "/control/ask", b'{"messages": 5}', 400),
                 ("POST", "/control/ask", b"[" * 100_000, 400),
-                ("POST", "/control/ask", b" " * 900_001, 413),
+                ("POST", "/control/ask", b" " * 200_001, 413),
                 ("POST", "/control/stop", b'{"now": "yes"}', 400),
             ]:
                 answer = await client.request(

@@ -64,6 +64,7 @@ class Desk(ControlClient):
             return self.ring
         assert (call.method, call.path) == ("POST", "/control/accounts")
         assert isinstance(asked, AccountsCall)
+        assert call.body  # made as for a real node: what is no text cannot be sent
         known = METHODS[asked.method]
         wish = msgspec.json.decode(asked.wish, type=known.wish)
         self.asked.append(Asked(asked.method, wish, asked.gateway, asked.insecure))

@@ -125,10 +125,11 @@ def node(**changes: Any) -> Status:
 
 
 def series(ask: SeriesAsk) -> SeriesReply:
-    """What the fast peer did: more and more, with a pause."""
+    """What the fast peer did: more and more, with a pause. Without a role it counts for two."""
+    roles = 1 if ask.role else 2
     rows = tuple(
-        SeriesRow(at=ask.since + ask.step * place, name=FAST, requests=2, errors=place % 9 == 5,
-                  completion_tokens=place * 40,
+        SeriesRow(at=ask.since + ask.step * place, name=FAST, requests=2 * roles,
+                  errors=(place % 9 == 5) * roles, completion_tokens=place * 40 * roles,
                   first=Spread(mean=0.3, p50=0.28, p95=0.9, p99=1.1))
         for place in range(24) if place % 7 != 3
     )  # fmt: skip

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from aiplat.domain.errors import ConfigError
+from pathlib import Path
+
+import pytest
+
+from aiplat.control.faults import NodeLost
+from aiplat.domain.errors import ConfigError, InvalidRequest
+from aiplat.tui.chat.attach import read_attached
+from aiplat.tui.dialogs import Confirm
+from aiplat.tui.paths import typed_path, write_new
 from tests.support.screens import (
     ScriptedLink,
     StillClock,
@@ -100,3 +108,73 @@ def test_a_start_that_fails_says_why_and_can_be_tried_again() -> None:
             await until(pilot, lambda: app.world.is_attached, "it is there")
 
     drive(test)
+
+
+def test_a_node_that_dies_while_it_is_asked_is_started_again() -> None:
+    async def test() -> None:
+        link, clock, started = ScriptedLink(), StillClock(), []
+
+        def start(say: object) -> None:
+            started.append(1)
+            link.says["status"] = status(pid=4343)
+
+        app = app_of(link, clock=clock, start=start)
+        async with running(app) as pilot:
+            link.says["status"] = NodeLost("The node of this home ended before its answer.")
+            app.world.look_now()
+            await until(pilot, lambda: app.world.phase == "lost", "it is missed")
+            link.vanish()
+            app.world.look_now()
+            await until(pilot, lambda: app.world.trouble == "The node ended.", "it is gone")
+            clock.advance(5)
+            app.world.look_now()
+            await until(pilot, lambda: app.world.is_attached, "it is there again")
+            assert started == [1]
+
+    drive(test)
+
+
+def test_a_pane_that_is_asked_for_leaves_dialogs_by_their_own_way() -> None:
+    async def test() -> None:
+        said: list[object] = []
+        app = app_of(ScriptedLink())
+        async with running(app) as pilot:
+            app.push_screen(Confirm("Sure?", "Really?"), said.append)
+            await pilot.pause()
+            await pilot.press("alt+2")
+            await until(pilot, lambda: app.pane is not None and app.pane.id == "peers")
+            assert said == [None] and len(app.screen_stack) == 1
+
+    drive(test)
+
+
+class Stubborn(Confirm):
+    """A dialog that is sending something."""
+
+    @property
+    def is_busy(self) -> bool:
+        return True
+
+    def action_leave(self) -> None: ...
+
+
+def test_what_is_being_sent_is_neither_left_nor_quit() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app) as pilot:
+            app.push_screen(Stubborn("Sure?", "Really?"))
+            await pilot.pause()
+            await pilot.press("alt+2", "ctrl+q")
+            await until(pilot, lambda: "being sent" in text_of(app), "it is said")
+            assert app.pane is not None and app.pane.id == "chat"
+            assert app.is_running and len(app.screen_stack) == 2
+
+    drive(test)
+
+
+def test_paths_that_cannot_be_are_told(tmp_path: Path) -> None:
+    for text in ("~nosuchuser/x", "x" * 300, "a\0b", "", "/root/none/none"):
+        with pytest.raises(InvalidRequest):
+            write_new(typed_path(text), "text")
+        with pytest.raises(InvalidRequest):
+            read_attached(text)

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, RadioButton, Static
 
+from aiplat.control.faults import NodeSilent
 from aiplat.control.history import ConversationSummary, HistoryList
 from aiplat.control.messages import (
     Accepted,
@@ -24,9 +25,10 @@ from aiplat.control.messages import (
 )
 from aiplat.domain.answers import Delta, Finished, Started
 from aiplat.domain.conversations import AnswerFacts, Conversation, ConversationSettings, Turn
-from aiplat.domain.errors import NotReady
+from aiplat.domain.errors import InvalidRequest, NotReady
 from aiplat.domain.usage import Usage
 from aiplat.tui.app import AiplatApp
+from aiplat.tui.area import Area
 from aiplat.tui.chat.pane import ChatPane
 from aiplat.tui.chat.sidebar import Sidebar
 from aiplat.tui.chat.talk import new_id
@@ -366,7 +368,10 @@ def test_system_prompt_and_sampling_are_set_and_checked() -> None:
         async with running(app) as pilot:
             await pilot.press("alt+s")
             await until(pilot, lambda: app.screen.query("#field-system"), "the form")
-            app.screen.query_one("#field-system", Input).value = "Be short."
+            system = app.screen.query_one("#field-system", Area)
+            assert system.has_focus
+            await pilot.press("B", "e", "enter", "s", "h", "o", "r", "t", ".", "tab")
+            assert system.text == "Be\nshort." and not system.has_focus
             app.screen.query_one("#field-temperature", Input).value = "7"
             app.screen.query_one("#field-max_tokens", Input).focus()
             await pilot.press("enter")
@@ -377,7 +382,7 @@ def test_system_prompt_and_sampling_are_set_and_checked() -> None:
             stream = await asks(pilot, link, "Why?")
             assert isinstance(stream.asked, Ask)
             assert stream.asked.sampling.temperature == 0.7
-            assert stream.asked.messages[0].content == "Be short."
+            assert stream.asked.messages[0].content == "Be\nshort."
 
     drive(test)
 
@@ -484,6 +489,11 @@ def test_an_answer_of_an_earlier_screen_is_followed() -> None:
             assert stream.asked == "req-9"
             stream.say(Accepted(request="req-9", kept=True), STARTED, Delta(text="So it is"))
             await until(pilot, lambda: "So it is" in text_of(app))
+            done = msgspec.structs.replace(
+                answer, text="So it is", facts=AnswerFacts(state="done", request="req-9")
+            )
+            turns = (old.turns[0], done)
+            link.says["history:show"] = msgspec.structs.replace(old, turns=turns)
             stream.say(Finished(reason="stop", usage=Usage(1, 3)))
             await until(pilot, lambda: "✓ done" in text_of(app))
 
@@ -569,9 +579,11 @@ def test_a_node_that_dies_in_mid_answer_leaves_what_came() -> None:
             await until(pilot, lambda: "✕ failed" in text_of(app), "it failed")
             text = text_of(app)
             assert "Half" in text and "ended before its answer was whole" in text
+            link.says["history:show"] = InvalidRequest("No conversation has that id.")
             link.says["status"] = status(pid=1)
             app.world.look_now()
             await until(pilot, lambda: app.world.is_attached, "it is back")
+            await until(pilot, lambda: link.of("history:show"), "the node is asked for its word")
             assert "Half" in text_of(app)
 
     drive(test)
@@ -675,5 +687,65 @@ def test_settings_of_a_conversation_are_kept_with_it() -> None:
             asked = stream.asked
             assert isinstance(asked, Ask) and asked.model == "large" and asked.keep is not None
             assert len(asked.keep.conversation.turns) == 1
+
+    drive(test)
+
+
+def test_a_question_to_a_node_that_does_not_come_can_be_stopped() -> None:
+    async def test() -> None:
+        import threading
+
+        link, go = ScriptedLink(), threading.Event()
+        link.vanish()
+
+        def start(say: object) -> None:
+            go.wait(60)
+
+        app = app_of(link, start=start)
+        async with running(app) as pilot:
+            chat(app).write("Why?")
+            await pilot.press("enter")
+            await until(pilot, lambda: chat(app).talk.running, "it waits")
+            await pilot.press("escape")
+            await until(pilot, lambda: not chat(app).talk.running, "it is stopped")
+            await until(pilot, lambda: "■ stopped" in text_of(app), "that is said")
+            go.set()
+
+    drive(test)
+
+
+def test_a_frozen_node_is_not_waited_for() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        app = app_of(link, start=lambda say: None)
+        async with running(app) as pilot:
+            link.says["status"] = NodeSilent("The node of this home has not answered: frozen.")
+            app.world.look_now()
+            await until(pilot, lambda: app.world.phase == "lost", "it is missed")
+            assert app.world.restarts_in is None and "frozen" in text_of(app)
+            stream = await asks(pilot, link, "Why?")
+            stream.say(NodeSilent("The node of this home has not answered: frozen."))
+            await until(pilot, lambda: "✕ failed" in text_of(app), "it failed, and says why")
+
+    drive(test)
+
+
+def test_what_was_typed_is_there_after_editing_and_opening() -> None:
+    async def test() -> None:
+        old = kept("Old one")
+        link = ScriptedLink()
+        link.says["history:list"], link.says["history:show"] = listed(old), old
+        app = app_of(link)
+        async with running(app) as pilot:
+            await gets(pilot, await asks(pilot, link, "Why?"), "answer")
+            first = chat(app).talk
+            chat(app).write("half a thought")
+            await pilot.press("alt+up", "alt+up", "e")
+            assert chat(app).composer.text == "Why?"
+            await pilot.press("escape")
+            assert chat(app).composer.text == "half a thought"
+            chat(app)._open(old.id)
+            await until(pilot, lambda: "Because." in text_of(app), "it is opened")
+            assert first.draft == "half a thought" and chat(app).composer.text == ""
 
     drive(test)

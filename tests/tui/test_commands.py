@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from textual.command import CommandList, CommandPalette
 from textual.pilot import Pilot
+from textual.widgets import Input
 
+from aiplat.control.machine import Shelf
 from aiplat.tui.actions import known_actions
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.commands import actions_of, find
@@ -53,7 +55,35 @@ def test_what_is_active_comes_first_and_nothing_comes_twice() -> None:
             assert len(lines) == len(set(lines))
             assert names[0] == ("Detail", "Logs")
             assert names.index(("Filter", "Logs")) < names.index(("Settings", "Everywhere"))
-            assert next(command.key for command in found if command.name == "Settings") == "f9"
+            assert next(command.key for command in found if command.name == "Settings") == "F9"
+
+    drive(test)
+
+
+def test_screens_and_tables_of_other_panes_can_be_reached() -> None:
+    async def test() -> None:
+        from aiplat.tui.models.chooser import ModelsScreen
+
+        link = ScriptedLink(**{"models/shelf": Shelf(models=())})
+        app = app_of(link)
+        async with running(app) as pilot:
+            found = {
+                (command.name, command.place): command
+                for command in actions_of(app, app.screen, known_actions())
+            }
+            assert {("Filter", pane) for pane in ("Peers", "Keys", "Usage")} <= set(found)
+            assert {("Get and offer", "Models"), ("Another key", "Settings")} <= set(found)
+            await found["Filter", "Peers"].run()  # type: ignore[misc]  # a coroutine function
+            await until(pilot, lambda: app.pane and app.pane.id == "peers", "the pane is shown")
+            await until(pilot, lambda: isinstance(app.focused, Input), "the filter is typed into")
+            again = [
+                (command.name, command.place, command.key)
+                for command in actions_of(app, app.screen, known_actions())
+            ]
+            assert len(again) == len(set(again))
+            await found["Remove", "Models"].run()  # type: ignore[misc]  # the same
+            await until(pilot, lambda: isinstance(app.screen, ModelsScreen), "they are shown")
+            assert not link.of("models/remove")
 
     drive(test)
 

@@ -83,7 +83,7 @@ def test_typing_searches_and_keys_scroll() -> None:
             assert app.screen.query_one("#read").scroll_y > 2
             await pilot.press(*"settings")
             await pilot.pause()
-            assert "f9" in text_of(app) and "Wrap" not in text_of(app)
+            assert "f9" in text_of(app).casefold() and "Wrap" not in text_of(app)
             await pilot.press(*"zz")
             await pilot.pause()
             assert "No key does “settingszz”" in text_of(app)

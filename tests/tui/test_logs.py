@@ -59,9 +59,13 @@ class Log:
         self.lost = 0
 
     def __call__(self, ask: LogAsk) -> LogReply:
-        found = tuple(line for line in self.held if line.number > ask.after)
+        found = tuple(
+            line for line in self.held
+            if line.number > ask.after and (ask.before < 0 or line.number < ask.before)
+        )  # fmt: skip
         last = self.held[-1].number if self.held else -1
-        return LogReply(lines=found[-ask.most :], last=last, lost=self.lost, path=PATH)
+        lost = (self.lost if ask.after < 0 else 0) + max(0, len(found) - ask.most)
+        return LogReply(lines=found[-ask.most :], last=last, lost=lost, path=PATH)
 
     def grow(self, count: int) -> None:
         self.held += lines(count, len(self.held))
@@ -169,6 +173,23 @@ def test_it_asks_for_what_is_new_and_follows_the_end() -> None:
             assert view.follows and view.cursor_at == 64
             assert round(view.scroll_y) == view.max_scroll_y > 0
             assert "● follows" in text_of(app) and PATH in text_of(app)
+
+    drive(test)
+
+
+def test_all_that_the_node_holds_is_read_part_by_part() -> None:
+    async def test() -> None:
+        log = Log(2300)
+        log.lost = 7
+        link = ScriptedLink(log=log)
+        app = app_of(link)
+        async with running(app, pane="logs") as pilot:
+            await until(pilot, lambda: len(pane_of(app).book.entries) == 2301, "all are read")
+            asked = [(ask.after, ask.before) for ask in link.of("log")]
+            assert asked[:3] == [(-1, -1), (-1, 1300), (-1, 300)]
+            assert texts(pane_of(app).book.entries)[0] == "-- 7 older lines are in the file alone"
+            numbers = [entry.line.number for entry in pane_of(app).book.entries if entry.line]
+            assert numbers == list(range(2300))
 
     drive(test)
 

@@ -102,7 +102,7 @@ def test_markup_of_others_is_text() -> None:
 def test_code_is_coloured_and_an_unknown_language_is_not() -> None:
     assert ("def", "code.keyword") in styles("```python\ndef f(): pass\n```")
     assert {style for _, style in styles("```nosuch\ndef f(): pass\n```")} == {
-        "fence.head", "fence.more", "code",
+        "fence.head", "fence.more", "fence.fill", "code",
     }  # fmt: skip
 
 

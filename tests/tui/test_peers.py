@@ -123,7 +123,7 @@ def test_it_asks_for_peers_and_share_and_figures_and_shows_them() -> None:
 
     async def scene(app: AiplatApp, pilot: Pilot[None]) -> None:
         assert link.of("peers") and len(link.of("share")) == 1
-        assert [ask.by for ask in link.of("series")] == ["peer", "peer"]
+        assert [(ask.by, ask.role) for ask in link.of("series")] == [("peer", "gateway")] * 2
         text = text_of(app)
         for words in ("this node", "…BbBbFast", "qwen3-8b", "5/32", "58", "(17)", "Nobody answers",
                       "✕ blocked", "▲ draining", "paused by its", "310 requests"):  # fmt: skip
@@ -191,6 +191,46 @@ def test_a_fault_is_told_and_what_was_there_stays() -> None:
         assert order(app)[1:] == [FAST]
 
     play(link, scene)
+
+
+def test_what_is_not_told_says_why() -> None:
+    link = network_link(peers=NodeLost("The node says strange things."))
+
+    async def test() -> None:
+        app = app_of(link)
+        async with running(app, (100, 30), "peers") as pilot:
+            await until(pilot, lambda: "The node could not tell" in text_of(app), "it is told")
+            assert "Asking the node" not in text_of(app)
+
+    drive(test)
+
+
+def test_a_node_that_was_started_anew_is_asked_for_its_own_figures() -> None:
+    link = network_link()
+
+    async def scene(app: AiplatApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(link.of("series")) == 2, "they were asked for")
+        link.says["status"] = node(pid=77)
+        app.world.look_now()
+        await until(pilot, lambda: app.world.lives == 2, "another is there")
+        pane_of(app).reload()
+        await until(pilot, lambda: len(link.of("series")) == 4, "it asked anew")
+
+    play(link, scene)
+
+
+def test_members_are_asked_for_rarely() -> None:
+    link, clock = network_link(), StillClock()
+
+    async def scene(app: AiplatApp, pilot: Pilot[None]) -> None:
+        await pilot.press("m")
+        await until(pilot, lambda: link.of("network/members"), "it asked")
+        for seconds, times in ((1, 1), (30, 2)):
+            clock.advance(seconds)
+            await pane_of(app).load()
+            assert len(link.of("network/members")) == times
+
+    play(link, scene, clock=clock)
 
 
 def test_figures_that_cannot_be_had_say_so_and_the_rest_is_shown() -> None:

@@ -22,6 +22,7 @@ from aiplat.control.messages import (
 )
 from aiplat.control.series import SeriesReply, SeriesRow
 from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.ids import ROLES
 from aiplat.tui.peers import possible, qr, rows, wishes, words
 from aiplat.tui.peers.detail_words import fact_lines, facts, history_lines
 from aiplat.tui.peers.doctor_words import doctor_lines
@@ -383,8 +384,10 @@ def test_folding_breaks_between_words_and_else_anywhere() -> None:
 
 
 def test_figures_are_of_one_peer_in_parts_of_the_time() -> None:
-    hour, day = asks(NOW)
+    hour, day = asks(NOW, ROLES)
     assert (hour.by, hour.step, day.step) == ("peer", 120, 3600)
+    assert (hour.role, day.role) == ("gateway", "gateway"), "else it would count twice"
+    assert {ask.role for ask in asks(NOW, ("client", "processor"))} == {"client"}
     found = figures_of(series(hour), FAST, "last hour", NOW)
     assert len(found.tokens) == 30 and found.tokens[2] == 80 and found.tokens[3] == 0
     assert found.requests == 42 and found.errors == 3
@@ -404,8 +407,8 @@ def test_bars() -> None:
     assert bars((0, 1, 50, 100)) == " ▁▄█"
     assert bars((0, 1, 50, 100), "ascii") == " .=%"
     assert bars((0, 0)) == "··" and bars((0,), "ascii") == "." and bars(()) == ""
-    lines = history_lines((figures_of(series(asks(NOW)[0]), FAST, "last hour", NOW),), "ascii",
-                          "half of it is lost")  # fmt: skip
+    figures = figures_of(series(asks(NOW, ROLES)[0]), FAST, "last hour", NOW)
+    lines = history_lines((figures,), "ascii", "half of it is lost")
     assert "▲ half of it is lost" in said(lines) and "█" not in said(lines)
 
 

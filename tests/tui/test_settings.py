@@ -37,7 +37,7 @@ from tests.support.screens import (
 )
 
 _ACTIONS = (
-    Known("app.help", "f1", "help", "Help"),
+    Known("app.help", "f1", "help", "Help", priority=True),
     Known("logs.copy", "c", "copy", "Copy", "logs"),
     Known("logs.up", "up,k", "move(-1)", "Line before", "logs"),
     Known("peers.invite", "i", "invite", "Invite", "peers"),
@@ -202,7 +202,7 @@ def test_an_action_is_found_by_what_is_typed() -> None:
             await pilot.press("slash", *"first steps")
             await pilot.pause()
             text = text_of(app)
-            assert "First steps" in text and "f10" in text and "Wrap" not in text
+            assert "First steps" in text and "F10" in text and "Wrap" not in text
 
     drive(test)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from aiplat.control.messages import Accepted, Ask
 from aiplat.domain.answers import Delta, Finished, Queued, Started
 from aiplat.domain.conversations import AttachedFile, Conversation, ConversationSettings, Turn
-from aiplat.domain.errors import InvalidRequest, NoPeer
+from aiplat.domain.errors import InvalidRequest, NoPeer, NotReady
 from aiplat.domain.usage import Usage
 from aiplat.tui.chat.talk import Talk, new_id
 from tests.support.fake_node import MANIFEST
@@ -244,15 +244,17 @@ def test_a_note_of_the_node_reaches_the_person() -> None:
     drive(test)
 
 
-def test_the_rest_of_a_kept_answer_is_followed() -> None:
+def test_the_rest_of_a_kept_answer_is_followed_and_its_figures_are_the_nodes() -> None:
     async def test() -> None:
-        link = ScriptedLink()
-        talk, _ = talk_of(link)
-        question = talk.question("Why?")
-        turn = talk.begin(question)
+        link, clock = ScriptedLink(), StillClock()
+        talk, _ = talk_of(link, clock)
+        turn = talk.begin(talk.question("Why?"))
         assert turn.facts is not None
         old = replace(turn, text="stale", facts=replace(turn.facts, request="req-9"))
         talk.running.clear()
+        measured = replace(turn.facts, state="done", request="req-9", total_ms=9000.0)
+        whole = replace(turn, text="So far, and more", facts=measured)
+        link.says["history:show"] = replace(talk.conversation, turns=(talk.path[0], whole))
         task = begun(talk.follow(old))
         await until(lambda: link.streams)
         assert link.streams[0].asked == "req-9"
@@ -262,5 +264,84 @@ def test_the_rest_of_a_kept_answer_is_followed() -> None:
         await task
         ended = talk.find(turn.id)
         assert ended is not None and ended.text == "So far, and more"
+        assert ended.facts is not None and ended.facts.total_ms == 9000.0
+
+    drive(test)
+
+
+def test_a_follow_that_fails_keeps_what_was_there() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        talk, _ = talk_of(link)
+        turn = talk.begin(talk.question("Why?"))
+        assert turn.facts is not None
+        talk.running.clear()
+        link.says["history:show"] = NotReady("No node runs here.")
+        task = begun(talk.follow(replace(turn, text="Half")))
+        await until(lambda: link.streams)
+        link.streams[0].say(InvalidRequest("No such answer is under way."))
+        await task
+        ended = talk.find(turn.id)
+        assert ended is not None and ended.text == "Half"
+
+    drive(test)
+
+
+def test_turns_that_did_not_reach_the_node_are_sent_with_the_next() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        talk, _ = talk_of(link)
+        await answered(talk, link, talk.question("One?"), "1")
+        lost = talk.begin(talk.question("Two?"))
+        task = begun(talk.answer(lost))
+        await until(lambda: len(link.streams) == 2)
+        link.streams[1].say(NotReady("No node runs here."))
+        await task
+        await answered(talk, link, talk.question("Three?"), "3")
+        asked = link.streams[-1].asked
+        assert isinstance(asked, Ask) and asked.keep is not None
+        sent = asked.keep.conversation.turns
+        assert [turn.text for turn in sent] == ["Two?", "", "Three?"]
+        assert not talk._unknown()
+
+    drive(test)
+
+
+def test_an_answer_whose_stream_broke_is_asked_of_the_node_again() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        talk, _ = talk_of(link)
+        turn = talk.begin(talk.question("Why?"))
+        task = begun(talk.answer(turn))
+        await until(lambda: link.streams)
+        link.streams[0].say(Accepted(request="r", kept=True), STARTED, Delta(ids=(1,), text="Half"))
+        link.streams[0].say(NotReady("The node has not answered for 30 seconds."))
+        await task
+        assert talk.broken == {turn.id} and turn.facts is not None
+        whole = replace(turn, text="Half and half", facts=replace(turn.facts, state="done"))
+        link.says["history:show"] = replace(talk.conversation, turns=(talk.path[0], whole))
+        assert await talk.refresh(*talk.broken) == ()
+        found = talk.find(turn.id)
+        assert found is not None and found.text == "Half and half" and not talk.broken
+
+    drive(test)
+
+
+def test_what_waits_for_the_node_can_be_stopped() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        talk, _ = talk_of(link)
+        turn = talk.begin(talk.question("Why?"))
+
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        task = begun(talk.answer(turn, never))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not talk.running and not link.streams
+        talk.question("Or this?")
 
     drive(test)

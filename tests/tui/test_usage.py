@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
-from aiplat.control.accounts import UsageAsk
+from aiplat.control.accounts import KeysAsk, UsageAsk
 from aiplat.control.messages import Status
 from aiplat.control.series import SeriesAsk, SeriesReply
-from aiplat.domain.errors import NotReady, PermissionDenied
+from aiplat.domain.errors import InvalidApiKey, NotReady, PermissionDenied
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.dialogs import Form
 from aiplat.tui.preferences import Preferences
@@ -36,7 +36,7 @@ from tests.support.screens import (
     text_of,
     until,
 )
-from tests.tui.usage_data import link, series, who
+from tests.tui.usage_data import HeldLink, keys, link, series, who
 
 BRAILLE = Preferences(animation=False, welcomed=True, graphs="braille")
 
@@ -209,6 +209,84 @@ def test_without_accounts_the_limits_say_why_and_the_graphs_are_there() -> None:
     drive(test)
 
 
+def test_a_key_that_may_not_ask_for_keys_still_has_its_limits() -> None:
+    async def test() -> None:
+        (own, *_) = keys().keys
+        by_key = replace(who(role="operator"), by="key", key=own, scopes=("inference", "usage"))
+        refusal = PermissionDenied("The key 'laptop' has not the scope admin.")
+        node = link(**{"accounts:whoami": by_key, "accounts:keys.list": refusal})
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (160, 42), "usage") as pilot:
+            await drawn(pilot, node)
+            assert node.of("accounts:keys.list") == [KeysAsk()], "it asks for its own alone"
+            text = text_of(app)
+            for words in ("51 of 60", "412k of 1.0M", "key laptop: tokens a month"):
+                assert words in text, words
+            await press(pilot, node, "t")
+            usage = await press(pilot, node, "r", "accounts:usage")
+            assert usage == UsageAsk(since_seconds=86_400, by="model"), "an operator's key, too"
+
+    drive(test)
+
+
+def test_who_is_not_logged_in_is_told_where_one_does_that() -> None:
+    async def test() -> None:
+        nobody = InvalidApiKey("Nobody is known here: log in first (`aiplat login`, or "
+                               "`aiplat register`).")  # fmt: skip
+        node = link(**{"accounts:whoami": nobody})
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (200, 42), "usage") as pilot:
+            await drawn(pilot, node)
+            told = " ".join(str(app.query_one("#limits", Static).content).split())
+            assert told.endswith("log in first, or register. The pane Keys does that.")
+
+    drive(test)
+
+
+def test_by_day_is_by_day_where_the_accounts_do_not_tell() -> None:
+    async def test() -> None:
+        node = link(**{"accounts:usage": NotReady("The gateway's disk is full.")})
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (100, 30), "usage") as pilot:
+            await drawn(pilot, node)
+            await press(pilot, node, "t")
+            await press(pilot, node, "r", "accounts:usage")
+            for _ in range(3):
+                await press(pilot, node, "b", "accounts:usage")
+            assert node.of("accounts:usage")[-1].by == "day"
+            await until(pilot, lambda: "2026-11-25" in text_of(app), "it has days")
+            assert "by day, in the last 24 hours" in text_of(app)
+            assert node.of("series")[-1].by == ""
+
+    drive(test)
+
+
+def test_what_is_not_told_says_why() -> None:
+    async def test() -> None:
+        node = link(series=NotReady("The series' file did not answer within 3 s."))
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (160, 42), "usage") as pilot:
+            await until(pilot, lambda: "The node could not tell" in text_of(app), "it is told")
+            assert "Asking the node" not in text_of(app)
+            await pilot.press("t")
+            await until(pilot, lambda: "The node could not" in text_of(app), "in the table, too")
+
+    async def without_a_node() -> None:
+        def start(say: object) -> None:
+            raise NotReady("No memory is left.")
+
+        node = link()
+        node.vanish()
+        app = app_of(node, preferences=BRAILLE, start=start)
+        async with running(app, (160, 42), "usage") as pilot:
+            await until(pilot, lambda: app.world.phase == "failed", "it does not start")
+            await until(pilot, lambda: "could not be started" in text_of(app), "it is told")
+            assert "Asking" not in text_of(app)
+
+    drive(test)
+    drive(without_a_node)
+
+
 def test_the_table_is_what_the_accounts_counted_and_shorter_times_are_the_nodes() -> None:
     async def test() -> None:
         node = link(**{"accounts:whoami": who(role="operator")})
@@ -259,6 +337,32 @@ def test_what_is_drawn_with_is_chosen_and_kept() -> None:
             await pilot.pause()
             lines = text_of(app)
             assert "#####" in lines and "│" not in lines
+
+    drive(test)
+
+
+def test_what_was_told_is_drawn_as_it_was_asked_until_the_next_is_told() -> None:
+    async def test() -> None:
+        node = HeldLink()
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (160, 42), "usage") as pilot:
+            await drawn(pilot, node)
+            await press(pilot, node, "left")
+            await press(pilot, node, "b")
+            await until(pilot, lambda: "Totals of the last minute" in text_of(app), "it is told")
+            node.come.clear()
+            await press(pilot, node, "r")
+            assert (await press(pilot, node, "r")).step == 300
+            await press(pilot, node, "b")
+            await pilot.press("g")
+            await pilot.pause()
+            figure = pane_of(app).figures[0]
+            assert (figure.hold, figure.until - figure.since) == (1.0, 60.0)
+            assert len(figure.lines[0].points) <= 61
+            assert "smollm2-135m" in text_of(app), "a model's name stays one"
+            assert "Totals of the last minute" in text_of(app)
+            node.come.set()
+            await until(pilot, lambda: "Totals of the last 24 hours" in text_of(app), "it is told")
 
     drive(test)
 

@@ -14,7 +14,7 @@ from aiplat.domain.errors import ConfigError, InvalidRequest
 from aiplat.tui.preferences import Graphs
 from aiplat.tui.usage import export
 from aiplat.tui.usage.bars import Limit, bar, limits_of, month_words, next_month, sign_of
-from aiplat.tui.usage.figures import figures_of, span_words, totals_of
+from aiplat.tui.usage.figures import MAX_POINTS, figures_of, span_words, totals_of
 from aiplat.tui.usage.pages import BOARD, pages_for
 from aiplat.tui.usage.plot import ASCII, BLOCKS, BRAILLE, NOBODY, Pen, columns, draw, pen_for
 from aiplat.tui.usage.ranges import RANGES
@@ -298,6 +298,18 @@ def test_a_range_asks_for_points_that_a_screen_has_room_for() -> None:
         assert 10 <= each.seconds / ask.step <= 360
 
 
+def test_a_reply_of_short_steps_makes_no_endless_lines() -> None:
+    month = figures_of(reply(1, [row(86_400 * 30 - 5, "")]), since=0, now=86_400 * 30)
+    points = month[0].lines[0].points
+    assert len(points) <= MAX_POINTS + 1 and points[-1][0] == 86_400 * 30 - 1
+
+
+def test_series_are_summed_by_day_where_that_is_asked() -> None:
+    rows = [row(0, ""), row(86_399, ""), row(86_400, "")]
+    days = of_series(reply(60, rows), "day", str)
+    assert [(day.name, day.requests) for day in days] == [("1970-01-01", 2), ("1970-01-02", 1)]
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 
@@ -307,7 +319,7 @@ def test_a_file_has_every_value_and_no_formula() -> None:
     lines = text.splitlines()
     assert lines[0] == "time,figure,line,value"
     assert "1970-01-01T00:01:00Z,Tokens a second,'=cmd(),1" in lines
-    sums = of_series(reply(60, rows), str)
+    sums = of_series(reply(60, rows), "key", str)
     assert export.text_of_sums("key", sums).splitlines() == [
         "key,requests,errors,prompt_tokens,cached_tokens,completion_tokens,total_tokens",
         "'=cmd(),2,0,0,0,120,120",

@@ -12,12 +12,21 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from aiplat.control.machine import KnownModel, Pull, PullWish, ServeWish, Shelf
-from aiplat.control.messages import Done, ModelName, ModelStatus, ShareStatus, ShareTerms, ShareWish
+from aiplat.control.messages import (
+    Done,
+    ModelList,
+    ModelName,
+    ModelStatus,
+    NetworkStatus,
+    ShareStatus,
+    ShareTerms,
+    ShareWish,
+)
 from aiplat.domain.errors import InvalidRequest
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.dialogs import Confirm
 from aiplat.tui.models.chooser import ModelsScreen
-from aiplat.tui.models.words import items_of, progress, state_of
+from aiplat.tui.models.words import Item, items_of, notes_of, progress, state_of
 from aiplat.tui.preferences import Preferences
 from aiplat.tui.welcome import words
 from aiplat.tui.welcome.card import WelcomeCard
@@ -71,6 +80,11 @@ def world_of(phase: str, **changes: Any) -> World:
     return world
 
 
+def key_of(name: str) -> str:
+    """Keys as a person might have set them."""
+    return name
+
+
 def model(state: str, name: str = "smollm2-135m", note: str = "") -> ModelStatus:
     return ModelStatus(name=name, state=state, note=note)  # type: ignore[arg-type]  # a state
 
@@ -89,27 +103,65 @@ def model(state: str, name: str = "smollm2-135m", note: str = "") -> ModelStatus
 def test_the_card_says_how_the_model_is(
     models: tuple[ModelStatus, ...], line: str, more: str
 ) -> None:
-    said = words.state_of(world_of("attached", models=models), "f5")
+    said = words.state_of(world_of("attached", models=models), key_of)
     assert line in said.line and more in said.more
 
 
 def test_the_card_says_how_the_node_comes_up() -> None:
     world = world_of("starting")
     world.steps = ["one", "two", "three", "four"]
-    assert words.state_of(world, "f5").more == "two\nthree\nfour"
+    assert words.state_of(world, key_of).more == "two\nthree\nfour"
     world = world_of("failed")
     world.trouble = "The port is taken."
-    assert words.state_of(world, "f5").more == "The port is taken. f5 starts it."
+    assert words.state_of(world, key_of).more == "The port is taken. app.start starts it."
 
 
 def test_what_is_offered_goes_by_the_network_and_the_share() -> None:
-    assert [offer.flow for offer in words.offers(status(network=None))] == [
+    assert [offer.flow for offer in words.offers(status(network=None), key_of)] == [
         "create", "join", "choose_model", "edit_share", "make_key"
     ]  # fmt: skip
     paused = ShareStatus(state="paused", terms=ShareTerms(paused=True))
-    found = words.offers(status(share=paused))
-    assert found[0].flow == "invite" and "p goes on" in found[3].about
+    found = words.offers(status(share=paused), key_of)
+    assert found[0].flow == "invite" and "welcome.pause goes on" in found[3].about
     assert words.is_paused(status(share=paused)) and not words.is_paused(None)
+
+
+def test_what_must_fail_is_not_offered_and_says_why() -> None:
+    member = NetworkStatus(name="lab", key="00" * 32, roles=("client",))
+    client = status(network=member, roles=("client",), models=(), share=None)
+    off = {offer.number: offer.off for offer in words.offers(client, key_of)}
+    assert off == {
+        1: "on the owner's node only", 2: "leave lab first, in Peers",
+        3: "this node is no processor", 4: "this node is no processor", 5: "",
+    }  # fmt: skip
+    assert not any(offer.off for offer in words.offers(None, key_of))
+    owner = [offer.number for offer in words.offers(status(), key_of) if offer.off]
+    assert owner == [2]
+
+
+def test_a_client_alone_is_told_what_its_gateways_say() -> None:
+    world = world_of("attached", roles=("client",), models=(), share=None)
+    assert words.state_of(world, key_of).line == "Looking for who answers …"
+    said = words.state_of(world, key_of, words.Asked((model("ready"),)))
+    assert said.line == "You can chat now." and "this machine" not in said.more
+    said = words.state_of(world, key_of, words.Asked(trouble="No gateway is connected."))
+    assert said.line == "No model answers yet."
+    assert said.more == ("No gateway is connected. See what is missing with peers.doctor in Peers.")
+
+
+def test_what_was_brought_is_no_row_of_its_own_and_what_failed_says_why() -> None:
+    done = Pull(model="org/x@main", state="done")
+    failed = Pull(model="org/mid-1b", state="failed", error="Too little memory.")
+    items = items_of(shelf(done, failed))
+    assert "org/x@main" not in [item.model.name for item in items]
+    item = next(item for item in items if item.model.name == "org/mid-1b")
+    assert state_of(item, shelf())[2] == "could not be offered"
+    assert list(notes_of(item)) == ["Too little memory. Enter tries again."]
+    served = msgspec.structs.replace(item.model, served=True)
+    assert not list(notes_of(Item(served, failed)))
+    for state in ("failed", "cancelled"):
+        pull = Pull(model="org/y", state=state)
+        assert "org/y" in [item.model.name for item in items_of(shelf(pull))]
 
 
 def test_what_is_offered_comes_first_and_what_may_not_fit_says_so() -> None:
@@ -170,6 +222,27 @@ def test_it_is_shown_until_it_is_left_once(tmp_path: Path) -> None:
     drive(test)
 
 
+@pytest.mark.parametrize("how", ["key", "click"])
+def test_it_is_left_for_good_by_going_to_a_pane(how: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink(), welcomed=False, folder=tmp_path)
+        async with running(app) as pilot:
+            await _card(pilot, app)
+            await pilot.click(offset=(0, 15))  # beside the names nothing happens
+            assert isinstance(app.screen, WelcomeCard)
+            if how == "key":
+                await pilot.press("alt+5")
+            else:
+                tab = app.screen_stack[0].query_one("#tab-logs").region
+                await pilot.click(offset=(tab.x + 1, tab.y))
+            await until(pilot, lambda: app.pane and app.pane.id == "logs", "the pane is shown")
+            assert len(app.screen_stack) == 1 and app.preferences.welcomed
+        kept = msgspec.json.decode((tmp_path / "terminal.json").read_bytes(), type=Preferences)
+        assert kept.welcomed
+
+    drive(test)
+
+
 def test_each_offer_begins_its_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
@@ -224,6 +297,27 @@ def test_sharing_is_paused_from_the_card() -> None:
             await pilot.press("p")
             await until(pilot, lambda: link.of("share"), "it is told")
             assert link.of("share") == [ShareWish(pause=True)]
+
+    drive(test)
+
+
+def test_a_client_alone_can_chat_and_what_must_fail_is_not_begun() -> None:
+    async def test() -> None:
+        member = NetworkStatus(name="lab", key="00" * 32, roles=("client",))
+        link = ScriptedLink(
+            status=status(network=member, roles=("client",), models=(), share=None),
+            models=ModelList(models=(model("ready", "org/x"),)),
+        )
+        app = app_of(link, welcomed=False)
+        async with running(app) as pilot:
+            card = await _card(pilot, app)
+            await until(pilot, lambda: "org/x can answer" in text_of(app), "it was asked")
+            assert "No model answers" not in text_of(app)
+            await pilot.press("2")
+            await until(pilot, lambda: "Join a network: leave lab" in text_of(app), "it is told")
+            await pilot.press("p")
+            await until(pilot, lambda: "Nothing is paused" in text_of(app), "it is told")
+            assert app.screen is card and not link.of("share")
 
     drive(test)
 

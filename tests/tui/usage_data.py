@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiplat.control.accounts import (
     UserStatus,
     WhoAmI,
 )
+from aiplat.control.calls import Call, Reply
 from aiplat.control.series import MachineRow, SeriesAsk, SeriesReply, SeriesRow, Spread
 from aiplat.domain.accounts import Limits, RateState
 from tests.support.screens import NOW, PEER, ScriptedLink
@@ -110,3 +112,18 @@ def link(**says: Any) -> ScriptedLink:
         "accounts:usage": usage,
     }  # fmt: skip
     return ScriptedLink(**(usual | says))
+
+
+class HeldLink(ScriptedLink):
+    """The same node, whose series take until a test lets them come."""
+
+    def __init__(self) -> None:
+        super().__init__(**link().says)
+        self.come = asyncio.Event()
+        self.come.set()
+
+    async def call(self, call: Call[Reply]) -> Reply:
+        told = await super().call(call)
+        if call.path.endswith("/series"):
+            await self.come.wait()
+        return told

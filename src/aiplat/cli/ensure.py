@@ -29,7 +29,12 @@ from aiplat.runtime.upstreams import has_upstream, with_upstream
 
 
 def ensure(
-    face: Face, *, model: str = "", elsewhere: bool = False, say: Say = output.say
+    face: Face,
+    *,
+    model: str = "",
+    elsewhere: bool = False,
+    asks: bool = True,
+    say: Say = output.say,
 ) -> NodeClient:
     """Give the client of this home's node; start one in the background when there is none.
 
@@ -37,6 +42,7 @@ def ensure(
         face: the run.
         model: what the node that is started shall serve; empty for the default.
         elsewhere: the prompt goes to another node's gateway, so that no model is needed here.
+        asks: whether a prompt is to be asked: a home that may ask none is refused then.
         say: hears what is done, with the name of a sign.
 
     Raises:
@@ -47,7 +53,8 @@ def ensure(
     if (found := _ready(places)) is not None:
         client, status = found
         if elsewhere or not is_stranded(status):
-            refuse_without_client(places, status.roles)
+            if asks:
+                refuse_without_client(places, status.roles)
             return client
         say("The background node is a client without a gateway: it gives way to a new one.")
         end_stranded(places, runtime.start_seconds)
@@ -55,7 +62,7 @@ def ensure(
         roles=("client",) if elsewhere else (),
         models=() if elsewhere else models_for(model, places.cache),
     )
-    if not node_runs(places.node_lock):
+    if asks and not node_runs(places.node_lock):
         refuse_without_client(places)
     certified = certified_roles(places)
     if "processor" not in certified:

@@ -78,6 +78,8 @@ def list_(
 def _print_list(found: HistoryList, search: str) -> None:
     from aiplat.cli import tables
 
+    if found.note:
+        output.say(found.note)
     if not found.conversations:
         output.say("Nothing was found." if search else "No conversations are kept here.")
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from aiplat.cli.face import Face
 
@@ -46,7 +46,7 @@ def open_screen(face: Face) -> int:
 def _check_terminal() -> None:
     from aiplat.domain.errors import InvalidRequest
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise InvalidRequest(
             "`aiplat tui` needs a terminal, and this is none. Through pipes and in scripts use "
             '`aiplat ask "…"` or `aiplat chat`, `aiplat status` and `aiplat peers --json`.'
@@ -56,6 +56,11 @@ def _check_terminal() -> None:
             "`aiplat tui` needs a terminal that can move its cursor, but TERM is "
             f"{os.environ.get('TERM', '')!r}. Use `aiplat chat`, which needs lines alone."
         )
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether it is one; a program that was started with it closed has None there."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 class _Link:
@@ -97,4 +102,4 @@ def _start(face: Face, say: Say) -> None:
     def tell(text: str, sign: str = "") -> None:
         say(text)
 
-    ensure(face, say=tell)
+    ensure(face, asks=False, say=tell)  # a processor's owner wants to see it, too

@@ -53,10 +53,14 @@ class ConversationSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
 
 
 class HistoryList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Conversations, that which was used last first; `more` are there beyond the bound."""
+    """Conversations, that which was used last first; `more` are there beyond the bound.
+
+    `note` is as of `HistoryState`; a search has none.
+    """
 
     conversations: tuple[ConversationSummary, ...]
     more: int = 0
+    note: str = ""
 
 
 class ConversationName(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +87,18 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept, and for how long (`Retention.days`)."""
+    """What is kept, and for how long (`Retention.days`).
+
+    Arguments:
+        note: what a person should know of the file, in words: that an earlier one was broken, and
+            where it lies.
+    """
 
     conversations: int
     bytes: int
     days: int
     path: str = ""
+    note: str = ""
 
 
 class Nothing(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,11 +18,13 @@ class LogAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Arguments:
         after: the number of a line; -1 for all that are there.
+        before: only lines with a smaller number, for those that `most` left out; -1 for no bound.
         level: this level and what is graver.
         search: only lines that hold this text, whatever its case.
     """
 
     after: int = -1
+    before: int = -1
     most: int = 500
     level: LogLevel = "debug"
     search: str = ""

@@ -199,7 +199,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
     Arguments:
         kept: whether the node keeps the answer, so that it outlives the face.
-        note: why it does not, if it should, in words.
+        note: why it does not, if it should, in words; or what befell the conversations' file,
+            where it does.
     """
 
     request: str

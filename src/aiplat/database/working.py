@@ -12,15 +12,18 @@ _CHECK_STEPS = 10_000
 
 @contextlib.contextmanager
 def no_longer_than(
-    connection: sqlite3.Connection, seconds: float, now: Callable[[], float]
+    connection: sqlite3.Connection,
+    seconds: float,
+    now: Callable[[], float],
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Iterator[None]:
-    """Have SQLite give up what takes longer (`SQLITE_INTERRUPT`).
+    """Have SQLite give up what takes longer, or is not wanted any more (`SQLITE_INTERRUPT`).
 
     Arguments:
         now: a clock that only goes forward, in seconds.
     """
     end = now() + seconds
-    connection.set_progress_handler(lambda: now() > end, _CHECK_STEPS)
+    connection.set_progress_handler(lambda: now() > end or not is_wanted(), _CHECK_STEPS)
     try:
         yield
     finally:

@@ -54,7 +54,9 @@ class AnswerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def tokens_per_second(self) -> float:
         """How fast it came after its first token; 0 where that is not known."""
         seconds = (self.total_ms - self.first_token_ms) / 1000
-        return (self.completion_tokens - 1) / seconds if seconds > 0 else 0.0
+        if seconds <= 0 or self.completion_tokens < 2:
+            return 0.0
+        return (self.completion_tokens - 1) / seconds
 
 
 class AttachedFile(msgspec.Struct, frozen=True):
@@ -86,15 +88,16 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def content(self) -> str:
         """What a model is sent of it: the text, and each file in a fence of its own."""
-        return "\n\n".join((self.text, *(_fenced(file) for file in self.files)))
+        files = (f"{file.name}:\n{fenced(file.text)}" for file in self.files)
+        return "\n\n".join((self.text, *files) if self.text else files)
 
 
-def _fenced(file: AttachedFile) -> str:
-    """Put a file's text into a fence (CommonMark 4.5) that it cannot close itself."""
-    longest = max((len(run) for run in re.findall("`+", file.text)), default=0)
+def fenced(text: str) -> str:
+    """Put a text into a fence (CommonMark 4.5) that it cannot close itself."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    end = "" if file.text.endswith("\n") or not file.text else "\n"
-    return f"{file.name}:\n{fence}\n{file.text}{end}{fence}"
+    end = "" if text.endswith("\n") or not text else "\n"
+    return f"{fence}\n{text}{end}{fence}"
 
 
 class ConversationSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,14 @@ import re
 
 import msgspec
 
-from aiplat.domain.conversations import AnswerFacts, Conversation, Turn, branches_of, path_of
+from aiplat.domain.conversations import (
+    AnswerFacts,
+    Conversation,
+    Turn,
+    branches_of,
+    fenced,
+    path_of,
+)
 
 _FENCE = re.compile(r"(`{3,}|~{3,})(.*)")
 _FENCE_IN_BLOCK = re.compile(r"(?:[>*+-]|\d{1,9}[.)]).*(?:```|~~~)")
@@ -42,7 +49,7 @@ def as_markdown(conversation: Conversation, whole: bool = False) -> str:
     for turn in conversation.turns if whole else path_of(conversation):
         parts.append(_heading(conversation, turn, whole=whole))
         parts += [_enclosed(turn.text)] if turn.text.strip() else []
-        parts += [f"{_code(file.name)}:\n\n{_fenced(file.text)}" for file in turn.files]
+        parts += [f"{_code(file.name)}:\n\n{fenced(file.text)}" for file in turn.files]
         parts += [f"_{line}_"] if turn.facts and (line := figures(turn.facts)) else []
     return "\n\n".join(parts) + "\n"
 
@@ -108,15 +115,7 @@ def _heading(conversation: Conversation, turn: Turn, *, whole: bool) -> str:
 def _enclosed(text: str) -> str:
     """Give it as it is, or in a fence where it would swallow what comes behind it."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-    return text if _leaves_nothing_open(text) else _fenced(text)
-
-
-def _fenced(text: str) -> str:
-    """Put a text into a fence that is longer than any run of backticks in it."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    end = "" if text.endswith("\n") or not text else "\n"
-    return f"{fence}\n{text}{end}{fence}"
+    return text if _leaves_nothing_open(text) else fenced(text)
 
 
 def _leaves_nothing_open(text: str) -> bool:

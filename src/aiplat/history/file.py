@@ -6,13 +6,13 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from aiplat.database.file import DatabaseFile, Trouble
+from aiplat.database.file import DatabaseFile, TookLong, Trouble
 from aiplat.database.form import Form
 from aiplat.history.form import NAMES, SET
 
 log = logging.getLogger("aiplat.history")
 
-__all__ = ["HistoryFile", "Trouble"]
+__all__ = ["HistoryFile", "TookLong", "Trouble"]
 
 
 class HistoryFile(DatabaseFile):

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -27,8 +27,8 @@ from aiplat.history.form import TOKENS
 from aiplat.history.rows import facts_of
 from aiplat.history.search import line_of, phrases_of
 
-LINES_SECONDS = 2.0
-"""For the lines of all that was found: each may be of millions of characters."""
+LINES_SECONDS = 1.5
+"""From the start of a search on lines are looked for: each may be of millions of characters."""
 _LEAST = 4
 _NAME = re.compile(r"(?:cnv-)?([0-9a-f]{1,24})")
 
@@ -64,13 +64,19 @@ def not_kept(name: str) -> InvalidRequest:
     )
 
 
-def newest(connection: sqlite3.Connection, ask: HistoryAsk) -> HistoryList:
+def newest(
+    connection: sqlite3.Connection, ask: HistoryAsk, is_wanted: Callable[[], bool] = lambda: True
+) -> HistoryList:
     """List conversations, that which was used last first.
+
+    Arguments:
+        is_wanted: whether somebody waits for it still; lines are only looked for while they do.
 
     Raises:
         InvalidRequest: a bound of the question was passed.
     """
     _check(ask)
+    end = time.monotonic() + LINES_SECONDS
     phrases = phrases_of(ask.search)
     if ask.search.strip() and not phrases:
         return HistoryList(conversations=())  # nothing of it can be found
@@ -81,7 +87,8 @@ def newest(connection: sqlite3.Connection, ask: HistoryAsk) -> HistoryList:
         best = _with_all(connection, phrases)
         numbers = [number for number in numbers if number in best]
     shown = numbers[ask.skip : ask.skip + ask.most]
-    lines = _lines(connection, phrases, {number: best[number] for number in shown if best})
+    turns = {number: best[number] for number in shown if best}
+    lines = _lines(connection, phrases, turns, lambda: is_wanted() and time.monotonic() < end)
     return HistoryList(
         conversations=tuple(
             _summary(connection, number, *lines.get(number, ("", ()))) for number in shown
@@ -130,21 +137,24 @@ def _with_all(connection: sqlite3.Connection, phrases: Iterable[str]) -> dict[in
 
 
 def _lines(
-    connection: sqlite3.Connection, phrases: Sequence[str], turns: Mapping[int, int]
+    connection: sqlite3.Connection,
+    phrases: Sequence[str],
+    turns: Mapping[int, int],
+    has_time: Callable[[], bool],
 ) -> dict[int, tuple[str, tuple[tuple[int, int], ...]]]:
     """For each conversation a line of its turn; none for the last ones where that takes too long.
 
     The words are marked in an index of that turn alone, in memory: to ask the large one for each
     again took 85 ms a turn, where a phrase stands in thousands.
     """
-    any_of, end_at = " OR ".join(phrases), time.monotonic() + LINES_SECONDS
+    any_of = " OR ".join(phrases)
     begin, end = (f"\x02{secrets.token_hex(8)}{side}" for side in "<>")  # no text has them
     marking = "SELECT highlight(one, 0, ?, ?), highlight(one, 1, ?, ?) FROM one WHERE one MATCH ?"
     lines = {}
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as small:
         small.execute(f"CREATE VIRTUAL TABLE one USING fts5 (text, attached, {TOKENS})")
         for conversation, turn in turns.items():
-            if not turn or time.monotonic() > end_at:
+            if not turn or not has_time():
                 continue
             query = "SELECT text, attached FROM said WHERE number = ?"
             small.execute("DELETE FROM one")

@@ -52,6 +52,7 @@ class History:
         self._metrics = metrics
         # A thread that hangs on a dead disk goes on when nobody waits for it: the next waits.
         self._one = trio.CapacityLimiter(1)
+        self._retained = trio.Event()
 
     async def answer(self, method: str, wish: msgspec.Struct) -> msgspec.Struct:
         """Do what a face asks (`METHODS`).
@@ -59,7 +60,13 @@ class History:
         Raises:
             AiplatError: it cannot be done, or the file cannot be used.
         """
-        return await self._use(partial(self._desk.answer, method, wish))
+        is_wanted = True
+        try:
+            return await self._use(partial(self._desk.answer, method, wish, lambda: is_wanted))
+        finally:
+            is_wanted = False  # a search ends where it is
+            if method == "retain":
+                self._retained.set()
 
     async def whole_id(self, name: ConversationName) -> str:
         """The id of the conversation that is named.
@@ -69,8 +76,8 @@ class History:
         """
         return await self._use(partial(self._desk.whole_id, name))
 
-    async def begin(self, conversation: Conversation, answer: Turn) -> None:
-        """Keep a conversation, and begin an answer in it.
+    async def begin(self, conversation: Conversation, answer: Turn) -> str:
+        """Keep a conversation, and begin an answer in it; gives what befell the file, in words.
 
         Who is cancelled meanwhile hears how it went all the same: the answer has begun or not.
 
@@ -80,7 +87,9 @@ class History:
         is_wanted = True
         try:
             with trio.CancelScope(shield=True):  # `_use` has a deadline
-                await self._use(partial(self._desk.begin, conversation, answer, lambda: is_wanted))
+                begin = partial(self._desk.begin, conversation, answer, lambda: is_wanted)
+                note = await self._use(begin)
+            return note
         finally:
             is_wanted = False
 
@@ -93,15 +102,21 @@ class History:
         return await self._use(partial(self._desk.write, conversation, answer, text, facts))
 
     async def keep_tidy(self) -> None:
-        """End what an earlier node left, and delete what is too old: now, and each hour."""
+        """End what an earlier node left, and delete what is too old.
+
+        Now, each hour, and when the days change. Each step lets others come in between.
+        """
         while True:
             try:
-                await self._use(self._desk.tidy)
+                while await self._use(self._desk.tidy):
+                    pass
                 while await self._use(self._desk.erase):
-                    pass  # each a step: it lets others come in between
+                    pass
             except AiplatError as fault:
                 log.warning("old conversations are not looked through: %s", fault)
-            await trio.sleep(HOUR)
+            with trio.move_on_after(HOUR):
+                await self._retained.wait()
+            self._retained = trio.Event()
 
     async def close(self) -> None:
         """Let go of the file."""

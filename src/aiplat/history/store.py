@@ -6,7 +6,7 @@ Blocking. Each function is one transaction, or a part of one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -20,7 +20,14 @@ from aiplat.domain.conversations import (
     check_turn,
     title_of,
 )
-from aiplat.domain.errors import InvalidRequest, NotReady, Overloaded
+from aiplat.domain.errors import InvalidRequest, NotReady
+from aiplat.history.bounds import (
+    Full,
+    refuse_larger,
+    refuse_more_bytes,
+    refuse_one_more,
+    used_bytes,
+)
 from aiplat.history.rows import (
     facts_column,
     facts_of,
@@ -40,14 +47,8 @@ _MERGED_PAGES = 500
 """Of an index, in one step: some 2 MB."""
 
 
-class Full(Overloaded):
-    """A bound of the history was hit; `bound` is its label."""
-
-    recoverable = False
-
-    def __init__(self, message: str, bound: str) -> None:
-        super().__init__(message)
-        self.bound = bound
+class CutPath(InvalidRequest):
+    """A turn comes after one that is not kept: what was said before it would be lost."""
 
 
 # -- saved ---------------------------------------------------------------------------------------
@@ -62,6 +63,7 @@ def save(
         now: seconds since 1970; nothing is newer than that.
 
     Raises:
+        CutPath: a turn comes after one that is neither kept nor given.
         InvalidRequest: it cannot be kept.
         Full: a bound was hit.
     """
@@ -86,7 +88,8 @@ def begin(
             there as one under way.
 
     Raises:
-        InvalidRequest: it cannot be kept; or there is no such question, or there is that answer.
+        CutPath: there is no such question; or a turn comes after one neither kept nor given.
+        InvalidRequest: it cannot be kept, or there is that answer already.
         Full: a bound was hit.
         NotReady: nobody waits any more; nothing of it is kept.
     """
@@ -103,7 +106,8 @@ def begin(
                 param="keep.answer",
             )
         if answer.parent not in known:
-            raise InvalidRequest(
+            wrong = CutPath if answer.parent else InvalidRequest
+            raise wrong(
                 f"The conversation has no turn {answer.parent or '(none was named)'} that could be "
                 "answered: send the question along.",
                 param="keep.parent",
@@ -118,21 +122,22 @@ def _put(
 ) -> tuple[int, Conversation]:
     number = number_of(connection, given.id)
     if number is None:
-        _refuse_one_more(connection, settings)
+        refuse_one_more(connection, settings)
     known = {} if number is None else _turns_of(connection, number)
     turns = [turn for turn in given.turns if _is_taken(turn, known)]
     if number is None or turns:
-        _refuse_more_bytes(connection, settings)
+        refuse_more_bytes(connection, settings)
     if len(known.keys() | {turn.id for turn in turns}) > MAX_TURNS:
         raise InvalidRequest(
             f"A conversation has at most {MAX_TURNS} turns: begin a new one.", param="turns"
         )
+    _refuse_cut(turns, known)
     kept = _with_times_and_title(connection, given, number, now)
     number = put_conversation(connection, kept, number)
     for turn in turns:
         put_turn(connection, number, turn)
     if turns:
-        _refuse_larger(connection, number, settings)
+        refuse_larger(connection, number, settings)
     return number, msgspec.structs.replace(kept, turns=())
 
 
@@ -146,6 +151,18 @@ def _is_taken(turn: Turn, known: dict[str, bool]) -> bool:
     """Leave out an answer that runs, or that a face believes to run: the node writes those."""
     believed = turn.facts is not None and turn.facts.state == "running"
     return not (known.get(turn.id, False) or believed)
+
+
+def _refuse_cut(turns: Iterable[Turn], known: Iterable[str]) -> None:
+    """Take a turn only behind one that is there: its path would begin in the middle."""
+    turns = tuple(turns)
+    there = {"", *known, *(turn.id for turn in turns)}
+    if cut := next((turn for turn in turns if turn.parent not in there), None):
+        raise CutPath(
+            f"The turn {cut.id} comes after {cut.parent}, which is not kept here: it was deleted, "
+            "or its file moved away. Send the whole conversation.",
+            param="parent",
+        )
 
 
 def _with_times_and_title(
@@ -168,56 +185,6 @@ def _first_question(connection: sqlite3.Connection, given: Conversation, number:
     row = None if number is None else connection.execute(query, [number]).fetchone()
     asked = (turn.text for turn in given.turns if turn.role == "user")
     return str(row[0]) if row else next(asked, "")
-
-
-# -- bounds --------------------------------------------------------------------------------------
-
-
-def _refuse_one_more(connection: sqlite3.Connection, settings: HistorySettings) -> None:
-    count = connection.execute("SELECT count(*) FROM conversations").fetchone()[0]
-    if count >= settings.max_conversations:
-        raise Full(
-            f"{count} conversations are kept, as many as may be (history.max_conversations): "
-            "delete some, or have them go by themselves with `aiplat history retain DAYS`.",
-            "history_conversations",
-        )
-
-
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """What of the file is in use."""
-    size, pages, free = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_size", "page_count", "freelist_count")
-    )
-    return int(size * (pages - free))
-
-
-def _refuse_more_bytes(connection: sqlite3.Connection, settings: HistorySettings) -> None:
-    used = used_bytes(connection)
-    if used >= settings.max_bytes:
-        raise Full(
-            f"The conversations take {used} bytes, and {settings.max_bytes} is the bound "
-            "(history.max_bytes): delete some, or have them go by themselves with `aiplat history "
-            "retain DAYS`.",
-            "history_bytes",
-        )
-
-
-def _refuse_larger(connection: sqlite3.Connection, number: int, settings: HistorySettings) -> None:
-    """Bound one conversation, which travels whole: in a transaction, after it was put in."""
-    query = (
-        "SELECT (SELECT total(length(CAST(text AS BLOB))) FROM turns WHERE conversation = ?1) + "
-        "(SELECT total(length(CAST(files.text AS BLOB))) FROM files JOIN turns ON turn = number "
-        "WHERE conversation = ?1)"
-    )
-    size = int(connection.execute(query, [number]).fetchone()[0])
-    if size > settings.max_conversation_bytes:
-        raise Full(
-            f"The conversation would have {size} bytes of text, but at most "
-            f"{settings.max_conversation_bytes} are kept of one (history.max_conversation_bytes): "
-            "begin a new one.",
-            "history_conversation_bytes",
-        )
 
 
 # -- an answer under way -------------------------------------------------------------------------
@@ -284,11 +251,12 @@ def read_title(connection: sqlite3.Connection, number: int) -> str:
     return str(connection.execute(query, [number]).fetchone()[0])
 
 
-def expire(connection: sqlite3.Connection, before: int) -> int:
+def expire(connection: sqlite3.Connection, before: int, has_time: Callable[[], bool]) -> int:
     """Delete conversations that were used last before then, but none with an answer under way.
 
     Arguments:
         before: seconds since 1970.
+        has_time: asked after each one; a large one takes a while.
 
     Returns:
         How many; when it is not 0, there may be more.
@@ -299,11 +267,15 @@ def expire(connection: sqlite3.Connection, before: int) -> int:
     )
     with transaction(connection):
         old = connection.execute(query, [before, _EXPIRED_AT_ONCE]).fetchall()
+        gone = 0
         for (number,) in old:
             remove(connection, number)
-        if old:
+            gone += 1
+            if not has_time():
+                break
+        if gone:
             _note_words(connection)
-    return len(old)
+    return gone
 
 
 def _note_words(connection: sqlite3.Connection) -> None:
@@ -378,6 +350,6 @@ def count(connection: sqlite3.Connection) -> int:
 
 
 __all__ = [
-    "DIED", "Full", "begin", "count", "delete", "end_died", "erase", "expire", "read", "read_title",
-    "retention", "save", "set_retention", "used_bytes", "write_answer",
+    "DIED", "CutPath", "Full", "begin", "count", "delete", "end_died", "erase", "expire", "read",
+    "read_title", "retention", "save", "set_retention", "used_bytes", "write_answer",
 ]  # fmt: skip

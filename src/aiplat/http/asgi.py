@@ -84,8 +84,11 @@ class Request:
 
     # -- what comes --------------------------------------------------------------------------
 
-    async def body(self, limit: int, seconds: float) -> bytes:
+    async def body(self, limit: int, seconds: float, setting: str) -> bytes:
         """Read the whole body, of at most `limit` bytes, within `seconds`.
+
+        Arguments:
+            setting: what bounds it, for the sentence that says so.
 
         Raises:
             RequestTooLarge: says both sizes.
@@ -94,7 +97,7 @@ class Request:
         """
         announced = self.header(b"content-length")
         if announced.isdigit() and int(announced[:20]) > limit:
-            raise self._too_large(int(announced[:20]), limit)
+            raise _too_large(int(announced[:20]), limit, setting)
         parts: list[bytes] = []
         size = 0
         with trio.move_on_after(seconds):
@@ -102,18 +105,11 @@ class Request:
                 part = await self._next_part()
                 size += len(part)
                 if size > limit:
-                    raise self._too_large(size, limit)
+                    raise _too_large(size, limit, setting)
                 parts.append(part)
             return b"".join(parts)
         raise SlowBody(
             f"The body did not arrive within {seconds:g} seconds ({size} bytes of it did)."
-        )
-
-    @staticmethod
-    def _too_large(size: int, limit: int) -> RequestTooLarge:
-        return RequestTooLarge(
-            f"The body has {size} bytes or more, but at most {limit} are taken. Send a shorter "
-            "conversation, or raise http.max_body_bytes."
         )
 
     async def _next_part(self) -> bytes:
@@ -187,6 +183,13 @@ class Request:
             nursery.start_soon(self.gone)
             await self.write(b"", last=True)
             nursery.cancel_scope.deadline = trio.current_time() + 1.0
+
+
+def _too_large(size: int, limit: int, setting: str) -> RequestTooLarge:
+    return RequestTooLarge(
+        f"The body has {size} bytes or more, but at most {limit} are taken. Send a shorter "
+        f"conversation, or raise {setting}."
+    )
 
 
 def _address(pair: Sequence[Any] | None) -> str:

@@ -21,7 +21,7 @@ from aiplat.http.events import COMMENT, event
 from aiplat.http.machine import MachineControl
 from aiplat.http.network import NetworkControl
 from aiplat.http.openai_api.models import models_within
-from aiplat.http.reading import decode, read_json
+from aiplat.http.reading import read_wish
 from aiplat.http.routing import Route, Router
 from aiplat.http.settings import HttpSettings
 from aiplat.roles.answering import Answer
@@ -108,7 +108,7 @@ class Control:
 
     async def remove_model(self, request: Request) -> None:
         """Remove a pulled model."""
-        wish = decode(await read_json(request, self._settings), ModelName)
+        wish = await read_wish(request, self._settings, ModelName)
         await request.reply(200, msgspec.json.encode(await self._operations.remove_model(wish)))
 
     async def access(self, request: Request) -> None:
@@ -117,17 +117,17 @@ class Control:
 
     async def series(self, request: Request) -> None:
         """What the graphs show."""
-        ask = decode(await read_json(request, self._settings), SeriesAsk)
+        ask = await read_wish(request, self._settings, SeriesAsk)
         await request.reply(200, msgspec.json.encode(await self._operations.series(ask)))
 
     async def stop(self, request: Request) -> None:
         """Begin to end the node."""
-        stop = decode(await read_json(request, self._settings), Stop)
+        stop = await read_wish(request, self._settings, Stop)
         await request.reply(200, msgspec.json.encode(self._operations.stop(stop)))
 
     async def accounts(self, request: Request) -> None:
         """Ask a gateway's accounts something. What is told may be a secret: it is never logged."""
-        call = decode(await read_json(request, self._settings), AccountsCall)
+        call = await read_wish(request, self._settings, AccountsCall)
         answer = await self._operations.accounts(call, credential_of(request))
         await request.reply(200, msgspec.json.encode(answer))
 
@@ -137,7 +137,7 @@ class Control:
 
     async def ask(self, request: Request) -> None:
         """Give an answer as events."""
-        ask = decode(await read_json(request, self._settings), Ask)
+        ask = await read_wish(request, self._settings, Ask)
         submission = Submission(
             id=request.id,
             to="gateway",
@@ -150,11 +150,9 @@ class Control:
 
         note = ""
         if ask.keep is not None:
-            kept = await self._operations.keep(submission, ask.keep, ask.peer)
-            if not isinstance(kept, str):
-                await self._conversations.give(request, kept)
+            note = await self._conversations.keep(request, submission, ask)
+            if request.finished:
                 return
-            note = kept
 
         async def work(answer: Answer) -> None:
             await begin_stream(request)

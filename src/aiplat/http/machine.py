@@ -7,7 +7,7 @@ import msgspec
 from aiplat.control.machine import LogAsk, PullWish, ServeWish
 from aiplat.control.ports import NodeOperations
 from aiplat.http.asgi import Request
-from aiplat.http.reading import decode, read_json
+from aiplat.http.reading import read_wish
 from aiplat.http.settings import HttpSettings
 
 
@@ -25,7 +25,7 @@ class MachineControl:
 
     async def log(self, request: Request) -> None:
         """The newest lines of its log."""
-        ask = decode(await read_json(request, self._settings), LogAsk)
+        ask = await read_wish(request, self._settings, LogAsk)
         await _reply(request, self._operations.log(ask))
 
     async def doctor(self, request: Request) -> None:
@@ -38,12 +38,12 @@ class MachineControl:
 
     async def pull(self, request: Request) -> None:
         """Bring a model, or end that."""
-        wish = decode(await read_json(request, self._settings), PullWish)
+        wish = await read_wish(request, self._settings, PullWish)
         await _reply(request, await self._operations.pull_model(wish))
 
     async def serve(self, request: Request) -> None:
         """Offer a model, or no more."""
-        wish = decode(await read_json(request, self._settings), ServeWish)
+        wish = await read_wish(request, self._settings, ServeWish)
         await _reply(request, await self._operations.serve_model(wish))
 
 

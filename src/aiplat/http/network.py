@@ -15,7 +15,7 @@ from aiplat.control.messages import (
 )
 from aiplat.control.ports import NodeOperations
 from aiplat.http.asgi import Request
-from aiplat.http.reading import decode, read_json
+from aiplat.http.reading import read_wish
 from aiplat.http.settings import HttpSettings
 
 
@@ -33,12 +33,12 @@ class NetworkControl:
 
     async def create(self, request: Request) -> None:
         """Make a network."""
-        wish = decode(await read_json(request, self._settings), NetworkCreate)
+        wish = await read_wish(request, self._settings, NetworkCreate)
         await _reply(request, await self._operations.create_network(wish))
 
     async def join(self, request: Request) -> None:
         """Join a network."""
-        wish = decode(await read_json(request, self._settings), JoinRequest)
+        wish = await read_wish(request, self._settings, JoinRequest)
         await _reply(request, await self._operations.join_network(wish))
 
     async def leave(self, request: Request) -> None:
@@ -47,7 +47,7 @@ class NetworkControl:
 
     async def invite(self, request: Request) -> None:
         """Make a token."""
-        wish = decode(await read_json(request, self._settings), InviteRequest)
+        wish = await read_wish(request, self._settings, InviteRequest)
         await _reply(request, self._operations.invite(wish))
 
     async def members(self, request: Request) -> None:
@@ -56,7 +56,7 @@ class NetworkControl:
 
     async def revoke(self, request: Request) -> None:
         """Take a certificate away."""
-        peer = decode(await read_json(request, self._settings), PeerName)
+        peer = await read_wish(request, self._settings, PeerName)
         await _reply(request, self._operations.revoke(peer))
 
     async def peers(self, request: Request) -> None:
@@ -65,7 +65,7 @@ class NetworkControl:
 
     async def drain(self, request: Request) -> None:
         """Place no more on a processor, or take no more at all; or end that."""
-        wish = decode(await read_json(request, self._settings), DrainWish)
+        wish = await read_wish(request, self._settings, DrainWish)
         await _reply(request, self._operations.drain(wish))
 
     async def share(self, request: Request) -> None:
@@ -74,22 +74,22 @@ class NetworkControl:
 
     async def set_share(self, request: Request) -> None:
         """Share it on other terms."""
-        wish = decode(await read_json(request, self._settings), ShareWish)
+        wish = await read_wish(request, self._settings, ShareWish)
         await _reply(request, self._operations.set_share(wish))
 
     async def block(self, request: Request) -> None:
         """Shut a peer out."""
-        peer = decode(await read_json(request, self._settings), PeerName)
+        peer = await read_wish(request, self._settings, PeerName)
         await _reply(request, self._operations.block(peer))
 
     async def unblock(self, request: Request) -> None:
         """Let a peer in again."""
-        peer = decode(await read_json(request, self._settings), PeerName)
+        peer = await read_wish(request, self._settings, PeerName)
         await _reply(request, self._operations.unblock(peer))
 
     async def explain(self, request: Request) -> None:
         """Why a request went where it went."""
-        name = decode(await read_json(request, self._settings), RequestName)
+        name = await read_wish(request, self._settings, RequestName)
         await _reply(request, await self._operations.explain(name.request))
 
 

@@ -24,6 +24,25 @@ async def read_json(request: Request, settings: HttpSettings) -> bytes:
         WrongMediaType: it says otherwise, or is packed.
         RequestTooLarge, SlowBody, ClientGone: as `Request.body`.
     """
+    _check_media(request)
+    bound = settings.max_body_bytes
+    return await request.body(bound, settings.body_seconds, "http.max_body_bytes")
+
+
+async def read_wish(request: Request, settings: HttpSettings, wanted: type[Wanted]) -> Wanted:
+    """Read what a face asks on the control socket.
+
+    Raises:
+        InvalidRequest: it does not fit.
+        WrongMediaType, RequestTooLarge, SlowBody, ClientGone: as `read_json`.
+    """
+    _check_media(request)
+    bound = settings.max_control_bytes
+    body = await request.body(bound, settings.body_seconds, "http.max_control_bytes")
+    return decode(body, wanted)
+
+
+def _check_media(request: Request) -> None:
     media, _, parameters = request.header(b"content-type").partition(";")
     if media.strip().lower() != "application/json":
         raise WrongMediaType(
@@ -35,7 +54,6 @@ async def read_json(request: Request, settings: HttpSettings) -> bytes:
     packing = request.header(b"content-encoding")
     if packing.lower() not in ("", "identity"):
         raise WrongMediaType(f"Send the body as it is: {clip(packing)!r} is not unpacked here.")
-    return await request.body(settings.max_body_bytes, settings.body_seconds)
 
 
 def parse_object(body: bytes) -> dict[str, object]:

@@ -92,6 +92,15 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
             le=1_000_000,
         ),
     ] = 900_000
+    max_control_bytes: Annotated[
+        int,
+        Meta(
+            description="The same of the control socket, which is this account's alone: a face "
+            "sends a whole conversation, and what is to be kept of it.",
+            ge=1_000,
+            le=256 * 1024**2,
+        ),
+    ] = 16 * 1024**2
     max_header_bytes: Annotated[
         int, Meta(description="Size of a request's line and headers.", ge=1_000, le=1_000_000)
     ] = 32_768

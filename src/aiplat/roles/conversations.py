@@ -31,6 +31,7 @@ from aiplat.domain.errors import (
 from aiplat.domain.usage import Usage
 from aiplat.history.history import History, read_call
 from aiplat.history.settings import HistorySettings
+from aiplat.history.store import CutPath
 from aiplat.roles.answering import answering
 from aiplat.roles.kept import Following, KeptAnswer
 from aiplat.telemetry.metrics import Metrics
@@ -76,6 +77,7 @@ class Conversations:
         self._nursery: trio.Nursery | None = None
         self._running: dict[str, KeptAnswer] = {}
         self._ended: OrderedDict[str, KeptAnswer] = OrderedDict()
+        self._late = 0
         self._is_ill = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -133,7 +135,7 @@ class Conversations:
         )  # fmt: skip
         self._running[submission.id] = answer
         try:
-            why = await self._begin(answer, keep)
+            why, note = await self._begin(answer, keep)
         except BaseException:
             del self._running[submission.id]
             raise
@@ -141,25 +143,26 @@ class Conversations:
             del self._running[submission.id]
             return why or _ENDS
         self._nursery.start_soon(self._live, answer, peer)
-        return Following(answer, late=False)
+        return Following(answer, late=False, note=note)
 
-    async def _begin(self, answer: KeptAnswer, keep: Keep) -> str:
-        """Have it stand in the history; gives why it cannot."""
+    async def _begin(self, answer: KeptAnswer, keep: Keep) -> tuple[str, str]:
+        """Have it stand in the history; gives why it cannot, and what befell the file."""
         if self._nursery is None:
-            return _ENDS
+            return _ENDS, ""
         request, model = answer.submission.id, answer.submission.model
         turn = Turn(
             id=keep.answer, parent=keep.parent, role="assistant", at=int(self._wall()),
             facts=AnswerFacts(request=request, model=model),
         )  # fmt: skip
         try:
-            await self._history.begin(keep.conversation, turn)
+            return "", await self._history.begin(keep.conversation, turn)
+        except CutPath as cut:  # the question is good, though its conversation is gone
+            return str(cut), ""
         except InvalidRequest:
             raise
         except AiplatError as fault:
             log.warning("an answer is not kept: %s", fault)
-            return str(fault)
-        return ""
+            return str(fault), ""
 
     def follow(self, request: str) -> Following:
         """Follow an answer that is under way, or ended a moment ago.
@@ -275,19 +278,30 @@ class Conversations:
         """Put all of it into the history, tell those who follow, and keep it for a while."""
         is_written = await self._write_at_last(answer)
         answer.publish()
+        self._running.pop(answer.submission.id, None)
+        self._ended[answer.submission.id] = answer
+        while len(self._ended) > self._settings.kept_ended:
+            self._ended.popitem(last=False)
+        if not is_written:
+            await self._write_later(answer)
+
+    async def _write_later(self, answer: KeptAnswer) -> None:
+        """Try again for a while; it counts no more among those under way, which may go on."""
+        if self._late >= self._settings.max_running:
+            self._hits.labels("history_late").inc()
+            log.warning("the last of an answer is lost: too many wait for the file already")
+            return
+        self._late += 1
+        is_written = False
         try:
             for _ in range(TRIES):
-                if is_written:
-                    break
                 await trio.sleep(self._settings.flush_seconds)
-                is_written = await self._write(answer)
+                if is_written := await self._write(answer):
+                    return
         finally:
+            self._late -= 1
             if not is_written:  # as when the node ends meanwhile
                 await self._write_at_last(answer)
-            self._running.pop(answer.submission.id, None)
-            self._ended[answer.submission.id] = answer
-            while len(self._ended) > self._settings.kept_ended:
-                self._ended.popitem(last=False)
 
     async def _write_at_last(self, answer: KeptAnswer) -> bool:
         with trio.move_on_after(WRITE_SECONDS, shield=True):

@@ -157,10 +157,11 @@ class Following:
     Arguments:
         answer: which.
         late: whether it comes later: it is given all text so far in one piece, without its ids.
+        note: what goes with its name (`Accepted.note`).
     """
 
-    def __init__(self, answer: KeptAnswer, *, late: bool) -> None:
-        self.accepted = Accepted(request=answer.submission.id, kept=True)
+    def __init__(self, answer: KeptAnswer, *, late: bool, note: str = "") -> None:
+        self.accepted = Accepted(request=answer.submission.id, kept=True, note=note)
         self.ended = False
         self._answer = answer
         self._texts = 0

@@ -128,9 +128,13 @@ def check(ask: LogAsk) -> None:
 
 
 def wanted(lines: Iterable[LogLine], ask: LogAsk) -> list[LogLine]:
-    """Those of `lines` that are grave enough, and hold the text that is searched for."""
+    """Those of `lines` before a number that are grave enough, and hold the text searched for."""
     least, text = _RANKS[ask.level], ask.search.casefold()
-    return [line for line in lines if _RANKS[line.level] >= least and _holds(line, text)]
+    return [
+        line for line in lines
+        if _RANKS[line.level] >= least and _holds(line, text)
+        and (ask.before < 0 or line.number < ask.before)
+    ]  # fmt: skip
 
 
 def _holds(line: LogLine, text: str) -> bool:

@@ -23,7 +23,7 @@ class SeriesFile(DatabaseFile):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Form(SET, NAMES, _bring_up), "series' file", log)
+        super().__init__(path, Form(SET, NAMES, _bring_up), "series' file", log, may_be_lost=True)
 
 
 def _bring_up(connection: sqlite3.Connection) -> None:

@@ -20,6 +20,9 @@ import aiplat.tui
 
 _OURS = "aiplat.tui."
 _PANES = ("chat", "peers", "keys", "usage", "logs")
+_APART = {"peers": "aiplat.tui.peers.bindings"}
+"""Bindings in a small module of their own: other panes name their keys."""
+_usual: dict[str, str] = {}
 _TITLES = {"app": "Everywhere", "table": "Tables", "dialog": "Dialogs"}
 
 
@@ -34,6 +37,7 @@ class Known:
         description: in words.
         pane: the pane in which it can be done; empty where it belongs to none, or to a screen of
             its own.
+        priority: whether its key goes before what has the focus, so that it types nothing.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Known:
     action: str
     description: str
     pane: str = ""
+    priority: bool = False
 
     @property
     def group(self) -> str:
@@ -63,15 +68,33 @@ def known_actions() -> tuple[Known, ...]:
     """All of them: those of everywhere, then pane by pane, then the rest."""
     for module in pkgutil.walk_packages(aiplat.tui.__path__, _OURS):
         importlib.import_module(module.name)
+    return tuple(sorted(_imported().values(), key=lambda known: _order(known.group)))
+
+
+def usual_keys(name: str) -> str:
+    """The keys of an action unless a person says otherwise, parted by commas; empty for none.
+
+    It imports no pane: of those that were not shown yet, only `_APART` are known.
+    """
+    if name not in _usual:
+        _usual.update({known.id: known.keys for known in _imported().values()})
+    if name not in _usual and name.partition(".")[0] in _APART:
+        apart = importlib.import_module(_APART[name.partition(".")[0]])
+        _usual.update({binding.id: binding.key for binding in apart.BINDINGS})
+    return _usual.get(name, "")
+
+
+def _imported() -> dict[str, Known]:
+    """Those of the classes that were imported until now."""
     found: dict[str, Known] = {}
     for kind in _kinds(DOMNode):
         for binding in kind.__dict__.get("BINDINGS", ()):
             if isinstance(binding, Binding) and binding.id and binding.id not in found:
                 found[binding.id] = Known(
                     binding.id, binding.key, binding.action,
-                    binding.description or binding.id, _pane_of(kind),
+                    binding.description or binding.id, _pane_of(kind), binding.priority,
                 )  # fmt: skip
-    return tuple(sorted(found.values(), key=lambda known: _order(known.group)))
+    return found
 
 
 def _kinds(root: type[DOMNode]) -> Iterator[type[DOMNode]]:

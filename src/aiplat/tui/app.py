@@ -84,6 +84,7 @@ class AiplatApp(Frame):
         Binding("ctrl+p", "command_palette", "Commands", priority=True, id="app.palette"),
         Binding("f2", "jump", "Jump", show=False, priority=True, id="app.jump"),
         Binding("f5", "start_node", "Start the node", show=False, priority=True, id="app.start"),
+        Binding("f6", "leave_node", "Do not start it", show=False, id="app.leave"),
         Binding("f8", "models", "Models", show=False, priority=True, id="app.models"),
         Binding("f9", "settings", "Settings", show=False, priority=True, id="app.settings"),
         Binding("f10", "welcome", "First steps", show=False, priority=True, id="app.welcome"),
@@ -159,7 +160,7 @@ class AiplatApp(Frame):
             return
         screen = self.screen_stack[0]
         screen.query_one(TopBar).show(self.world)
-        screen.query_one(Banner).show(self.world, self.key_of("app.start"))
+        screen.query_one(Banner).show(self.world, self.key_of)
         for pane in screen.query(Pane):
             pane.node_changed()
 
@@ -170,10 +171,27 @@ class AiplatApp(Frame):
         return not (self.screen_stack and getattr(self.screen, "TAKES_EVERY_KEY", False))
 
     async def action_show(self, name: str) -> None:
-        """Show a pane."""
+        """Leave all dialogs, and show a pane; a dialog that may not be left yet stays."""
+        from aiplat.tui.dialogs import Dialog
+
         while len(self.screen_stack) > 1:
-            self.pop_screen()
+            above, screen = len(self.screen_stack), self.screen
+            if isinstance(screen, Dialog):
+                screen.action_leave()
+            else:
+                screen.dismiss(None)
+            if len(self.screen_stack) == above:
+                return
         await self.show_pane(name)
+
+    async def action_quit(self) -> None:
+        """Leave, unless something is being sent whose answer would be lost."""
+        from aiplat.tui.dialogs import Dialog
+
+        if any(isinstance(screen, Dialog) and screen.is_busy for screen in self.screen_stack):
+            self.tell("Something is being sent: wait for its answer.", severity="warning")
+            return
+        self.exit()
 
     def action_start_node(self) -> None:
         """Start the node, if it is gone."""
@@ -181,6 +199,10 @@ class AiplatApp(Frame):
             self.tell("The node runs.")
         else:
             self.world.start_now()
+
+    def action_leave_node(self) -> None:
+        """Do not start the node again that is gone."""
+        self.world.leave_it()
 
     def action_help(self) -> None:
         """Show what can be done here."""

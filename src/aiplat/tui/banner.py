@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiplat.tui.notice import Kind, Notice
 from aiplat.tui.world import World
 
@@ -13,20 +15,21 @@ class Banner(Notice):
     Banner { background: $panel; }
     """
 
-    def show(self, world: World, start_key: str) -> None:
+    def show(self, world: World, key_of: Callable[[str], str]) -> None:
         """Say how the node is, if it is not there.
 
         Arguments:
-            start_key: the key that starts it, as it is shown.
+            key_of: gives the key of an action now, as it is shown.
         """
-        self.tell(*banner_words(world, start_key))
+        self.tell(*banner_words(world, key_of))
 
 
-def banner_words(world: World, start_key: str) -> tuple[str, Kind]:
+def banner_words(world: World, key_of: Callable[[str], str]) -> tuple[str, Kind]:
     """What is said of the node, and how grave it is; nothing while it is there."""
+    start_key, leave_key = key_of("app.start"), key_of("app.leave")
     match world.phase:
         case "attached":
-            return _attached_words(world)
+            return _attached_words(world, key_of)
         case "looking":
             return "", "info"
         case "starting":
@@ -37,13 +40,13 @@ def banner_words(world: World, start_key: str) -> tuple[str, Kind]:
         case "lost":
             left = world.restarts_in
             if left is not None:
-                after = f"It is started again in {left:.0f} s ({start_key}: now)."
+                after = f"It is started again in {left:.0f} s ({start_key}: now, {leave_key}: not)."
             else:
                 after = f"{start_key} starts it; what you see stays."
             return f"{world.trouble} {after}", "error"
 
 
-def _attached_words(world: World) -> tuple[str, Kind]:
+def _attached_words(world: World, key_of: Callable[[str], str]) -> tuple[str, Kind]:
     status = world.status
     if status is None:
         return "", "info"
@@ -54,5 +57,7 @@ def _attached_words(world: World) -> tuple[str, Kind]:
         )
         return text, "error"
     if status.drained:
-        return "This node is drained: it takes no new requests. Peers, key d, ends that.", "warning"
+        key = key_of("peers.undrain")
+        text = f"This node is drained: it takes no new requests. {key} in Peers ends that."
+        return text, "warning"
     return "", "info"

@@ -1,16 +1,16 @@
-"""Every action, in the command palette: those of other panes, too, and each theme.
+"""The command palette: what can be done here, in other panes, in Models and Settings; the themes.
 
-What is chosen of another pane shows the pane first. Names are plain text, never markup.
+What is chosen of another pane shows the pane first. Models and Settings are shown, and no more:
+what is done there goes with what is chosen there. Names are plain text, never markup.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
-from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
-from aiplat.tui.actions import Known, known_actions
+from aiplat.tui.actions import Known, known_actions, title_of
 from aiplat.tui.pane import Pane
 from aiplat.tui.text import cut, flat
 from aiplat.tui.threads import in_thread
@@ -26,6 +26,10 @@ from aiplat.tui.threads import in_thread
 if TYPE_CHECKING:
     from aiplat.tui.frame import Frame
 
+_TABLES = ("peers", "keys", "usage")
+"""The panes with a table."""
+_SCREENS = {"models": "app.models", "settings": "app.settings"}
+"""Screens of their own, by the group of their actions, and what shows them."""
 _NAME_CELLS = 32
 _PLACE_CELLS = 12
 
@@ -101,14 +105,30 @@ def actions_of(app: Frame, screen: Screen[object], known: tuple[Known, ...]) -> 
             yield _command(app, action, _doing(app, action.action, app))
         elif action.pane and is_possible(app, action):
             yield _command(app, action, _elsewhere(app, action))
+        elif action.group in _SCREENS:
+            yield _command(app, action, _on_screen(app, action, by_id[_SCREENS[action.group]]))
+    yield from _of_tables(app, known, seen)
+
+
+def _of_tables(app: Frame, known: tuple[Known, ...], seen: set[str]) -> Iterator[Command]:
+    """What can be done with the tables of the panes, by pane."""
+    here = app.pane.id if app.pane is not None else None
+    for pane in _TABLES:
+        for action in known:
+            if action.group != "table" or (pane == here and action.id in seen):
+                continue
+            there = replace(action, pane=pane)
+            if is_possible(app, there):
+                run = _elsewhere(app, there)
+                yield Command(flat(action.description), title_of(pane), app.key_of(action.id), run)
 
 
 def themes_of(app: Frame) -> Iterator[Command]:
     """A command for each theme."""
-    from msgspec.structs import replace
+    from msgspec import structs
 
     def set_to(theme: str) -> Callable[[], object]:
-        return lambda: app.set_preferences(replace(app.preferences, theme=theme))
+        return lambda: app.set_preferences(structs.replace(app.preferences, theme=theme))
 
     for theme in sorted(app.available_themes):
         yield Command(f"Theme {flat(theme)}", "Settings", "", set_to(theme))
@@ -123,12 +143,21 @@ def is_possible(app: Frame, action: Known) -> bool:
 
 
 def find(app: Frame, action: Known) -> DOMNode | None:
-    """Who in its pane does it; None where the pane, or that part of it, is not there."""
+    """Who in its pane does it; None where the pane, or that part of it, is not there or hidden."""
     for pane in app.screen_stack[0].query(f"#{action.pane}").results(Pane):
         for node in (pane, *pane.walk_children(Widget)):
-            if any(binding.id == action.id for _, binding in node._bindings):
+            does = any(binding.id == action.id for _, binding in node._bindings)
+            if does and _is_shown(node, pane):
                 return node
     return None
+
+
+def _is_shown(node: Widget, pane: Pane) -> bool:
+    """Whether it would be seen if its pane was."""
+    return node is pane or all(
+        above.display for above in node.ancestors_with_self
+        if isinstance(above, Widget) and pane in above.ancestors
+    )  # fmt: skip
 
 
 def _doing(app: Frame, action: str, node: DOMNode) -> Callable[[], object]:
@@ -148,14 +177,16 @@ def _elsewhere(app: Frame, action: Known) -> Callable[[], object]:
     return run
 
 
+def _on_screen(app: Frame, action: Known, opens: Known) -> Callable[[], object]:
+    async def run() -> None:
+        await app.run_action(opens.action, default_namespace=app)
+        app.tell(f"“{action.description}”: {app.key_of(action.id)}, with what is chosen here.")
+
+    return run
+
+
 def _command(app: Frame, action: Known, run: Callable[[], object]) -> Command:
-    return Command(flat(action.description), action.place, shown_key(app, action), run)
-
-
-def shown_key(app: Frame, action: Known) -> str:
-    """The key of an action now, as a person reads it."""
-    key = app.preferences.keymap.get(action.id, action.keys).partition(",")[0].strip()
-    return app.get_key_display(next(iter(Binding.make_bindings([Binding(key, "")])))) if key else ""
+    return Command(flat(action.description), action.place, app.key_of(action.id), run)
 
 
 def _line(command: Command, offsets: object, style: Style | None = None) -> Content:

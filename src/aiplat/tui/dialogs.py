@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -19,7 +19,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, Select, Static
 
 from aiplat.domain.errors import AiplatError
+from aiplat.tui.area import Area
 from aiplat.tui.text import clean, flat
+from aiplat.tui.threads import in_thread
 
 Answer = TypeVar("Answer")
 
@@ -42,16 +44,16 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     Dialog .text { height: auto; margin-bottom: 1; }
     Dialog .fault { height: auto; color: $error; display: none; margin-bottom: 1; }
     Dialog .fault.-shown { display: block; }
-    Dialog Input, Dialog Select, Dialog Checkbox { margin-bottom: 1; }
-    Dialog Input.-textual-compact { padding: 0 1; background: $panel; }
+    Dialog Input, Dialog Select, Dialog Checkbox, Dialog Area { margin-bottom: 1; }
+    Dialog Input.-textual-compact, Dialog Area { padding: 0 1; background: $panel; }
     Dialog Checkbox.-with-more { margin-bottom: 0; }
     Dialog Label { color: $text-muted; }
     Dialog .buttons { height: auto; align-horizontal: right; }
     Dialog Button { margin-left: 1; min-width: 10; }
     Dialog.-short > Vertical { padding: 0 1; }
     Dialog.-short .body { max-height: 60vh; }
-    Dialog.-short .text, Dialog.-short Input, Dialog.-short Select, Dialog.-short Checkbox
-        { margin-bottom: 0; }
+    Dialog.-short .text, Dialog.-short Input, Dialog.-short Select, Dialog.-short Checkbox,
+        Dialog.-short Area { margin-bottom: 0; }
     """
 
     heading = ""
@@ -68,6 +70,11 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     def is_shown(self) -> bool:
         """Whether it was not left meanwhile; for what comes back to it after having waited."""
         return self.app.is_running and self in self.app.screen_stack
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it may not be left now: something is being sent."""
+        return False
 
     def action_leave(self) -> None:
         """Leave without an answer."""
@@ -139,6 +146,7 @@ class Field:
         secret: whether what is typed is hidden.
         choices: to choose from, as value and words; empty for a line to type.
         yes_no: whether it is a box to tick; its value is "yes" or "".
+        lines: how high it is where more than one line may be typed; 0 for one line.
     """
 
     name: str
@@ -148,6 +156,7 @@ class Field:
     secret: bool = False
     choices: Sequence[tuple[str, str]] = field(default=())
     yes_no: bool = False
+    lines: int = 0
 
 
 class Tick(Checkbox):
@@ -221,6 +230,11 @@ class Form(Dialog[dict[str, str]]):
             options = [(Content(words), value) for value, words in asked.choices]
             yield Select(options, value=asked.value or asked.choices[0][0],
                          allow_blank=False, id=name, compact=True)  # fmt: skip
+        elif asked.lines:
+            area = Area(asked.value, placeholder=asked.hint, id=name, compact=True,
+                        highlight_cursor_line=False)  # fmt: skip
+            area.styles.height = asked.lines
+            yield area
         else:
             yield Input(asked.value, placeholder=asked.hint, password=asked.secret, id=name,
                         compact=True)  # fmt: skip
@@ -236,6 +250,8 @@ class Form(Dialog[dict[str, str]]):
                 found[asked.name] = str(widget.value)
             elif isinstance(widget, Input):
                 found[asked.name] = widget.value if asked.secret else widget.value.strip()
+            elif isinstance(widget, Area):
+                found[asked.name] = widget.text.strip()
         return found
 
     @on(Input.Submitted)
@@ -256,12 +272,22 @@ class Form(Dialog[dict[str, str]]):
             self.dismiss(None)
 
     def _end(self) -> None:
-        values = self.values()
-        if self._check is not None:
+        self._ending()
+
+    @work(exclusive=True, group="end")
+    async def _ending(self) -> None:
+        values, check = self.values(), self._check
+        if check is not None:
             try:
-                self._check(values)
+                await in_thread(lambda: check(values))  # it may look at files
             except AiplatError as fault:
                 self.fault(str(fault))
+                return
+            except Exception as fault:  # noqa: BLE001  # a form that cannot check must not end all
+                self.fault(
+                    f"This could not be checked ({type(fault).__name__}). Change what you typed, "
+                    "or leave with Esc."
+                )
                 return
         self.dismiss(values)
 

@@ -4,22 +4,62 @@ how a person is told something. `app` puts the panes in.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 from textual import work
 from textual.app import App
 from textual.binding import Binding
-from textual.events import Event, Key
+from textual.events import Event as TextualEvent
+from textual.events import Key
 from textual.widget import Widget
 
 from aiplat.domain.errors import AiplatError
+from aiplat.tui import binding_map, terminal_keys
 from aiplat.tui.clipboard import Clipboard
 from aiplat.tui.clock import Clock, SystemClock
+from aiplat.tui.keymap import key_of, sound
 from aiplat.tui.link import Link, Start
 from aiplat.tui.preferences import Preferences, PreferencesFile
-from aiplat.tui.terminal_keys import mend, untyped
+from aiplat.tui.terminal_keys import untyped
 from aiplat.tui.text import clean
 from aiplat.tui.themes import DARK, THEMES, with_muted
 from aiplat.tui.threads import in_thread
 from aiplat.tui.world import World
+
+if TYPE_CHECKING:
+    from aiplat.control.calls import Call, Reply
+    from aiplat.control.events import Event
+    from aiplat.control.messages import Ask
+
+
+class PatientLink:
+    """Puts questions to a node that is about to be there, once it is (`Link`).
+
+    Arguments:
+        link: asks it.
+        world: knows how it is.
+    """
+
+    def __init__(self, link: Link, world: World) -> None:
+        self._link = link
+        self._world = world
+
+    async def call(self, call: Call[Reply]) -> Reply:
+        """Put one question."""
+        if self._world.phase in ("looking", "starting"):
+            await self._world.settled()
+        return await self._link.call(call)
+
+    def ask(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Give the events of an answer."""
+        return self._link.ask(ask)
+
+    def follow(self, request: str) -> AsyncGenerator[Event, None]:
+        """The same of an answer that the node keeps."""
+        return self._link.follow(request)
 
 
 class Frame(App[None]):
@@ -42,19 +82,23 @@ class Frame(App[None]):
         clock: Clock | None = None,
         clipboard: Clipboard | None = None,
     ) -> None:
-        mend()
+        terminal_keys.mend()
+        binding_map.mend()
         super().__init__()
-        self.link = link
         self.clock = clock if clock is not None else SystemClock()
         self.preferences_file = preferences if preferences is not None else PreferencesFile(None)
-        self.preferences, self._wrong = self.preferences_file.read()
+        told, self._wrong = self.preferences_file.read()
+        keymap, no_keys = sound(told.keymap)
+        self.preferences = replace(told, keymap=keymap)
+        self._wrong = self._wrong or no_keys
         self.world = World(link, start, self.clock, self._world_changed)
+        self.link = PatientLink(link, self.world)
         self._copier = clipboard if clipboard is not None else Clipboard(self._to_terminal)
         for theme in THEMES:
             self.register_theme(theme)
         self.apply(self.preferences)
 
-    async def on_event(self, event: Event) -> None:
+    async def on_event(self, event: TextualEvent) -> None:
         """Take an event; a key with Alt types nothing."""
         await super().on_event(untyped(event) if isinstance(event, Key) else event)
 
@@ -83,12 +127,7 @@ class Frame(App[None]):
 
     def key_of(self, binding_id: str) -> str:
         """The key that does that now, as it is shown to a person; empty where none does."""
-        for node in (self.screen, self):
-            for key, binding in node._bindings:
-                if binding.id == binding_id:
-                    wanted = self._keymap.get(binding_id, key).partition(",")[0]
-                    return self.get_key_display(Binding(wanted, ""))
-        return ""
+        return key_of(self, self.preferences.keymap, binding_id)
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as a person reads it: F1, not f1."""
@@ -139,10 +178,20 @@ class Frame(App[None]):
     def set_preferences(self, preferences: Preferences) -> None:
         """Take what is set, and keep it for the next run."""
         self.apply(preferences)
+        self.preferences_file.keep(preferences)
+        self._write_preferences()
+
+    @work(group="preferences")
+    async def _write_preferences(self) -> None:
         try:
-            self.preferences_file.write(preferences)
+            await in_thread(self.preferences_file.flush)
         except AiplatError as fault:
             self.tell_fault(fault)
+
+    def on_unmount(self) -> None:
+        """Write what was set last, if there was no time for it yet."""
+        with suppress(AiplatError):
+            self.preferences_file.flush()
 
     # -- copying ---------------------------------------------------------------------------------
 

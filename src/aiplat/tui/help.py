@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _KEY_CELLS = 16
 _GENERAL = (
     "Tab goes from part to part, arrows within one, Enter chooses, Esc goes back.\n"
-    "F2 puts a letter on each part: typing it goes there. Ctrl+P finds every action by its name."
+    "{jump} puts a letter on each part: typing it goes there. {palette} finds actions by name."
 )
 
 
@@ -98,7 +98,9 @@ class HelpScreen(Dialog[None]):
         if not found:
             parts.append(Content(f"No key does “{flat(query)}”. Esc goes back."))
         elif not query:
-            parts.append(Content.assemble((_GENERAL, "$text-muted")))
+            app = cast("Frame", self.app)
+            keys = {"jump": app.key_of("app.jump"), "palette": app.key_of("app.palette")}
+            parts.append(Content.assemble((_GENERAL.format(**keys), "$text-muted")))
         self.query_one("#keys", Static).update(Content("\n").join(parts))
 
     @on(Input.Changed, "#find")
@@ -122,7 +124,7 @@ def _title(screen: Screen[object]) -> str:
 
 def about(node: DOMNode) -> str:
     """What a pane or a screen says of itself (`HELP`)."""
-    return str(getattr(node, "HELP", ""))
+    return str(getattr(node, "HELP", None) or "")
 
 
 def groups_of(app: Frame) -> tuple[Group, ...]:

@@ -57,11 +57,23 @@ class Pane(Vertical):
         """Ask the node, and show what it says. Raises `AiplatError`."""
 
     def focus_first(self) -> None:
-        """Put the focus where a person expects it when the pane is shown."""
+        """Put the focus where a person expects it when the pane is shown.
+
+        Where nothing in it can have it yet, the pane itself has it, so that its keys are there.
+        """
         for widget in self.query("*").results():
             if widget.focusable:
                 widget.focus()
                 return
+        self.can_focus = True
+        self.focus()
+
+    def _refocus(self) -> None:
+        """Put the focus on what came with the figures, where nothing has it, or the pane alone."""
+        app = self.aiplat
+        if app.is_seen(self) and len(app.screen_stack) == 1 and app.focused in (None, self):
+            self.can_focus = False
+            self.focus_first()
 
     def why_off(self, action: str) -> str:
         """Why an action makes no sense now (`check_action`), in a few words for F1."""
@@ -99,6 +111,7 @@ class Pane(Vertical):
                     return  # the program ends, and takes the parts of the pane away first
                 else:
                     self.show_fault("")
+            self._refocus()
             await asyncio.sleep(self.SECONDS)
 
     def show_fault(self, text: str) -> None:

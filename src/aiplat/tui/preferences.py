@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +45,8 @@ class PreferencesFile:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._newest: Preferences | None = None
 
     def read(self) -> tuple[Preferences, str]:
         """What was set, and what is wrong with the file, in words; the usual where it is wrong."""
@@ -60,20 +64,40 @@ class PreferencesFile:
                 "ones hold. Mend the file, or set something to write it anew."
             )
 
+    def keep(self, preferences: Preferences) -> None:
+        """Have the next `flush` write them."""
+        self._newest = preferences
+
+    def flush(self) -> None:
+        """Write the newest that were to be kept, if they are not written yet; blocks.
+
+        Any thread may: one waits for the other, and none writes older ones after newer ones.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        with self._lock:
+            newest, self._newest = self._newest, None
+            if newest is not None:
+                self.write(newest)
+
     def write(self, preferences: Preferences) -> None:
-        """Write them, whole or not at all.
+        """Write them, whole or not at all; two programs that do it at once do not mix theirs.
 
         Raises:
             ConfigError: the file cannot be written.
         """
         if self.path is None:
             return
-        new = self.path.with_name(f"{self.path.name}.new")
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(preferences)))
-            new.replace(self.path)
+            descriptor, name = tempfile.mkstemp(".new", f"{self.path.name}.", self.path.parent)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(preferences)))
+                os.replace(name, self.path)
+            except OSError:
+                os.unlink(name)
+                raise
         except OSError as error:
             raise ConfigError(
                 f"The settings of the terminal cannot be written to {self.path}: "

@@ -20,9 +20,12 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
+from aiplat.tui.grid import MANY_LESS, Grid
 from aiplat.tui.text import flat
 
 Row = TypeVar("Row")
+Cell = str | tuple[str, str]
+"""What stands in a cell, and maybe its colour's name of the theme."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Column(Generic[Row]):
 
     key: str
     title: str
-    cell: Callable[[Row], str | tuple[str, str]]
+    cell: Callable[[Row], Cell]
     sort: Callable[[Row], Any] | None = None
     right: bool = False
     width: int = 0
@@ -54,10 +57,13 @@ class Column(Generic[Row]):
     grows: bool = False
 
 
-class _Grid(DataTable[Text]):
-    BINDINGS: ClassVar[list[BindingType]] = []
+@dataclass(frozen=True)
+class _Line:
+    """A row's cells: what was told, the texts of it, and how many cells of the screen they take."""
 
-    ALLOW_SELECT: ClassVar[bool] = False
+    told: tuple[Cell, ...]
+    texts: list[Text]
+    lengths: tuple[int, ...]
 
 
 class LiveTable(Vertical, Generic[Row]):
@@ -128,24 +134,28 @@ class LiveTable(Vertical, Generic[Row]):
         self._seen: list[Row] = []
         self._by = sort or columns[0].key
         self._reverse = False
-        self._drawn: tuple[object, ...] = ()
+        self._layout: tuple[object, ...] = ()
+        self._keys: list[Hashable] = []
+        self._lines: list[_Line] = []
+        self._wide: dict[str, int] = {}
+        self._nothing: tuple[bool, str] | None = None
         self.filter = ""
 
     def compose(self) -> ComposeResult:
         """The line for the filter, the grid, what is said instead."""
         yield Input(placeholder="Filter: type what a row must hold", id="filter", compact=True)
-        yield _Grid(cursor_type="row", zebra_stripes=False, cell_padding=1)
+        yield Grid(cursor_type="row", zebra_stripes=False, cell_padding=1)
         yield Static("", classes="empty", markup=False)
 
     @property
-    def grid(self) -> DataTable[Text]:
+    def grid(self) -> Grid:
         """The grid inside, which has the focus."""
-        return self.query_one(_Grid)
+        return self.query_one(Grid)
 
     @property
     def current(self) -> Row | None:
         """The row that the cursor stands on."""
-        found = self.query(_Grid)
+        found = self.query(Grid)
         place = found.first().cursor_row if found else -1
         return self._seen[place] if 0 <= place < len(self._seen) else None
 
@@ -169,31 +179,24 @@ class LiveTable(Vertical, Generic[Row]):
             if width >= column.least and (not column.until or width < column.until)
         ]  # fmt: skip
 
-    def _texts(self, columns: Sequence[Column[Row]], row: Row) -> list[Text]:
-        cells = []
-        for column in columns:
-            told = column.cell(row)
-            text, style = told if isinstance(told, tuple) else (told, "")
-            colour = self.app.theme_variables.get(style, style) if style else ""
-            cells.append(Text(flat(text), style=_style(colour), no_wrap=True, overflow="ellipsis",
-                              justify="right" if column.right else "left"))  # fmt: skip
-        return cells
+    def _cell_text(self, column: Column[Row], told: Cell) -> Text:
+        text, style = told if isinstance(told, tuple) else (told, "")
+        colour = self.app.theme_variables.get(style, style) if style else ""
+        return Text(flat(text), style=_style(colour), no_wrap=True, overflow="ellipsis",
+                    justify="right" if column.right else "left")  # fmt: skip
 
-    def _widths(
-        self, columns: Sequence[Column[Row]], cells: Sequence[Sequence[Text]]
-    ) -> dict[str, int]:
-        """The cells of each column: room for its title and its mark; 0 for what its texts need.
+    def _widths(self, columns: Sequence[Column[Row]]) -> dict[str, int]:
+        """The cells of each column: room for its title, its mark, and its texts.
 
-        Where one grows, what the others need is told too, since it takes what they leave.
+        One that grows takes what the others leave.
         """
-        grows = any(column.grows for column in columns)
         widths = {}
         for place, column in enumerate(columns):
-            mark = 2 if column.key == self._by else 0
-            title = cell_len(column.title) + mark
-            widths[column.key] = max(column.width, title) if column.width else 0
-            if grows and not column.width:
-                widths[column.key] = max([title, *(row[place].cell_len for row in cells)])
+            title = cell_len(column.title) + (2 if column.key == self._by else 0)
+            if column.width:
+                widths[column.key] = max(column.width, title)
+            else:
+                widths[column.key] = max([title, *(line.lengths[place] for line in self._lines)])
         wide = self.size.width or self.app.size.width
         padding = 2 * self.grid.cell_padding * len(columns)
         for column in columns:
@@ -220,49 +223,97 @@ class LiveTable(Vertical, Generic[Row]):
         return " ".join(flat(_text(column.cell(row))) for column in self._columns).casefold()
 
     def _draw(self) -> None:
-        if not self.query(_Grid):
+        if not self.query(Grid):
             return  # it is not composed yet, or taken down
-        grid, columns = self.grid, self._wanted()
-        current = self.current
+        columns, current = self._wanted(), self.current
         at = self._key(current) if current is not None else None
-        offset = grid.scroll_offset
         self._seen = self._matching()
-        cells = [self._texts(columns, row) for row in self._seen]
-        drawn = (tuple(c.key for c in columns), self._by, self._reverse, self.filter, self._empty,
-                 tuple(map(self._key, self._seen)),
-                 tuple((str(t), str(t.style)) for row in cells for t in row))  # fmt: skip
-        if drawn == self._drawn:
+        keys = [self._key(row) for row in self._seen]
+        layout = (tuple(c.key for c in columns), self._by, self._reverse, self.app.theme)
+        is_new = layout != self._layout
+        made = {} if is_new else dict(zip(self._keys, self._lines, strict=True))
+        lines = [
+            self._line(columns, row, made.get(key))
+            for key, row in zip(keys, self._seen, strict=True)
+        ]
+        if is_new or len(lines) <= len(self._lines) - MANY_LESS:
+            self._layout = layout
+            self._lay_out(columns, lines)
+        elif not self._put(columns, lines) and keys == self._keys:
+            self._tell_empty()
             return
-        self._drawn = drawn
-        grid.clear(columns=True)
-        widths = self._widths(columns, cells)
-        for column in columns:
-            mark = (
-                (" ▾" if column.falls != self._reverse else " ▴") if column.key == self._by else ""
-            )
-            label = Text(column.title + mark, justify="right" if column.right else "left")
-            grid.add_column(label, key=column.key, width=widths[column.key] or None)
-        for row in cells:
-            grid.add_row(*row)
+        self._keys = keys
         self._tell_empty()
-        place = next((i for i, row in enumerate(self._seen) if self._key(row) == at), None)
+        self._keep_cursor(at)
+        self.post_message(self.Highlighted(self, self.current))
+
+    def _line(self, columns: Sequence[Column[Row]], row: Row, before: _Line | None) -> _Line:
+        """A row's cells; those that are as before are not made again."""
+        told = tuple(column.cell(row) for column in columns)
+        if before is None:
+            texts = [self._cell_text(*each) for each in zip(columns, told, strict=True)]
+        elif told == before.told:
+            return before
+        else:
+            texts = [
+                text if cell == was else self._cell_text(column, cell)
+                for column, cell, was, text in zip(
+                    columns, told, before.told, before.texts, strict=True
+                )
+            ]
+        return _Line(told, texts, tuple(text.cell_len for text in texts))
+
+    def _lay_out(self, columns: Sequence[Column[Row]], lines: list[_Line]) -> None:
+        """Put all in anew: other columns, another order, other colours, or far fewer rows."""
+        grid = self.grid
+        offset = grid.scroll_offset
+        self._lines = lines
+        self._wide = self._widths(columns)
+        labels = {column.key: self._label(column) for column in columns}
+        grid.lay_out(labels, self._wide, [line.texts for line in lines])
+        grid.scroll_to(offset.x, offset.y, animate=False)
+
+    def _put(self, columns: Sequence[Column[Row]], lines: list[_Line]) -> bool:
+        """Change what is otherwise than before, place by place; tells whether anything was."""
+        grid, before = self.grid, self._lines
+        self._lines = lines
+        grid.shorten(len(lines))
+        changed = {
+            place: now.texts
+            for place, (now, was) in enumerate(zip(lines, before, strict=False)) if now is not was
+        }  # fmt: skip
+        grid.put(changed)
+        grid.add_rows(line.texts for line in lines[len(before) :])
+        widths = self._widths(columns)
+        if widths != self._wide:
+            self._wide = widths
+            grid.widen(widths)
+        return bool(changed) or len(lines) != len(before)
+
+    def _label(self, column: Column[Row]) -> Text:
+        mark = " ▾" if column.falls != self._reverse else " ▴"
+        title = column.title + (mark if column.key == self._by else "")
+        return Text(title, justify="right" if column.right else "left")
+
+    def _keep_cursor(self, key: Hashable) -> None:
+        """Put the cursor on its row, wherever that is now."""
+        grid = self.grid
+        place = self._keys.index(key) if key in self._keys else None
         if place is None:
             place = min(max(0, grid.cursor_row), max(0, len(self._seen) - 1))
         grid.move_cursor(row=place, animate=False, scroll=False)
-        grid.scroll_to(offset.x, offset.y, animate=False)
-        now = self.current
-        self.post_message(self.Highlighted(self, now))
 
     def _tell_empty(self) -> None:
-        self.set_class(not self._seen, "-empty")
         text = f"Nothing holds “{self.filter}”. Esc shows all." if self._rows else self._empty
-        self.query_one(".empty", Static).update(Content(text))
+        if (nothing := (not self._seen, text)) != self._nothing:
+            self._nothing = nothing
+            self.set_class(not self._seen, "-empty")
+            self.query_one(".empty", Static).update(Content(text))
 
     # -- what a person does ----------------------------------------------------------------------
 
     def on_resize(self, event: Resize) -> None:
         """Show the columns that there is room for."""
-        self._drawn = ()
         self._draw()
 
     def action_filter(self) -> None:
@@ -329,7 +380,7 @@ class LiveTable(Vertical, Generic[Row]):
             self.post_message(self.Chosen(self, self.current))
 
 
-def _text(told: str | tuple[str, str]) -> str:
+def _text(told: Cell) -> str:
     return told[0] if isinstance(told, tuple) else told
 
 

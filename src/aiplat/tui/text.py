@@ -23,17 +23,23 @@ _ESCAPES: Final = re.compile(
     "|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?"  # OSC, DCS, SOS, PM, APC with their text
     "|[ -/]*[0-~]?)"
 )
-_TAB = 4
+TAB = 4
+"""Cells from one tab stop to the next."""
+
+
+def harmless(text: str) -> str:
+    """Take away what controls a terminal; lines and tabs stay: for what is copied or edited."""
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def clean(text: str) -> str:
-    """Take away what controls a terminal; lines and tabs (as spaces) stay."""
-    if "\x1b" in text:
-        text = _ESCAPES.sub("", text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    """The same for what is drawn: tabs are spaces, because only the terminal knows their width."""
+    text = harmless(text)
     if "\t" in text:
-        text = "\n".join(line.expandtabs(_TAB) for line in text.split("\n"))
-    return _CONTROLS.sub("", text)
+        text = "\n".join(line.expandtabs(TAB) for line in text.split("\n"))
+    return text
 
 
 def flat(text: str) -> str:
@@ -48,9 +54,14 @@ def cut(text: str, cells: int) -> str:
     return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""
 
 
+def filled(text: str, cells: int) -> str:
+    """Fill a line up with spaces to so many cells of the screen; a longer one stays as it is."""
+    return text + " " * (cells - cell_len(text))
+
+
 def short_peer(peer: str) -> str:
     """A peer as a person tells it from others: the end of its id, as the commands show it."""
-    return peer[-8:] if peer else ""
+    return flat(peer)[-8:]
 
 
 def amount(number: float) -> str:

@@ -90,7 +90,7 @@ def node_words(world: World, cells: int) -> Content:
     parts = [flat(status.network.name) if status.network else "no network"]
     if status.network is not None or connected:
         parts.append(f"{connected} peer{'' if connected == 1 else 's'}")
-    if status.models:
+    if usable or (status.models and "gateway" in status.roles):
         parts.append(f"{usable} model{'' if usable == 1 else 's'}")
     if status.active:
         parts.append(f"{status.active} running")

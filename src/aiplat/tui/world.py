@@ -82,7 +82,7 @@ class World:
         self._tell()
 
     async def settled(self) -> None:
-        """Wait while the node is looked for, or starts, or is about to be started."""
+        """Wait while the node is looked for, or starts, or is about to be started: each ends."""
         while self.phase in ("looking", "starting") or self.restarts_in is not None:
             moved = self._moved
             await moved.wait()
@@ -107,16 +107,14 @@ class World:
 
     async def _look(self) -> None:
         from aiplat.control import calls  # not before the first paint
-        from aiplat.control.faults import NoNode
+        from aiplat.control.faults import NodeSilent, NoNode
 
         try:
             status = await self._link.call(calls.status())
         except NoNode as gone:
             await self._without(str(gone))
         except AiplatError as fault:
-            if self.phase != "failed":
-                self.phase = "lost"
-            self.trouble = str(fault)
+            self._lost(str(fault), starts=not isinstance(fault, NodeSilent))
         else:
             self._attached(status)
 
@@ -129,11 +127,31 @@ class World:
         self._was_told_to_end = status.state == "draining" and not status.drained
         self._restart_at = None
 
+    def _lost(self, why: str, *, starts: bool) -> None:
+        """It is there, and does not answer, or went away in the middle: it may have died.
+
+        Arguments:
+            starts: whether it may be gone, so that another can be started; one that is frozen is
+                there, and has to be ended first.
+        """
+        now = self._clock.monotonic()
+        if not starts or self._start is None:
+            self._restart_at = None
+        elif self.phase == "attached" and not self._was_told_to_end:
+            self._restart_at = now + RESTART_SECONDS
+        elif self._restart_at is not None and now >= self._restart_at:
+            self._restart_at = None  # it is still there: nothing can be started beside it
+        if self.phase != "failed":
+            self.phase = "lost"
+        self.trouble = why
+
     async def _without(self, why: str) -> None:
         if self._start is None:
-            self.phase, self.trouble = "lost", why
+            self.phase, self.trouble, self._restart_at = "lost", why, None
             return
         now = self._clock.monotonic()
+        if self.phase == "lost":
+            self.trouble = "The node ended."
         if self.phase == "attached":
             self.phase, self.trouble = "lost", "The node ended."
             self._restart_at = None if self._was_told_to_end else now + RESTART_SECONDS
@@ -155,10 +173,14 @@ class World:
             await in_thread(lambda: start(say))
             status = await self._link.call(calls.status())
         except AiplatError as fault:
-            self.phase, self.trouble = "failed", str(fault)
-            self._restart_at = None
+            self._failed(str(fault))
+        except Exception as fault:  # noqa: BLE001  # a full disk, say: the screen must not end
+            self._failed(f"The node could not be started: {fault}.")
         else:
             self._attached(status)
+
+    def _failed(self, why: str) -> None:
+        self.phase, self.trouble, self._restart_at = "failed", why, None
 
     def _step(self, step: str) -> None:
         self.steps = [*self.steps, step][-MAX_STEPS:]

@@ -62,6 +62,15 @@ def test_list_search_show_rename_and_delete_without_a_node(home: Path, capsys: C
     assert "No conversation" in capsys.readouterr().err
 
 
+def test_a_broken_file_is_told_and_where_it_lies(home: Path, capsys: Capture) -> None:
+    (home / "data" / "history.db").write_bytes(b"no database at all " * 100)
+    for _ in range(2):
+        run("list")
+        said = capsys.readouterr().err
+        assert str(home / "data" / "history.db.broken-1") in said
+        assert "No conversations are kept here." in said
+
+
 def test_export_never_overwrites_and_is_its_owners_alone(home: Path, capsys: Capture) -> None:
     given = talk("Hello", "Hi \x1b[31mred")
     save(desk(home / "data"), given)

@@ -33,6 +33,19 @@ def test_without_a_terminal_it_says_what_to_use_instead(
     assert not home.exists()
 
 
+@pytest.mark.parametrize("closed", ["stdin", "stdout"])
+def test_with_a_closed_stream_it_says_so_too(
+    closed: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyboard = io.TextIOWrapper(io.BytesIO(b""))
+    monkeypatch.setattr(keyboard, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", keyboard)
+    monkeypatch.setattr(sys, closed, None)
+    assert main.run(["tui"]) == 2
+    assert "needs a terminal" in capsys.readouterr().err
+    assert not home.exists()
+
+
 def test_a_terminal_that_cannot_be_drawn_on_is_refused(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path / "h", "tui", TERM="dumb")
     try:

@@ -33,6 +33,13 @@ TALK = Conversation(
 )  # fmt: skip
 
 
+def test_a_model_is_sent_the_text_and_each_file_and_no_empty_text() -> None:
+    file = "a`b.py:\n````\nx = '```'\n````"
+    assert FIRST.content == f"What is it?\n\n{file}"
+    assert Turn(id="trn-1", files=FIRST.files).content == file
+    assert Turn(id="trn-1").content == ""
+
+
 def test_the_shown_path_with_figures_under_each_answer() -> None:
     assert as_markdown(TALK) == (
         "# A talk\n\n_2027-01-15 08:00 UTC, cnv-1_\n\n## System\n\nBe brief.\n\n## Question\n\n"

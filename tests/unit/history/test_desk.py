@@ -21,7 +21,7 @@ from aiplat.domain.conversations import (
 from aiplat.domain.errors import InvalidRequest
 from aiplat.history import desk as desk_module
 from aiplat.history import store
-from aiplat.history.store import DIED
+from aiplat.history.store import DIED, CutPath
 from tests.unit.history.helpers import (
     DAY,
     NOON,
@@ -137,6 +137,19 @@ def test_an_answer_begins_after_a_question_that_is_there_and_under_a_new_id(tmp_
     at.begin(given, answer("", given.turns[0].id), lambda: True)
     with pytest.raises(InvalidRequest, match=r"has a turn .* already: give the answer a new id"):
         at.begin(replace(given, turns=()), given.turns[1], lambda: True)
+
+
+def test_a_turn_that_would_cut_the_path_is_refused(tmp_path: Path) -> None:
+    at, given = desk(tmp_path), talk("one", "two", "three")
+    last = replace(given, turns=given.turns[2:])
+    with pytest.raises(CutPath, match=rf"comes after {given.turns[1].id}, which is not kept here"):
+        save(at, last)
+    with pytest.raises(CutPath, match="Send the whole conversation"):
+        at.begin(last, answer("", given.turns[2].id), lambda: True)
+    assert at.state(Nothing()).conversations == 0, "nothing of it"
+    save(at, replace(given, turns=given.turns[:2]))
+    save(at, last)
+    assert show(at, given.id).turns == given.turns
 
 
 def test_an_answer_that_nobody_waits_for_has_not_begun(tmp_path: Path) -> None:
@@ -305,6 +318,18 @@ def test_more_than_go_at_once_go_all_the_same(tmp_path: Path) -> None:
         save(at, talk("hello"))
     clock.at += 3 * DAY
     assert "130 were older" in at.retain(Retention(days=1)).message
+
+
+def test_many_old_ones_go_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "TIDY_SECONDS", 0.0)
+    clock = Clock()
+    at = desk(tmp_path, clock)
+    for _ in range(3):
+        save(at, talk("hello"))
+    clock.at += 3 * DAY
+    said = at.retain(Retention(days=1)).message
+    assert "1 was older, and deleted. More are older: they go step by step" in said
+    assert (at.tidy(), at.tidy(), at.tidy()) == (1, 1, 0)
 
 
 def test_it_tells_how_much_is_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import trio
 from aiplat.control.history import ConversationName, HistoryAsk, HistoryCall, Nothing, Save
 from aiplat.database import file as file_module
 from aiplat.domain.errors import InvalidRequest, NotReady
+from aiplat.history import desk as desk_module
 from aiplat.history import history as module
 from aiplat.history.history import History, read_call
 from aiplat.history.settings import HistorySettings
@@ -57,6 +59,31 @@ def test_a_broken_one_is_put_aside_and_begun_anew(
     aside = tmp_path / "history.db.broken-1"
     assert aside.read_bytes().startswith(b"no database")
     assert "conversations' file" in caplog.text and "a new one is begun" in caplog.text
+    assert str(aside) in at.state(Nothing()).note
+    assert str(aside) in at.list(HistoryAsk()).note
+    asked = talk("two")
+    turns = [answer("", asked.turns[0].id, state="running") for _ in range(2)]
+    notes = [at.begin(asked, turn, lambda: True) for turn in turns]
+    assert str(aside) in notes[0] and notes[1] == "", "told once"
+
+
+def test_no_broken_one_is_ever_deleted_and_too_many_are_left_to_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_module, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(file_module, "MOST_BROKEN", 5)
+    at = desk(tmp_path)
+    for number in range(5):
+        (tmp_path / "history.db").write_bytes(b"no database %d " % number * 100)
+        save(at, talk("hello"))
+        at.close()
+    assert "4 that broke before lie beside it" in at.state(Nothing()).note
+    at.close()
+    (tmp_path / "history.db").write_bytes(b"no database at all " * 100)
+    with pytest.raises(NotReady, match="5 broken ones lie beside it already"):
+        save(at, talk("hello"))
+    kept = sorted(path.read_bytes()[:13] for path in tmp_path.glob("*.broken-?"))
+    assert kept == [b"no database %d" % number for number in range(5)]
 
 
 def test_one_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
@@ -117,7 +144,7 @@ async def test_the_loop_goes_on_while_the_disk_hangs_and_who_asks_is_told(
     at, hangs = history(tmp_path), threading.Event()
     given = talk("hello")
 
-    def hang(method: str, wish: object) -> None:
+    def hang(*what: object) -> None:
         hangs.wait(60)
 
     with monkeypatch.context() as patch:
@@ -154,11 +181,49 @@ async def test_an_answer_that_was_given_up_does_not_begin_a_moment_later(
     await at.close()
 
 
+async def test_a_search_that_nobody_waits_for_ends_and_an_answer_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, given, searches = history(tmp_path), talk("hello"), threading.Event()
+    await at.answer("save", Save(conversation=given))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk_module, "newest", partial(endless, searches))
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(at.answer, "list", HistoryAsk(search="h"))
+                await trio.to_thread.run_sync(searches.wait, 30)
+                nursery.cancel_scope.cancel()
+            began = time.monotonic()
+            await at.begin(given, answer("", given.turns[0].id, state="running"))
+            assert time.monotonic() - began < desk_module.SEARCH_SECONDS
+    await at.close()
+
+
+def test_a_search_that_takes_too_long_is_given_up_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, given = desk(tmp_path), talk("hello")
+    save(at, given)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk_module, "SEARCH_SECONDS", 0.05)
+        patch.setattr(desk_module, "newest", partial(endless, threading.Event()))
+        with pytest.raises(NotReady, match=r"more than 0\.05 s, and was given up: type more"):
+            at.list(HistoryAsk(search="h"))
+    assert found(at, "hello") == [given.id]
+
+
+def endless(begun: threading.Event, db: sqlite3.Connection, *_: object) -> None:
+    """A search that would take for ever."""
+    begun.set()
+    counting = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+    db.execute(f"{counting} SELECT max(i) FROM n").fetchone()
+
+
 async def test_what_fails_by_our_own_fault_is_a_sentence_and_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     at = history(tmp_path)
-    monkeypatch.setattr(at._desk, "answer", lambda method, wish: 1 / 0)
+    monkeypatch.setattr(at._desk, "answer", lambda *what: 1 / 0)
     with pytest.raises(NotReady, match=r"failed \(ZeroDivisionError\); the log has it"):
         await at.answer("state", Nothing())
     assert "ZeroDivisionError" in caplog.text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from aiplat.control.history import (
     ConversationName,
@@ -386,6 +387,20 @@ async def test_what_cannot_be_kept_is_said_and_nothing_begins(tmp_path: Path) ->
         assert not world.part._running
 
 
+async def test_a_question_whose_conversation_is_gone_is_given_unkept_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    async with alive(tmp_path, *WHOLE) as world:
+        given = talk("hi", "so?", "well")
+        last = replace(given, turns=given.turns[2:])
+        why = await world.part.keep(ask(), keep(last))
+        assert isinstance(why, str) and "Send the whole conversation" in why
+        why = await world.part.keep(ask(), replace(keep(given), parent=new_id("trn")))
+        assert isinstance(why, str) and "send the question along" in why
+        assert not world.part._running
+        await heard(await begun(world, given))
+
+
 async def test_a_wrong_request_is_refused_and_not_merely_unkept(tmp_path: Path) -> None:
     async with alive(tmp_path, *WHOLE) as world:
         given = talk("hi")
@@ -419,6 +434,30 @@ async def test_a_file_that_takes_nothing_meanwhile_is_tried_again_and_the_answer
         monkeypatch.setattr(world.history, "write", real)
         await world.until(given.id, "done", "a")
         await until(lambda: not world.part._running)
+
+
+async def test_a_file_that_takes_nothing_costs_no_later_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with alive(tmp_path, *WHOLE, max_running=2) as world:
+        real, is_full = world.history.write, True
+
+        async def refuse(*what: object) -> bool:
+            if is_full:
+                raise NotReady("The disk is full.")
+            return await real(*what)  # type: ignore[arg-type]  # as they came
+
+        monkeypatch.setattr(world.history, "write", refuse)
+        given = [talk("hi") for _ in range(4)]
+        for one in given:
+            following = await begun(world, one)
+            await heard(following)
+            await until(lambda: not world.part._running)
+        assert world.part._late == 2 and world.hits("history_late") == 2
+        is_full = False
+        for one in given[:2]:
+            await world.until(one.id, "done")
+        await until(lambda: not world.part._late)
 
 
 async def test_a_node_that_ends_while_the_file_takes_nothing_tries_a_last_time(

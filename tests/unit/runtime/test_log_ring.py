@@ -52,6 +52,16 @@ def test_the_newest_are_kept_and_who_comes_late_is_told_what_is_lost() -> None:
     assert ([line.number for line in few.lines], few.lost) == ([3, 4], 1)
 
 
+def test_what_was_left_out_is_read_by_asking_for_what_is_before() -> None:
+    ring = Ring(4, FILE)
+    say(ring, *"012345")
+    newest = ring.read(LogAsk(most=2))
+    assert ([line.number for line in newest.lines], newest.lost) == ([4, 5], 4)
+    older = ring.read(LogAsk(before=4, most=2))
+    assert ([line.number for line in older.lines], older.lost, older.last) == ([2, 3], 2, 5)
+    assert ring.read(LogAsk(before=2)).lines == () and ring.read(LogAsk(before=2)).lost == 2
+
+
 def test_a_number_of_an_earlier_life_gets_all() -> None:
     ring = Ring(3, FILE)
     say(ring, "a", "b")

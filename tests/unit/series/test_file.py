@@ -62,7 +62,10 @@ def test_one_that_is_up_to_date_is_opened_without_what_makes_it_so(file: SeriesF
     subprocess.run([sys.executable, "-c", code, str(file.path)], check=True)
 
 
-def test_a_broken_one_is_moved_aside_and_what_was_to_be_written_is(file: SeriesFile) -> None:
+def test_a_broken_one_is_moved_aside_and_what_was_to_be_written_is(
+    file: SeriesFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     for number in range(1, KEPT_BROKEN + 3):
         file.path.write_bytes(b"no database at all " * 100)
         add(file)
@@ -74,7 +77,10 @@ def test_a_broken_one_is_moved_aside_and_what_was_to_be_written_is(file: SeriesF
     assert kept == [f"series.db.broken-{n}" for n in range(3, KEPT_BROKEN + 3)]
 
 
-def test_one_that_breaks_while_it_is_used_is_moved_aside_with_its_parts(file: SeriesFile) -> None:
+def test_one_that_breaks_while_it_is_used_is_moved_aside_with_its_parts(
+    file: SeriesFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     for minute in range(500):
         add(file, NOON + 60 * minute)
     file.close()
@@ -86,13 +92,43 @@ def test_one_that_breaks_while_it_is_used_is_moved_aside_with_its_parts(file: Se
     assert file.path.with_name("series.db.broken-1").read_bytes() == bytes(data)
 
 
-def test_one_of_another_form_counts_as_broken(file: SeriesFile) -> None:
+def test_one_of_another_form_is_left_alone_and_told_and_logged_once(
+    file: SeriesFile, caplog: pytest.LogCaptureFixture
+) -> None:
     with contextlib.closing(sqlite3.connect(file.path)) as other:
         other.execute("CREATE TABLE seen (x)")
         other.commit()
+    for _ in range(5):
+        with pytest.raises(Trouble, match=r"already exists\): nothing of it was changed; the log"):
+            add(file)
+    assert not list(file.path.parent.glob("*broken*"))
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", ["SELECT * FROM nothing", "INSERT INTO meta VALUES (1, 1)", "SELECT zeroblob(1 << 40)"]
+)
+def test_a_fault_that_is_no_corruption_moves_nothing_however_long_it_stays(
+    file: SeriesFile, wrong: str
+) -> None:
     add(file)
+    file.use(lambda db: db.execute("CREATE TABLE meta (a CHECK (a > 1), b)").fetchone())
+    for _ in range(5):
+        with pytest.raises(Trouble):
+            file.use(lambda db: db.execute(wrong).fetchone())
     assert requests(file) == 1
-    assert file.path.with_name("series.db.broken-1").exists()
+    assert not list(file.path.parent.glob("*broken*"))
+
+
+def test_one_that_was_just_made_is_not_moved(file: SeriesFile) -> None:
+    add(file)
+    file.close()
+    file.path.write_bytes(b"no database at all " * 100)
+    for _ in range(2):
+        with pytest.raises(Trouble, match=r"made a moment ago: see to its disk"):
+            add(file)
+    assert file.path.read_bytes().startswith(b"no database")
+    assert not list(file.path.parent.glob("*broken*"))
 
 
 def test_one_that_was_removed_is_made_anew(file: SeriesFile) -> None:

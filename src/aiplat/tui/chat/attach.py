@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
 from aiplat.domain.conversations import AttachedFile
 from aiplat.domain.errors import InvalidRequest
+from aiplat.tui.paths import told, typed_path
 
 MAX_BYTES = 1_000_000
 MAX_FILES = 16
@@ -22,22 +22,16 @@ def read_attached(path: str) -> AttachedFile:
     Raises:
         InvalidRequest: it is not there, no file, no text, or too large.
     """
-    file = Path(path.strip()).expanduser()
-    if not path.strip():
-        raise InvalidRequest("Type the path of a text file.", param="path")
-    if file.is_dir():
-        raise InvalidRequest(f"{file} is a folder, so it cannot be attached.", param="path")
-    try:
+    file = typed_path(path)
+    with told(file, "read"):
+        if file.is_dir():
+            raise InvalidRequest(f"{file} is a folder, so it cannot be attached.", param="path")
         # Not a pipe or a device, which may never end; not blocking, should it become one.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as source:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise InvalidRequest(f"{file} is no file, so it cannot be attached.", param="path")
             data = source.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InvalidRequest(
-            f"{file} cannot be read: {error.strerror or error}.", param="path"
-        ) from None
     if len(data) > MAX_BYTES:
         raise InvalidRequest(
             f"{file} has more than {MAX_BYTES} bytes, the most that is attached.", param="path"

@@ -49,21 +49,21 @@ class Book:
         self._hold(talk)
         return talk
 
-    async def turn_to(self, conversation: str) -> tuple[Talk, list[Turn]]:
-        """See that conversation; gives it, and its answers that run and are not followed yet.
+    async def fetch(self, conversation: str) -> tuple[Talk, list[Turn]]:
+        """Give that conversation, and its answers that run and are not followed yet.
 
         Raises:
             AiplatError: the node does not give it.
         """
-        talk = self.open.get(conversation)
+        talk = self.open.pop(conversation, None)
         if talk is not None:
-            self.current = talk
+            self.open[conversation] = talk  # the last that was used
             return talk, []
         wish = ConversationName(id=conversation)
         found = await self._link.call(calls.history("show", wish, Conversation))
+        if (talk := self.open.get(conversation)) is not None:
+            return talk, []  # it was fetched twice
         talk = Talk(found, self._link, self._clock, self._hears, kept=True)
-        talk.is_saved = True
-        self.current = talk
         self._hold(talk)
         return talk, [t for t in found.turns if t.facts is not None and t.facts.state == "running"]
 
@@ -72,8 +72,8 @@ class Book:
         for name, other in list(self.open.items()):
             if len(self.open) <= MAX_OPEN:
                 return
-            unused = other.is_empty and not other.draft
-            if other is not talk and not other.running and (other.is_saved or unused):
+            busy = other.running or other.draft or other.files or other is self.current
+            if other is not talk and not busy and (other.is_saved or other.is_empty):
                 del self.open[name]
 
     async def search(self, words: str) -> None:

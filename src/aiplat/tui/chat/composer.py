@@ -7,15 +7,15 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 from textual.message import Message
-from textual.widgets import TextArea
 
 from aiplat.domain.conversations import MAX_TURN_CHARS
-from aiplat.tui.text import clean
+from aiplat.tui.area import Area
+from aiplat.tui.text import harmless
 
 _NEW_LINE = frozenset({"ctrl+j", "alt+enter", "shift+enter", "ctrl+enter"})
 
 
-class Composer(TextArea):
+class Composer(Area):
     """The text field. It grows with its text, up to a third of the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,7 +76,7 @@ class Composer(TextArea):
     async def _on_paste(self, event: Paste) -> None:
         event.prevent_default()
         event.stop()
-        text = clean(event.text)
+        text = harmless(event.text)
         if len(self.text) + len(text) > MAX_TURN_CHARS:
             self.post_message(self.TooLong())
             return

@@ -109,11 +109,18 @@ async def _set(pane: Chat, settings: ConversationSettings) -> None:
     await _save(pane, pane.talk)
 
 
-async def _save(pane: Chat, talk: Talk) -> None:
+async def _save(pane: Chat, talk: Talk) -> bool:
     try:
         await talk.save()
     except AiplatError as fault:
         pane.tell(str(fault), severity="error")
+        return False
+    return True
+
+
+async def save(pane: Chat) -> None:
+    """Have the node keep what is otherwise, such as which branch is seen."""
+    await _save(pane, pane.talk)
 
 
 async def attach(pane: Chat) -> None:
@@ -160,13 +167,13 @@ async def keep(pane: Chat) -> None:
     from aiplat.tui.dialogs import Confirm
 
     talk = pane.talk
-    if not talk.kept:
-        talk.kept = True
-        await _save(pane, talk)
-        pane.tell("This conversation is kept.")
-    elif talk.running:
+    if talk.running:
         pane.tell("Wait for the answer, or stop it first.", severity="warning")
         return
+    if not talk.kept:
+        talk.kept = True
+        if await _save(pane, talk):
+            pane.tell("This conversation is kept.")
     else:
         text = (
             "What was kept of this conversation is deleted from the disk now. It stays on the "
@@ -189,7 +196,7 @@ async def _unkeep(pane: Chat, talk: Talk) -> None:
             return
         pane.book.open[talk.conversation.id] = talk
         pane.book.current = talk
-    talk.kept = talk.is_saved = False
+    talk.forgotten()
     pane.tell("This conversation is not kept: it is gone when you leave.")
 
 
@@ -216,9 +223,7 @@ async def export(pane: Chat, conversation: str) -> None:
     if values is None:
         return
     try:
-        file = await in_thread(
-            lambda: write_export(talk.conversation, values["form"], values["path"])
-        )
+        file = await in_thread(lambda: write_export(talk.whole, values["form"], values["path"]))
     except AiplatError as fault:
         pane.tell(str(fault), severity="error")
     else:

@@ -72,10 +72,14 @@ def head_line(talk: Talk, cells: int) -> Content:
     return Content.assemble((title, "bold $foreground"), "  ", (facts, "$text-muted"))
 
 
-def files_line(files: tuple[AttachedFile, ...], *, edits: bool) -> str:
-    """What goes with the next question; empty where nothing does."""
+def files_line(files: tuple[AttachedFile, ...], *, edits: bool, detach: str) -> str:
+    """What goes with the next question; empty where nothing does.
+
+    Arguments:
+        detach: the key that takes the files away again, as it is shown.
+    """
     names = ", ".join(flat(file.name) for file in files)
-    text = f"+ {names}  (Alt+D removes)" if names else ""
+    text = f"+ {names}  ({detach} removes)" if names else ""
     if edits:
         return f"Editing a question: Enter asks it anew, Esc leaves it as it was.  {text}".rstrip()
     return text

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from aiplat.domain.conversations import MAX_TURN_CHARS
@@ -25,6 +27,20 @@ def editor_of(environ: Mapping[str, str]) -> list[str]:
     except ValueError as error:
         raise ConfigError(f"VISUAL or EDITOR is {said!r}, which is no command: {error}.") from None
     return command or ["vi"]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl+C be the editor's alone meanwhile: the terminal sends it to this process, too.
+
+    Call it in the main thread, around `edit`. The signal is taken and not ignored, because an
+    editor would inherit that it is ignored.
+    """
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def edit(text: str, environ: Mapping[str, str] = os.environ) -> str:

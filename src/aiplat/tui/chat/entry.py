@@ -12,7 +12,7 @@ from aiplat.tui.chat.facts import facts_line
 from aiplat.tui.markdown.blocks import Block, Blocks
 from aiplat.tui.markdown.lines import Line, Span, wrap
 from aiplat.tui.markdown.render import render
-from aiplat.tui.text import clean, cut, flat, size
+from aiplat.tui.text import clean, cut, flat, harmless, size
 
 MAX_QUESTION_LINES = 400
 
@@ -79,7 +79,7 @@ class Entry:
 
     def append(self, text: str) -> None:
         """Take more of an answer."""
-        self._blocks().append(clean(text))
+        self._blocks().append(harmless(text))
         self._lines = None
 
     def end(self, turn: Turn) -> None:
@@ -90,7 +90,8 @@ class Entry:
         self._lines = None
 
     def say(self, live: str) -> None:
-        """Say something else below an answer that runs."""
+        """Say something else below an answer that runs; a gateway's words may be in it."""
+        live = flat(live)
         if live != self.live:
             self.live, self._lines = live, None
 
@@ -105,7 +106,7 @@ class Entry:
 
     def _blocks(self) -> Blocks:
         if self.blocks is None:
-            text = clean(self.turn.text)
+            text = harmless(self.turn.text)
             if self.runs:
                 self.blocks = Blocks()
                 if text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,8 +12,10 @@ from aiplat.domain.conversations import MAX_TITLE_CHARS, Conversation, Conversat
 from aiplat.domain.errors import InvalidRequest
 from aiplat.domain.transcript import as_json, as_markdown
 from aiplat.tui.dialogs import Field, Form
+from aiplat.tui.paths import typed_path, write_new
 
 MAX_SYSTEM_CHARS = 100_000
+_PROMPT_LINES = 4
 
 
 def settings_form(settings: ConversationSettings) -> Form:
@@ -21,7 +23,8 @@ def settings_form(settings: ConversationSettings) -> Form:
     return Form(
         "This conversation",
         [
-            Field("system", "System prompt", settings.system, "what the model is told first"),
+            Field("system", "System prompt", settings.system, "what the model is told first",
+                  lines=_PROMPT_LINES),
             Field("temperature", "Temperature (0 to 2)", _shown(settings.temperature),
                   "the model's own"),
             Field("top_p", "Top p (0 to 1)", _shown(settings.top_p), "the model's own"),
@@ -45,14 +48,11 @@ def settings_from(settings: ConversationSettings, values: dict[str, str]) -> Con
             f"A system prompt has at most {MAX_SYSTEM_CHARS} characters, this one "
             f"{len(values['system'])}."
         )
-    tokens = _number("Most tokens", values["max_tokens"])
-    if tokens is not None and tokens != int(tokens):
-        raise InvalidRequest(f"Most tokens must be a whole number, but is {values['max_tokens']}.")
     changed = replace(
         settings, system=values["system"],
         temperature=_number("Temperature", values["temperature"]),
         top_p=_number("Top p", values["top_p"]),
-        max_tokens=None if tokens is None else int(tokens),
+        max_tokens=_whole("Most tokens", values["max_tokens"]),
     )  # fmt: skip
     check_sampling(changed.sampling)
     return changed
@@ -62,13 +62,25 @@ def _number(name: str, text: str) -> float | None:
     if not text.strip():
         return None
     try:
-        return float(text.strip().replace(",", "."))
+        number = float(text.strip().replace(",", "."))
     except ValueError:
-        raise InvalidRequest(f"{name} must be a number, but is {text[:40]!r}.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidRequest(f"{name} must be a number, but is {text[:40]!r}.")
+    return number
+
+
+def _whole(name: str, text: str) -> int | None:
+    if not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidRequest(f"{name} must be a whole number, but is {text[:40]!r}.") from None
 
 
 def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else str(value).removesuffix(".0")
 
 
 def title_form(title: str) -> Form:
@@ -109,28 +121,9 @@ def write_export(conversation: Conversation, form: str, path: str) -> Path:
         InvalidRequest: the file is there, or cannot be written.
     """
     ending = ".md" if form == "markdown" else ".json"
-    if not path.strip():
-        raise InvalidRequest("Type the name of a file.", param="path")
-    file = Path(path.strip()).expanduser().absolute()
+    file = typed_path(path)
     if file.suffix != ending:
-        file = file.with_name(file.name + ending)
+        file = file.parent / (file.name + ending)
     text = as_markdown(conversation) if form == "markdown" else as_json(conversation)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise InvalidRequest(
-            f"{file} is there already: choose another name.", param="path"
-        ) from None
-    except OSError as error:
-        raise InvalidRequest(
-            f"{file} cannot be written: {error.strerror or error}.", param="path"
-        ) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as target:
-            target.write(text)
-    except OSError as error:
-        file.unlink(missing_ok=True)
-        raise InvalidRequest(
-            f"{file} cannot be written: {error.strerror or error}.", param="path"
-        ) from None
+    write_new(file, text)
     return file

@@ -32,6 +32,8 @@ _COLOURS = {
     "code": "foreground",
     "fence.head": "text-muted",
     "fence.more": "text-muted",
+    "fence.fill": "foreground",
+    "fence.tab": "foreground",
     "code.keyword": "primary",
     "code.function": "secondary",
     "code.builtin": "secondary",

@@ -31,6 +31,7 @@ from aiplat.tui.pane import Pane
 GATHER_SECONDS = 0.05
 """What comes is gathered for so long, or three times as long as the last drawing took."""
 _STOP_SECONDS = 5.0
+_CANCEL_SECONDS = 1.0
 _MAX_SPEEDS = 60
 
 
@@ -71,7 +72,7 @@ class ChatPane(Pane):
 
     DEFAULT_CSS = """
     ChatPane #body { height: 1fr; }
-    ChatPane #main { width: 1fr; }
+    ChatPane #main { width: 1fr; min-width: 20; }
     ChatPane #head { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap;
         text-overflow: ellipsis; }
     ChatPane #empty { height: 1fr; padding: 2 3; color: $text-muted; display: none; }
@@ -152,8 +153,17 @@ class ChatPane(Pane):
             self._lives = self.world.lives
             self.draw_all(keep_place=True)
             self.reload()
+        elif self.world.is_attached and any(talk.broken for talk in self.book.open.values()):
+            self._mending()
         elif self.talk.is_empty:
             self._draw_empty()
+
+    @work(exclusive=True, group="mending")
+    async def _mending(self) -> None:
+        """Take the node's word for answers whose stream broke; it may have gone on with them."""
+        for talk in [talk for talk in self.book.open.values() if talk.broken]:
+            for turn in await talk.refresh(*talk.broken):
+                self._answering(talk, turn, follow=True)
 
     # -- what is heard of conversations (`talk.Hears`) ---------------------------------------------
 
@@ -220,7 +230,8 @@ class ChatPane(Pane):
 
     def draw_files(self) -> None:
         """Show what goes with the next question."""
-        text = files_line(self.talk.files, edits=self._editing is not None)
+        text = files_line(self.talk.files, edits=self._editing is not None,
+                          detach=self.aiplat.key_of("chat.detach"))  # fmt: skip
         line = self.query_one("#files", Static)
         line.set_class(bool(text), "-shown")
         line.update(Content(text))
@@ -232,7 +243,7 @@ class ChatPane(Pane):
 
     def _draw_empty(self) -> None:
         if self.talk.is_empty:
-            self.query_one("#empty", Static).update(empty_words(self.world))
+            self.query_one("#empty", Static).update(empty_words(self.world, self.aiplat.key_of))
 
     def draw_list(self) -> None:
         """Draw the conversations."""
@@ -280,8 +291,7 @@ class ChatPane(Pane):
         if follow:
             await talk.follow(turn)
         else:
-            await self.world.settled()
-            await talk.answer(turn)
+            await talk.answer(turn, self.world.settled)
         ended = talk.find(turn.id)
         if ended is not None and ended.facts is not None and ended.facts.tokens_per_second:
             self.speeds = [*self.speeds, ended.facts.tokens_per_second][-_MAX_SPEEDS:]
@@ -331,7 +341,7 @@ class ChatPane(Pane):
             self.action_list()
         elif self._editing is not None:
             self._editing = None
-            self.composer.clear()
+            self.write(self.talk.draft)
             self.draw_files()
             self.refresh_bindings()
         elif turn := self.talk.stops():
@@ -349,12 +359,21 @@ class ChatPane(Pane):
             except (AiplatError, TimeoutError):
                 pass
         if turn in talk.running:
-            self._cancel(turn)
+            await self._cancel(talk, turn)
 
-    def _cancel(self, turn: str) -> None:
+    async def _cancel(self, talk: Talk, turn: str) -> None:
+        run = talk.running.get(turn)
         for worker in self.workers:
             if worker.group == "answers" and worker.name == turn:
                 worker.cancel()
+        if run is None:
+            return
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await run.over.wait()
+        except TimeoutError:  # it was cancelled before it began, and so never ends by itself
+            if (found := talk.find(turn)) is not None:
+                talk.abandon(found)
 
     async def action_new(self) -> None:
         """Begin a conversation, asked as this one."""
@@ -468,15 +487,11 @@ class ChatPane(Pane):
 
     @work(exclusive=True, group="open")
     async def _open(self, conversation: str) -> None:
-        self._remember_draft()
-        try:
-            talk, running = await self.book.turn_to(conversation)
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-            return
-        for turn in running:
-            self._answering(talk, turn, follow=True)
-        self.turned()
+        talk = await self.held(conversation)
+        if talk is not None:
+            self._remember_draft()  # of the one that was seen until now
+            self.book.current = talk
+            self.turned()
 
     def write(self, text: str) -> None:
         """Put a text where one writes, and go there."""
@@ -485,7 +500,8 @@ class ChatPane(Pane):
         self.composer.focus()
 
     def _remember_draft(self) -> None:
-        self.talk.draft = "" if self._editing is not None else self.composer.text
+        if self._editing is None:
+            self.talk.draft = self.composer.text
         self._editing = None
 
     def turned(self) -> None:
@@ -516,14 +532,11 @@ class ChatPane(Pane):
 
     async def held(self, conversation: str) -> Talk | None:
         """That conversation, whether it is open or not; what is seen stays."""
-        seen = self.book.current
         try:
-            talk, running = await self.book.turn_to(conversation)
+            talk, running = await self.book.fetch(conversation)
         except AiplatError as fault:
             self.aiplat.tell_fault(fault)
             return None
-        finally:
-            self.book.current = seen
         for turn in running:
             self._answering(talk, turn, follow=True)
         return talk
@@ -559,7 +572,8 @@ class ChatPane(Pane):
             case "again":
                 self._again(turn)
             case "branch" | "branch_back":
-                self.talk.branch(turn, -1 if event.what == "branch_back" else 1)
+                if self.talk.branch(turn, -1 if event.what == "branch_back" else 1):
+                    self._save_branch()
             case "why":
                 self._why(turn)
 
@@ -567,7 +581,13 @@ class ChatPane(Pane):
         turn = self.talk.find(entry.turn.id)
         return self.talk.text_of(turn) if turn is not None else entry.turn.text
 
+    @work(exclusive=True, group="branch")
+    async def _save_branch(self) -> None:
+        await deeds.save(self)
+
     def _edit(self, turn: Turn) -> None:
+        if self._editing is None:
+            self.talk.draft = self.composer.text
         self._editing = turn
         self.write(turn.text)
         self.draw_files()

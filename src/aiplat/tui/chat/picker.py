@@ -20,15 +20,19 @@ from aiplat.domain.answers import Privacy
 from aiplat.domain.conversations import ConversationSettings
 from aiplat.tui.chat.why import READERS
 from aiplat.tui.dialogs import Dialog
-from aiplat.tui.text import cut, flat, short_peer
+from aiplat.tui.text import cut, filled, flat, short_peer
 
 PRIVACIES: tuple[Privacy, ...] = ("any", "network", "machine")
+ABSENT = "not there now"
 _WORDS = {"any": "any", "network": "my network", "machine": "this machine"}
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A model that can be chosen; the empty name leaves it to the gateway."""
+    """A model that can be chosen; the empty name leaves it to the gateway.
+
+    `there` is false of one that was chosen before and that nobody offers now.
+    """
 
     name: str
     state: str
@@ -36,6 +40,7 @@ class Offer:
     speed: str = ""
     where: str = ""
     usable: bool = True
+    there: bool = True
 
 
 def offers(models: Sequence[ModelStatus], peers: Sequence[PeerStatus], own: str) -> list[Offer]:
@@ -55,6 +60,13 @@ def offers(models: Sequence[ModelStatus], peers: Sequence[PeerStatus], own: str)
             f"{max(speeds):.0f} tok/s" if speeds else "", where, model.is_usable,
         ))  # fmt: skip
     return found
+
+
+def with_chosen(found: Sequence[Offer], chosen: str) -> list[Offer]:
+    """The offers and, where it is none of them, what was chosen before: it stays so."""
+    if any(offer.name == chosen for offer in found):
+        return list(found)
+    return [*found, Offer(chosen, ABSENT, there=False)]
 
 
 class Reader(RadioButton):
@@ -103,8 +115,10 @@ class Picker(Dialog[ConversationSettings]):
     ) -> None:
         super().__init__()
         self._settings = settings
-        self._found = list(found)
-        self._gateways = [peer for peer in gateways if peer.address]
+        self._found = with_chosen(found, settings.model)
+        self._gateways = {"": "any that is there"}
+        self._gateways |= {peer.address: _gateway(peer) for peer in gateways if peer.address}
+        self._gateways.setdefault(settings.peer, f"{short_peer(settings.peer)} ({ABSENT})")
         self._trouble = trouble
 
     def compose(self) -> ComposeResult:
@@ -116,9 +130,8 @@ class Picker(Dialog[ConversationSettings]):
             yield OptionList(*[Option(_row(o, room), disabled=not o.usable) for o in self._found],
                              id="models", markup=False)  # fmt: skip
             yield Label("Gateway")
-            names = ["any that is there", *(_gateway(peer) for peer in self._gateways)]
-            yield OptionList(*[Option(Content(name)) for name in names], id="gateways",
-                             markup=False)  # fmt: skip
+            yield OptionList(*[Option(Content(name)) for name in self._gateways.values()],
+                             id="gateways", markup=False)  # fmt: skip
             yield Label("Who can read it")
             with RadioSet(id="privacy"):
                 for privacy in PRIVACIES:
@@ -136,21 +149,16 @@ class Picker(Dialog[ConversationSettings]):
         self.fault(self._trouble)
         names = [offer.name for offer in self._found]
         models = self.query_one("#models", OptionList)
-        models.highlighted = (
-            names.index(self._settings.model) if (self._settings.model in names) else 0
-        )
-        addresses = ["", *(peer.address for peer in self._gateways)]
+        models.highlighted = names.index(self._settings.model)
         gateways = self.query_one("#gateways", OptionList)
-        gateways.highlighted = (
-            addresses.index(self._settings.peer) if (self._settings.peer in addresses) else 0
-        )
+        gateways.highlighted = list(self._gateways).index(self._settings.peer)
         models.focus()
 
     def action_done(self) -> None:
         """Take what is marked."""
         model = self._found[self.query_one("#models", OptionList).highlighted or 0].name
         place = self.query_one("#gateways", OptionList).highlighted or 0
-        peer = self._gateways[place - 1].address if place else ""
+        peer = list(self._gateways)[place]
         pressed = self.query_one("#privacy", RadioSet).pressed_index
         privacy = PRIVACIES[pressed] if pressed >= 0 else self._settings.privacy
         self.dismiss(replace(self._settings, model=model, peer=peer, privacy=privacy))
@@ -177,22 +185,24 @@ def _row(offer: Offer, room: int) -> Content:
     sign = ("● ", "$success") if offer.usable and offer.name else ("  ", "")
     if not offer.usable:
         sign = ("✕ ", "$error")
+    if not offer.there:
+        sign = ("◌ ", "$warning")
     width = 30 if room > 70 else 20
     name = cut(flat(offer.name) or "automatic", width)
-    if not offer.name or not offer.usable:
+    if not offer.name or not offer.usable or not offer.there:
         rest = cut(flat(offer.state), room - width - 4)
-        return Content.assemble(sign, f"{name:<{width + 1}}", (rest, "$text-muted"))
+        return Content.assemble(sign, filled(name, width + 1), (rest, "$text-muted"))
     parts: list[str | tuple[str, str]] = [
-        (f"{cut(flat(offer.state), 10):<11}", "$text-muted"),
-        f"{offer.load:<8}",
-        (f"{offer.speed:<10}", "$success"),
+        (filled(cut(flat(offer.state), 10), 11), "$text-muted"),
+        filled(offer.load, 8),
+        (filled(offer.speed, 10), "$success"),
     ]
     where = room - width - 3 - 29
     if where > 6:
         parts.append((cut(offer.where, where), "$text-muted"))
-    return Content.assemble(sign, f"{name:<{width + 1}}", *parts)
+    return Content.assemble(sign, filled(name, width + 1), *parts)
 
 
 def _gateway(peer: PeerStatus) -> str:
     latency = f", {peer.latency_ms:.0f} ms" if peer.latency_ms is not None else ""
-    return f"{short_peer(peer.peer_id)} ({peer.path or peer.state}{latency})"
+    return f"{short_peer(peer.peer_id)} ({flat(peer.path or peer.state)}{latency})"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
 from aiplat.control.messages import PeerStatus, Status
-from aiplat.tui.text import cut, flat, short_peer
+from aiplat.tui.text import cut, filled, flat, short_peer
 
 WIDTH = 32
 
@@ -82,9 +83,9 @@ def _peer(peer: PeerStatus, room: int) -> Content:
 
 
 def _row(sign: tuple[str, str], name: str, state: str, room: int) -> Content:
-    name = cut(name, max(4, room - len(state) - 3))
-    space = " " * max(1, room - len(name) - len(state) - 2)
-    return Content.assemble(sign, name, space, (state, "$text-muted"))
+    left = max(5, room - cell_len(state) - len(sign[0]))
+    name = filled(cut(name, left - 1), left)
+    return Content.assemble(sign, name, (state, "$text-muted"))
 
 
 def spark(values: list[float]) -> str:

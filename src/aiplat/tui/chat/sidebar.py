@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -38,6 +39,10 @@ class Item:
     marks: tuple[tuple[int, int], ...] = ()
 
 
+SEARCH_SECONDS = 0.25
+"""How long no key has come before the words are searched for: the node reads all turns for them."""
+
+
 class Sidebar(Vertical):
     """The list, and the line that searches."""
 
@@ -58,6 +63,9 @@ class Sidebar(Vertical):
     Sidebar OptionList { border: none; height: 1fr; background: $background; padding: 0;
         scrollbar-size-vertical: 1; }
     Sidebar OptionList:focus { border: none; }
+    Sidebar .trouble { display: none; color: $warning; padding: 0 1; margin-bottom: 1; height: auto;
+        max-height: 4; }
+    Sidebar.-troubled .trouble { display: block; }
     Sidebar .empty { display: none; color: $text-muted; padding: 0 1; height: auto; }
     Sidebar.-empty .empty { display: block; }
     Sidebar.-empty OptionList { display: none; }
@@ -93,16 +101,22 @@ class Sidebar(Vertical):
         super().__init__(id="sidebar")
         self.items: tuple[Item, ...] = ()
         self._drawn: tuple[object, ...] = ()
+        self._sought = ""
+        self._pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """The line, the list, what is said instead of it."""
+        """The line, what is wrong, the list, what is said instead of it."""
         yield Input(placeholder="Search all conversations", id="search", compact=True)
+        yield Static("", classes="trouble", markup=False)
         yield OptionList(id="conversations", markup=False)
         yield Static("", classes="empty", markup=False)
 
     @property
     def words(self) -> str:
-        """What is searched for."""
+        """What is searched for; what is typed, once no key comes any more."""
+        return self._sought
+
+    def _typed(self) -> str:
         return self.query_one("#search", Input).value.strip()
 
     def show(
@@ -112,7 +126,7 @@ class Sidebar(Vertical):
 
         Arguments:
             current: the one that is seen.
-            trouble: why they cannot be shown.
+            trouble: why they may not be as the node has them.
             more: how many there are beyond these.
         """
         drawn = (tuple(items), current, trouble, more, self.size.width)
@@ -139,6 +153,8 @@ class Sidebar(Vertical):
         )  # fmt: skip
         self.query_one(".empty", Static).update(Content(flat(said)))
         self.set_class(not items, "-empty")
+        self.query_one(".trouble", Static).update(Content(f"▲ {flat(trouble)}"))
+        self.set_class(bool(items) and bool(trouble), "-troubled")
 
     def _marked(self) -> str:
         options = self.query_one(OptionList)
@@ -171,7 +187,7 @@ class Sidebar(Vertical):
 
     def action_leave(self) -> None:
         """Clear the search, or go back to writing."""
-        if self.words:
+        if self._typed():
             self.query_one("#search", Input).value = ""
         else:
             self.post_message(self.Left())
@@ -179,11 +195,22 @@ class Sidebar(Vertical):
     @on(Input.Changed, "#search")
     def _on_words(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(self.Searched(event.value.strip()))
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(SEARCH_SECONDS, self._search)
+
+    def _search(self) -> None:
+        """Search once no key comes any more, or at Enter."""
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause = None
+            self._sought = self._typed()
+            self.post_message(self.Searched(self.words))
 
     @on(Input.Submitted, "#search")
     def _on_sought(self, event: Input.Submitted) -> None:
         event.stop()
+        self._search()
         if self.items:
             self._go_to_list()
 

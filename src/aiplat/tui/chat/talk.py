@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,7 +17,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from aiplat.control import calls
-from aiplat.control.history import Save
+from aiplat.control.history import ConversationName, Save
 from aiplat.control.messages import Accepted, Ask, Done, Keep
 from aiplat.domain.answers import Delta, Finished, Queued, Started
 from aiplat.domain.conversations import (
@@ -34,7 +35,7 @@ from aiplat.domain.conversations import (
     title_of,
     with_turns,
 )
-from aiplat.domain.errors import AiplatError, InvalidRequest
+from aiplat.domain.errors import AiplatError, InvalidRequest, NotReady
 from aiplat.tui.clock import Clock
 from aiplat.tui.link import Link
 from aiplat.tui.text import span
@@ -98,7 +99,10 @@ class Talk:
     ) -> None:
         self.conversation = conversation
         self.kept = kept
-        self.is_saved = kept and bool(conversation.turns)
+        self.known = frozenset(turn.id for turn in conversation.turns) if kept else frozenset()
+        """The turns that the node has."""
+        self.broken: set[str] = set()
+        """Answers whose stream broke, though the node may have gone on with them."""
         self.running: dict[str, Running] = {}
         self.draft = ""
         self.files: tuple[AttachedFile, ...] = ()
@@ -111,6 +115,24 @@ class Talk:
     def path(self) -> tuple[Turn, ...]:
         """The turns that are shown."""
         return path_of(self.conversation)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the node has anything of it."""
+        return bool(self.known)
+
+    @property
+    def whole(self) -> Conversation:
+        """The conversation with what came so far of answers under way."""
+        turns = (replace(turn, text=self.text_of(turn)) for turn in self.conversation.turns)
+        return replace(self.conversation, turns=tuple(turns))
+
+    def _unknown(self) -> tuple[Turn, ...]:
+        """The turns that the node lacks, but for answers under way."""
+        return tuple(
+            turn for turn in self.conversation.turns
+            if turn.id not in self.known and turn.id not in self.running
+        )  # fmt: skip
 
     @property
     def title(self) -> str:
@@ -184,49 +206,86 @@ class Talk:
         self._hears.changed(self)
         return turn
 
-    async def answer(self, turn: Turn) -> None:
-        """Ask the node, and take what comes, to the end. Raises nothing: the turn says how."""
-        await self._take(turn, self._ask_of(turn))
+    async def answer(self, turn: Turn, ready: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Ask the node, and take what comes, to the end. Raises nothing: the turn says how.
+
+        Arguments:
+            ready: waited for first: the node may be about to come up.
+        """
+        await self._take(turn, ready, follow=False)
 
     async def follow(self, turn: Turn) -> None:
-        """Take the rest of an answer that the node has under way since an earlier screen."""
+        """Take the rest of an answer that the node has under way since an earlier screen.
+
+        What it came to is then asked of the node, which measured all of it.
+        """
         assert turn.facts is not None
         self.running[turn.id] = Running(
             self._clock.monotonic(), request=turn.facts.request, kept=True
         )
         self._texts[turn.id] = []
         self.conversation = with_turns(self.conversation, replace(turn, text=""))
-        await self._take(replace(turn, text=""), None)
+        await self._take(replace(turn, text=""), None, follow=True)
+        ended = self.find(turn.id)
+        if ended is not None and not ended.text:
+            self.conversation = with_turns(self.conversation, replace(ended, text=turn.text))
+        await self.refresh(turn.id)
+
+    async def refresh(self, *turns: str) -> tuple[Turn, ...]:
+        """Take the node's word for these turns; gives those that are still under way there."""
+        name = ConversationName(id=self.conversation.id)
+        try:
+            found = await self._link.call(calls.history("show", name, Conversation))
+        except NotReady:
+            return ()  # it is asked again when it is there
+        except AiplatError:
+            self.broken -= set(turns)
+            return ()
+        self.broken -= set(turns)
+        there = [turn for turn in found.turns if turn.id in turns and turn.id not in self.running]
+        self.conversation = with_turns(self.conversation, *there)
+        self._hears.changed(self)
+        return tuple(t for t in there if t.facts is not None and t.facts.state == "running")
+
+    def abandon(self, turn: Turn) -> None:
+        """End an answer whose task is gone."""
+        run = self.running.get(turn.id)
+        if run is not None:
+            self._ended(turn, run, turn.facts or AnswerFacts())
 
     def _ask_of(self, turn: Turn) -> Ask:
         settings = self.conversation.settings
         keep = None
         if self.kept:
-            question = self.find(turn.parent)
-            turns = self.conversation.turns if not self.is_saved else (
-                (question,) if question is not None else ()
-            )  # fmt: skip
-            turns = tuple(t for t in turns if t.id not in self.running)
-            keep = Keep(
-                conversation=replace(self.conversation, turns=turns), parent=turn.parent,
-                answer=turn.id,
-            )  # fmt: skip
+            conversation = replace(self.conversation, turns=self._unknown())
+            keep = Keep(conversation=conversation, parent=turn.parent, answer=turn.id)
         return Ask(
             messages=messages_of(self.conversation, turn.parent), model=settings.model,
             sampling=settings.sampling, peer=settings.peer, privacy=settings.privacy,
             deadline_ms=DEADLINE_MS, keep=keep,
         )  # fmt: skip
 
-    async def _take(self, turn: Turn, ask: Ask | None) -> None:
+    async def _take(
+        self, turn: Turn, ready: Callable[[], Awaitable[None]] | None, *, follow: bool
+    ) -> None:
         run = self.running[turn.id]
         facts = turn.facts or AnswerFacts()
-        events = self._link.ask(ask) if ask is not None else self._link.follow(run.request)
         try:
+            if ready is not None:
+                await ready()
+            sent = frozenset({turn.id, *(t.id for t in self._unknown())})
+            events = self._link.follow(run.request) if follow else self._link.ask(
+                self._ask_of(turn)
+            )  # fmt: skip
             async with aclosing(events) as heard:
                 async for event in heard:
                     facts = self._heard(turn, run, facts, event)
+                    if isinstance(event, Accepted) and event.kept:
+                        self.known |= sent
         except AiplatError as fault:
             facts = replace(facts, state="failed", error=str(fault))
+            if run.kept and isinstance(fault, NotReady):  # the node, or the way there
+                self.broken.add(turn.id)
         finally:
             self._ended(turn, run, facts)
 
@@ -234,7 +293,6 @@ class Talk:
         match event:
             case Accepted():
                 run.request, run.kept = event.request, event.kept
-                self.is_saved = self.is_saved or event.kept
                 if event.note:
                     self._hears.noted(self, event.note)
                 facts = replace(facts, request=event.request)
@@ -341,10 +399,15 @@ class Talk:
         """Have the node keep it as it is now, if it shall be kept. Raises `AiplatError`."""
         if not self.kept or self.is_empty:
             return
-        turns = () if self.is_saved else self.conversation.turns
-        wish = Save(conversation=replace(self.conversation, turns=turns))
-        await self._link.call(calls.history("save", wish, Done))
-        self.is_saved = True
+        turns = self._unknown()
+        head = self.conversation.head
+        shown = replace(self.conversation, turns=turns, head="" if head in self.running else head)
+        await self._link.call(calls.history("save", Save(conversation=shown), Done))
+        self.known |= {turn.id for turn in turns}
+
+    def forgotten(self) -> None:
+        """The node has nothing of it any more, and shall not."""
+        self.kept, self.known = False, frozenset()
 
 
 def _waits(event: Queued) -> str:

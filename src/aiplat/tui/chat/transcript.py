@@ -27,7 +27,8 @@ from textual.strip import Strip
 
 from aiplat.tui.chat.entry import Entry, Stop
 from aiplat.tui.chat.palette import Palette
-from aiplat.tui.markdown.lines import Line, text_of, width_of
+from aiplat.tui.chat.selected import selected
+from aiplat.tui.markdown.lines import Line, width_of
 
 GUTTER = 2
 MAX_WIDTH = 110
@@ -96,12 +97,13 @@ class Transcript(ScrollView, can_focus=True):
         """Show these turns, from their end; or from where one is, with `keep_place`."""
         measured = len(self.entries) - self._begin
         grown = len(entries) - len(self.entries)
-        keeps = keep_place and bool(self.entries) and entries[:1] == self.entries[:1]
+        begins = [entry.turn.id for entry in (*self.entries[:1], *entries[:1])]
         self.entries = list(entries)
-        if not keeps:
+        if not keep_place or len(set(begins)) > 1:
+            measured, grown = _FIRST, 0  # other turns: the older ones are measured anew
+        if not keep_place:
             self._follows = True
             self.cursor = None
-            measured, grown = _FIRST, 0
         elif self.cursor is not None and self.cursor.entry >= len(entries):
             self.cursor = None
         self._begin = max(0, len(entries) - max(_FIRST, measured + grown))
@@ -253,9 +255,8 @@ class Transcript(ScrollView, can_focus=True):
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The text that is selected, without what stands at the edge."""
         width = self.text_width
-        lines = [text_of(line).rstrip() for entry in self.entries[self._begin :]
-                 for line in entry.lines(width)]  # fmt: skip
-        return selection.extract("\n".join(lines)), "\n"
+        lines = (line for entry in self.entries[self._begin :] for line in entry.lines(width))
+        return selected(lines, selection.get_span), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
         """Draw what is selected."""

@@ -109,6 +109,11 @@ class SendForm(Form, Generic[Got]):
         first = next((asked for asked in self._fields if not asked.value), self._fields[0])
         self.query_one(f"#field-{first.name}").focus()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is being sent."""
+        return self._sends
+
     # -- sending ---------------------------------------------------------------------------------
 
     def _end(self) -> None:

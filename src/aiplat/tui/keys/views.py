@@ -180,7 +180,7 @@ class KeysViews(Pane):
                 self._more = keys.more
 
     def _no_keys(self) -> str:
-        make = self.aiplat.key_of("keys.make") or "n"
+        make = self.aiplat.key_of("keys.make")
         if self.whose.user:
             return f"{self.whose.user} has no key that holds."
         ended = "" if self.with_ended else " Ended ones are not shown."

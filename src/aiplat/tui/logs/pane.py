@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.events import Click
+from textual.events import Click, Resize
 from textual.widgets import Input, Static
 
 from aiplat.control import calls
-from aiplat.control.machine import MAX_LOG_LINES, LogAsk, LogLevel
+from aiplat.control.machine import MAX_LOG_LINES, LogAsk, LogLevel, LogReply
 from aiplat.tui.dialogs import ShowText
-from aiplat.tui.logs.book import LEVELS, SIGNS, Book, Entry, as_text, matching
+from aiplat.tui.logs.book import LEVELS, MAX_LINES, SIGNS, Book, Entry, as_text, matching
 from aiplat.tui.logs.view import LogView
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
@@ -48,7 +49,8 @@ class LogsPane(Pane):
         "No question, answer or secret is ever in it.\n"
         "· debug   ○ info   ▲ warn   ✕ error   ■ crit: the gravest last.\n"
         "It follows the end until you go up; End follows again. p holds it still.\n"
-        f"The newest {5000} lines are kept here; the file named above has them all.\n"
+        f"What the node still holds is read at first; up to {MAX_LINES} lines are kept here.\n"
+        "The file named above has them all.\n"
         "A line across the screen says that the node was started again, or lines are missing."
     )
 
@@ -108,6 +110,10 @@ class LogsPane(Pane):
         """Say that nothing was read yet."""
         self._tell()
 
+    def on_resize(self, event: Resize) -> None:
+        """Say what there is room for."""
+        self.node_changed()
+
     @property
     def view(self) -> LogView:
         """The lines."""
@@ -122,8 +128,20 @@ class LogsPane(Pane):
     async def load(self) -> None:
         """Read what came since."""
         self.book.begin(self.world.lives)
-        ask = LogAsk(after=self.book.after, most=MAX_LOG_LINES)
-        self._show(self.book.take(await self.ask(calls.log(ask))))
+        self._show(self.book.take(await self._read()))
+
+    async def _read(self) -> LogReply:
+        """All that came since and is still there, part by part, the newest first."""
+        after = self.book.after
+        reply = await self.ask(calls.log(LogAsk(after=after, most=MAX_LOG_LINES)))
+        while reply.lost and reply.lines and len(reply.lines) < MAX_LINES:
+            first = reply.lines[0].number
+            older = await self.ask(calls.log(LogAsk(after=after, before=first, most=MAX_LOG_LINES)))
+            found = tuple(line for line in older.lines if line.number < first)
+            if not found or older.last < reply.last:
+                break  # no more is there, or the node is another one by now
+            reply = replace(reply, lines=found + reply.lines, lost=older.lost)
+        return reply
 
     def _show(self, new: list[Entry]) -> None:
         found = matching(new, self.level, self.search)
@@ -167,7 +185,7 @@ class LogsPane(Pane):
         self._word("count", f"{of} line{'' if held == 1 else 's'}", on=lines != held)
         self._tell_path()
         newer = f"▼ {self.unread} new line{'' if self.unread == 1 else 's'}"
-        how = self.key("logs.pause") if self.paused else self.key("logs.newest")
+        how = self.aiplat.key_of("logs.pause" if self.paused else "logs.newest")
         self._word("newer", f"{newer}  {how}" if self.unread else "")
         self.query_one("#newer").set_class(bool(self.unread), "-shown")
         self._tell_empty(held)
@@ -178,12 +196,6 @@ class LogsPane(Pane):
         room = self.size.width - 2 - sum(len(str(word.content)) + 3 for word in words)
         path = _path_end(flat(self.book.path), room) if room >= _LEAST_PATH else ""
         self.query_one("#path", Static).update(Content(path))
-
-    def key(self, name: str) -> str:
-        """The key of an action of this pane, as it is shown."""
-        from aiplat.tui.keymap import shown
-
-        return shown(self.aiplat, name, (*type(self).BINDINGS, *LogView.BINDINGS))
 
     def _word(self, name: str, text: str, *, on: bool = False) -> None:
         word = self.query_one(f"#{name}", _Word)

@@ -1,9 +1,10 @@
 """Splits Markdown that streams in into blocks, so that only the last one is looked at again.
 
 What lies before the last block never changes: a block is closed when the next one begins. Of a
-list all items but the last are closed, so that a long one costs no more than a short one. (A
-reference that is defined later, or a heading that is underlined, is seen at the end, when `close`
-reads all of it once more.)
+list all items but the last are closed, and of a table all rows but the last, so that a long one
+costs no more than a short one. What comes is read when somebody asks for it. (A reference that is
+defined later, or a heading that is underlined, is seen at the end, when `close` reads all of it
+once more.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from aiplat.tui.markdown.lines import Line
+from aiplat.tui.markdown.tables import Table, rows_of
+from aiplat.tui.text import flat
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -42,6 +45,7 @@ class Block:
         tokens: what markdown-it made of it.
         code: of a fence: what is in it.
         language: of a fence: what stands behind its marks.
+        table: of a table: its rows.
         open: whether more of it may come.
         close_up: whether it follows the one before without an empty line, as items do.
     """
@@ -50,6 +54,7 @@ class Block:
     tokens: list[Token] = field(default_factory=list)
     code: str | None = None
     language: str = ""
+    table: Table | None = None
     open: bool = False
     close_up: bool = False
     drawn: dict[int, list[Line]] = field(default_factory=dict)
@@ -62,13 +67,29 @@ class Blocks:
     """The blocks of one text, which grows."""
 
     def __init__(self, source: str = "") -> None:
-        self.source = ""
-        self.closed: list[Block] = []
-        self.tail: list[Block] = []
-        self._tail = ""
+        self._source: list[str] = []
+        self._fresh: list[str] = []
+        self._closed: list[Block] = []
+        self._tail: list[Block] = []
+        self._text = ""
+        """The source of the tail; of a table that grows its head, and the row that is open."""
+        self._growing: Table | None = None
+        """The table that the tail is, with the rows that are no longer in its source."""
         if source:
-            self.source = source
+            self._source.append(source)
             self.close()
+
+    @property
+    def closed(self) -> list[Block]:
+        """The blocks that stay as they are."""
+        self._take()
+        return self._closed
+
+    @property
+    def tail(self) -> list[Block]:
+        """The last block, of which more may come."""
+        self._take()
+        return self._tail
 
     @property
     def all(self) -> list[Block]:
@@ -77,40 +98,69 @@ class Blocks:
 
     def append(self, text: str) -> None:
         """Take more of the source, already cleaned."""
-        self.source += text
-        if self.tail and self._extend_fence(text):
-            return
-        self._tail += text
-        self._read()
+        self._source.append(text)
+        self._fresh.append(text)
 
     def close(self) -> None:
         """Nothing more comes: read all of it once more, as a whole."""
-        self.closed, self._tail = _blocks(self.source), ""
-        self.tail = []
+        source = "".join(self._source)
+        self._source = [source]
+        self._closed, self._tail = _blocks(source), []
+        self._text, self._fresh, self._growing = "", [], None
+
+    def _take(self) -> None:
+        """Read what came since it was asked for."""
+        if not self._fresh:
+            return
+        text = "".join(self._fresh)
+        self._fresh = []
+        if self._tail and self._extend_fence(text):
+            return
+        self._text += text
+        self._read()
 
     def _extend_fence(self, text: str) -> bool:
         """Put more code into an open fence without reading it anew; not where it may end."""
-        last = self.tail[-1]
+        last = self._tail[-1]
         if last.code is None or not last.open:
             return False
-        line = self._tail.rpartition("\n")[2] + text
+        line = self._text.rpartition("\n")[2] + text
         if any(part.lstrip().startswith(("```", "~~~", "`", "~")) for part in line.split("\n")):
             return False
-        self._tail += text
+        self._text += text
         last.source += text
         last.code += text
         last.drawn.clear()
         return True
 
     def _read(self) -> None:
-        found = _blocks(self._tail)
-        if found and self.tail and self.tail[0].close_up:
+        found = _blocks(self._text)
+        if found and self._tail and self._tail[0].close_up:
             found[0].close_up = True  # an item that is read without those before it
+        if self._growing is not None and found and found[0].table is not None:
+            self._growing.take((), found[0].table.rows[1:])
+            found[0].table = self._growing
         if len(found) > 1:
-            self.closed += found[:-1]
-            self._tail = found[-1].source
+            self._closed += found[:-1]
+            self._text, self._growing = found[-1].source, None
             found = found[-1:]
-        self.tail = found
+        elif found and found[0].table is not None:
+            self._close_rows(found[0], found[0].table)
+        self._tail = found
+
+    def _close_rows(self, block: Block, table: Table) -> None:
+        """Keep of the source of a table that is alone its head, and the line that has not ended."""
+        lines = self._text.split("\n")
+        begin = block.tokens[0].map
+        first = (begin[0] if begin else 0) + 2
+        count = len(lines) - 1 - first
+        if count < 0 or not all(line.strip() for line in lines[first:-1]):
+            return  # its head has not ended, or it has: what comes next closes it
+        if self._growing is None:
+            self._growing = block.table = Table(table.rows[: 1 + count], table.rows[1 + count :])
+        else:
+            table.take(table.open_rows[:count], table.open_rows[count:])
+        self._text = "\n".join([*lines[:first], lines[-1]])
 
 
 def _blocks(source: str) -> list[Block]:
@@ -178,7 +228,9 @@ def _block(source: str, tokens: list[Token], close_up: bool) -> Block:
             and source.rstrip().endswith(marks[1][:3])
             and (source.rstrip().count("\n") > 0)
         )
-        return Block(source, tokens, code, first.info.strip(), not ended, close_up)
+        return Block(source, tokens, code, flat(first.info), open=not ended, close_up=close_up)
+    if first.type == "table_open":
+        return Block(source, tokens, table=Table(rows_of(tokens)), close_up=close_up)
     if first.type == "code_block":
-        return Block(source, tokens, first.content, "", False, close_up)
+        return Block(source, tokens, first.content, close_up=close_up)
     return Block(source, tokens, close_up=close_up)

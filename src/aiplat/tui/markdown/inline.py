@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aiplat.tui.markdown.lines import Span
+from aiplat.tui.text import clean, flat
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -16,6 +17,8 @@ _MAX_ADDRESS = 200
 
 def spans_of(tokens: Sequence[Token] | None, base: str = "") -> list[Span]:
     """Turn the children of an inline token into spans.
+
+    They are cleaned here once more: entities and percent signs become characters in the parser.
 
     Arguments:
         tokens: of markdown-it.
@@ -28,18 +31,19 @@ def spans_of(tokens: Sequence[Token] | None, base: str = "") -> list[Span]:
         style = " ".join(styles)
         match token.type:
             case "text" | "html_inline" | "text_special":
-                spans.append((token.content, style))
+                spans.append((clean(token.content), style))
             case "code_inline":
-                spans.append((token.content, f"{style} code".strip()))
+                spans.append((clean(token.content), f"{style} code".strip()))
             case "softbreak":
                 spans.append((" ", style))
             case "hardbreak":
                 spans.append(("\n", style))
             case "image":
-                address = str(token.attrs.get("src", ""))[:_MAX_ADDRESS]
-                spans.append((f"[{token.content or 'image'}: {address}]", f"{style} link".strip()))
+                address = flat(str(token.attrs.get("src", "")))[:_MAX_ADDRESS]
+                text = f"[{clean(token.content) or 'image'}: {address}]"
+                spans.append((text, f"{style} link".strip()))
             case "link_open":
-                links.append((str(token.attrs.get("href", "")), len(spans)))
+                links.append((flat(str(token.attrs.get("href", ""))), len(spans)))
                 styles.append("link")
             case "link_close":
                 styles.pop()
@@ -50,7 +54,7 @@ def spans_of(tokens: Sequence[Token] | None, base: str = "") -> list[Span]:
                 styles.pop()
             case _:
                 if token.content:
-                    spans.append((token.content, style))
+                    spans.append((clean(token.content), style))
     return spans
 
 

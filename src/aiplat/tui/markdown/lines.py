@@ -11,11 +11,15 @@ from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len, chop_cells
 
+from aiplat.tui.text import TAB
+
 Span = tuple[str, str]
 """A text without line breaks, and its style."""
 
 Line = tuple[Span, ...]
 
+TAB_STYLE = "fence.tab"
+"""Of the spaces that stand for a tab, so that it can be told from them."""
 _WORDS = re.compile(r"\s+|\S+")
 
 
@@ -64,13 +68,35 @@ def wrap(spans: Iterable[Span], width: int) -> list[Line]:
     return lines
 
 
+def tabbed(line: Line) -> Line:
+    """The tabs of a line as spans of their own, of spaces up to the next tab stop."""
+    if not any("\t" in text for text, _ in line):
+        return line
+    spans: list[Span] = []
+    column = 0
+    for text, style in line:
+        for number, part in enumerate(text.split("\t")):
+            if number:
+                spans.append((" " * (TAB - column % TAB), TAB_STYLE))
+                column += len(spans[-1][0])
+            if part:
+                spans.append((part, style))
+                column += cell_len(part)
+    return tuple(spans)
+
+
 def fold(spans: Iterable[Span], width: int) -> list[Line]:
-    """Break spans into lines of at most `width` cells, anywhere: for code, whose spaces count."""
+    """Break spans into lines of at most `width` cells, anywhere: for code, whose spaces count.
+
+    A tab at the end of a line is as wide as there is room for, so that it stays one.
+    """
     width = max(1, width)
     lines: list[Line] = []
     line: list[Span] = []
     used = 0
     for text, style in spans:
+        if style == TAB_STYLE:
+            text = text[: width - used]
         if used + cell_len(text) <= width:
             line.append((text, style))
             used += cell_len(text)

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 from aiplat.tui.markdown.blocks import Block
 from aiplat.tui.markdown.code import coloured
 from aiplat.tui.markdown.inline import spans_of
-from aiplat.tui.markdown.lines import Line, Span, fold, indented, width_of, wrap
-from aiplat.tui.markdown.tables import table_lines
+from aiplat.tui.markdown.lines import Line, fold, indented, tabbed, width_of, wrap
+from aiplat.tui.markdown.tables import Table, rows_of
+from aiplat.tui.text import clean, flat, harmless
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _BULLETS = ("•", "◦", "▪")
 _LEAST = 10
+HEAD_STYLE, EDGE_STYLE, FILL_STYLE = "fence.head", "fence.more", "fence.fill"
+"""Of what stands around code and is none of it: above, before and behind."""
+FOLDED = "↪"
+"""Stands before what goes on of a line of code."""
 
 
 def render(block: Block, width: int) -> list[Line]:
@@ -31,6 +36,8 @@ def render(block: Block, width: int) -> list[Line]:
             return _open_fence(block, block.code, width)
         if block.code is not None:
             found = list(fence_lines(block.code, block.language, width))
+        elif block.table is not None:
+            found = block.table.lines(max(_LEAST, width))
         else:
             found = list(_Drawing(block.tokens).lines(max(_LEAST, width)))
         block.drawn[width] = found
@@ -61,15 +68,15 @@ def fence_lines(code: str, language: str, width: int) -> Iterator[Line]:
 
 
 def _head(language: str, width: int) -> Line:
-    return _padded(((f" {language or 'text'}", "fence.head"),), width, "fence.head")
+    return _padded(((f" {flat(language) or 'text'}", HEAD_STYLE),), width, HEAD_STYLE)
 
 
 def _code_lines(code: str, language: str, width: int) -> Iterator[Line]:
     inner = max(_LEAST, width - 2)
-    for line in coloured(code, language):
-        for number, part in enumerate(fold(line, inner)):
-            lead = " " if number == 0 else "↪"
-            yield _padded(((lead, "fence.more"), *part), width, "code")
+    for line in coloured(harmless(code), language):
+        for number, part in enumerate(fold(tabbed(line), inner)):
+            lead = " " if number == 0 else FOLDED
+            yield _padded(((lead, EDGE_STYLE), *part), width, FILL_STYLE)
 
 
 def _padded(line: Line, width: int, style: str) -> Line:
@@ -123,9 +130,9 @@ class _Drawing:
             case "hr":
                 yield (("─" * width, "muted"),)
             case "table_open":
-                yield from table_lines(self._table(), width)
+                yield from self._table(width)
             case "html_block":
-                yield from wrap([(token.content.rstrip("\n"), "")], width)
+                yield from wrap([(clean(token.content).rstrip("\n"), "")], width)
 
     def _heading(self, token: Token, width: int) -> Iterator[Line]:
         level = f"h{min(3, int(token.tag[1:] or 1))}"
@@ -145,19 +152,9 @@ class _Drawing:
             yield from indented(inner, (mark, "mark"), (" " * len(mark), ""))
         self._place += 1
 
-    def _table(self) -> list[list[tuple[list[Span], str]]]:
-        """The cells of a table, row by row, each with how it is set; the first row is its head."""
-        rows: list[list[tuple[list[Span], str]]] = []
+    def _table(self, width: int) -> list[Line]:
+        first = self._place
         while self._tokens[self._place].type != "table_close":
-            token = self._tokens[self._place]
-            if token.type == "tr_open":
-                rows.append([])
-            elif token.type in ("th_open", "td_open"):
-                style = str(token.attrs.get("style", ""))
-                side = "right" if "right" in style else "center" if "center" in style else ""
-                base = "strong" if token.type == "th_open" else ""
-                children = self._tokens[self._place + 1].children
-                rows[-1].append((spans_of(children, base), side))
             self._place += 1
         self._place += 1
-        return rows
+        return Table(rows_of(self._tokens[first : self._place])).lines(width)

@@ -42,14 +42,15 @@ class Item:
 
 
 def items_of(shelf: Shelf) -> list[Item]:
-    """The models, and those that are being brought and are not known yet.
+    """The models, and those that are being brought, or could not be, and are not known yet.
 
     What is offered comes first, then what lies here, then the smallest.
     """
     pulls = {pull.model: pull for pull in shelf.pulls}
     models = {model.name: model for model in shelf.models}
-    for name in pulls:
-        models.setdefault(name, KnownModel(name=name))
+    for name, pull in pulls.items():
+        if pull.state != "done":  # what was brought is listed, be it by another name
+            models.setdefault(name, KnownModel(name=name))
 
     def place(model: KnownModel) -> tuple[bool, bool, int, str]:
         return (not model.served, not model.here, model.bytes or 1 << 62, model.name)
@@ -64,8 +65,8 @@ def state_of(item: Item, shelf: Shelf) -> tuple[str, str, str]:
         return "↓", "$accent", _STAGES.get(pull.stage, pull.stage or "beginning")
     if model.served:
         return "●", "$success", "offered"
-    if pull is not None and pull.state == "failed" and not model.here:
-        return "✕", "$error", "could not be fetched"
+    if pull is not None and pull.state == "failed":
+        return "✕", "$error", f"could not be {'offered' if model.here else 'fetched'}"
     if (trouble := too_large(model, shelf)) and not model.here:
         return "▲", "$warning", trouble
     if model.here:
@@ -108,7 +109,7 @@ def progress(pull: Pull, cells: int) -> tuple[str, str, str]:
 
 def notes_of(item: Item) -> Iterator[str]:
     """What else there is to say of it."""
-    if item.pull is not None and item.pull.state == "failed" and not item.model.here:
+    if item.pull is not None and item.pull.state == "failed" and not item.model.served:
         yield f"{flat(clean(item.pull.error))} Enter tries again."
     if item.model.note:
         yield flat(item.model.note)

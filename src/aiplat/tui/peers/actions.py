@@ -139,7 +139,7 @@ async def _ends(app: Frame) -> bool:
 
 async def invite(app: Frame) -> Invitation | None:
     """Make a token, and show it."""
-    values = {"client": "", "gateway": "", "processor": "yes", "expires": "24h", "uses": "1"}
+    values = {"client": "yes", "gateway": "", "processor": "yes", "expires": "24h", "uses": "1"}
     while True:
         said = await app.push_screen_wait(_invite_form(values))
         if said is None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Resize
+from textual.widgets import Button
 
 from aiplat.control.messages import Status
 from aiplat.tui.dialogs import Dialog
@@ -98,8 +100,8 @@ class DetailScreen(Dialog[str]):
     """The detail in a box; what is to be done with the peer is its answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "choose('drain')", "Drain or not", show=False),
-        Binding("b", "choose('block')", "Block or not", show=False),
+        Binding("d", "choose('drain', 'undrain')", "Drain or not", show=False),
+        Binding("b", "choose('block', 'unblock')", "Block or not", show=False),
         Binding("R", "choose('revoke')", "Revoke", show=False),
         Binding("enter", "leave", "Close", show=False),
     ]
@@ -121,6 +123,8 @@ class DetailScreen(Dialog[str]):
         """The detail."""
         with Vertical():
             yield Detail()
+            with Horizontal(classes="buttons"):
+                yield Button("Close", id="close", compact=True)
 
     def on_mount(self) -> None:
         """Let it be scrolled."""
@@ -128,14 +132,24 @@ class DetailScreen(Dialog[str]):
         self.query_one(Detail).show(self._first)
         self.query_one(Detail).focus()
 
-    def show(self, shown: Shown) -> None:
-        """Show how it is now."""
-        self.query_one(Detail).show(shown)
+    def show(self, shown: Shown, offered: Sequence[str]) -> None:
+        """Show how it is now, and take what can be done now."""
+        self._offered = offered
+        if self.query(Detail):
+            self.query_one(Detail).show(shown)
+        else:
+            self._first = shown  # it is not composed yet
 
-    def action_choose(self, name: str) -> None:
-        """Do that with the peer, if it can be."""
-        if name in self._offered:
-            self.dismiss(name)
+    def action_choose(self, *names: str) -> None:
+        """Do the one of these with the peer that can be done now."""
+        for name in names:
+            if name in self._offered:
+                self.dismiss(name)
+                return
+
+    @on(Button.Pressed)
+    def _on_close(self) -> None:
+        self.action_leave()
 
     async def action_press(self, name: str) -> None:
         """The same, by a click."""

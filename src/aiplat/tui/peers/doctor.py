@@ -8,6 +8,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Button
 
@@ -49,13 +50,17 @@ class DoctorScreen(Dialog[None]):
         super().__init__()
         self._found: DoctorReply | None = None
 
+    @property
+    def _again(self) -> str:
+        return cast("Frame", self.app).key_of("peers.look_again")
+
     def compose(self) -> ComposeResult:
         """The steps, and two buttons."""
         with Vertical():
             with VerticalScroll(classes="body"):
                 yield Told()
             with Horizontal(classes="buttons"):
-                yield Button("Look again  r", id="again")
+                yield Button(Content(f"Look again  {self._again}"), id="again")
                 yield Button("Close", id="close")
 
     def on_mount(self) -> None:
@@ -80,7 +85,7 @@ class DoctorScreen(Dialog[None]):
         try:
             self._found = await cast("Frame", self.app).link.call(calls.doctor())
         except AiplatError as fault:
-            again = ("r looks again.", "$text-muted")
+            again = (f"{self._again} looks again.", "$text-muted")
             self.query_one(Told).tell([((f"✕ {clean(str(fault))}", "$error"),), (again,)])
         else:
             self._draw(self._found)

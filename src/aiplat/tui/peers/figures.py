@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from aiplat.control.series import SeriesAsk, SeriesReply, SeriesRow
+from aiplat.domain.ids import Role
 from aiplat.tui.text import amount, span
 
 HOUR: Final = 3600
@@ -42,11 +43,18 @@ class Figures:
         return " · ".join(parts)
 
 
-def asks(now: float) -> tuple[SeriesAsk, SeriesAsk]:
-    """What to ask for: the last hour by two minutes, and the last day by the hour."""
+def asks(now: float, roles: Sequence[Role]) -> tuple[SeriesAsk, SeriesAsk]:
+    """What to ask for: the last hour by two minutes, and the last day by the hour.
+
+    Arguments:
+        now: seconds since 1970.
+        roles: of this node. What one of them saw is asked for: two would count a request twice. A
+            gateway sees what others asked, too.
+    """
+    role: Role = "gateway" if "gateway" in roles else "client"
     return (
-        SeriesAsk(since=int(now) // 120 * 120 - HOUR + 120, step=120, by="peer"),
-        SeriesAsk(since=int(now) // HOUR * HOUR - DAY + HOUR, step=HOUR, by="peer"),
+        SeriesAsk(since=int(now) // 120 * 120 - HOUR + 120, step=120, by="peer", role=role),
+        SeriesAsk(since=int(now) // HOUR * HOUR - DAY + HOUR, step=HOUR, by="peer", role=role),
     )
 
 

@@ -11,34 +11,33 @@ from typing import ClassVar, cast
 from msgspec.structs import replace
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
 from textual.widgets import DataTable
 
 from aiplat.control import calls
 from aiplat.control.messages import MemberStatus, PeerStatus, ShareStatus, Status
-from aiplat.control.series import SeriesReply
-from aiplat.domain.errors import AiplatError
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
 from aiplat.tui.peers import actions, bindings, possible, words
 from aiplat.tui.peers.columns import member_columns, peer_columns
 from aiplat.tui.peers.detail import Detail, DetailScreen, Shown
 from aiplat.tui.peers.doctor import DoctorScreen
-from aiplat.tui.peers.figures import Figures, asks, figures_of
+from aiplat.tui.peers.history import History
 from aiplat.tui.peers.rows import Row, rows_of
 from aiplat.tui.peers.share_words import share_lines, short_share
 from aiplat.tui.peers.told import Told
 from aiplat.tui.peers.words import Line, act
 from aiplat.tui.table import LiveTable
+from aiplat.tui.waiting import waiting_words
 
 EXCHANGE_SECONDS = 10.0
 """Between two questions for what was given and taken; the node looks on its disk for it."""
-FIGURES_SECONDS = 30.0
-"""Between two questions for the peers' figures."""
-
-
+MEMBERS_SECONDS = 30.0
+"""Between two questions for the members, of whom there can be thousands."""
+_ASKING = "Asking the node who is there …"
+_ASKING_MEMBERS = "Asking the node for its members …"
 _TABLES = 2
 
 
@@ -73,9 +72,11 @@ class PeersPane(Pane):
         self._peers: tuple[PeerStatus, ...] | None = None
         self._told: ShareStatus | None = None
         self._told_at: float | None = None
-        self._series: tuple[SeriesReply, SeriesReply] | None = None
-        self._series_at: float | None = None
-        self._series_fault = ""
+        self._members_at: float | None = None
+        self._members_told = False
+        self._history = History(self.aiplat.link)
+        self._lives = self.world.lives
+        self._fault = ""
         self._off: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -87,11 +88,11 @@ class PeersPane(Pane):
         with Horizontal(id="middle"):
             yield LiveTable[Row](
                 peer_columns(), lambda row: row.key, sort="state", id="all",
-                empty="Asking the node who is there …", first=lambda row: row.here,
+                empty=_ASKING, first=lambda row: row.here,
             )  # fmt: skip
             yield LiveTable[MemberStatus](
                 member_columns(self.aiplat.clock), lambda member: member.peer_id, sort="joined",
-                empty="Asking the node for its members …", id="members",
+                empty=_ASKING_MEMBERS, id="members",
             )  # fmt: skip
             yield Detail(id="detail")
         yield Told(id="share")
@@ -105,34 +106,59 @@ class PeersPane(Pane):
     async def load(self) -> None:
         """Ask for the peers, and now and then for the rest."""
         if self.has_class("-members"):
-            members = (await self.ask(calls.members())).members
-            if self._is_whole:
-                self._members_table.show(members)
+            await self._load_members()
         self._peers = (await self.ask(calls.peers())).peers
         self._draw()
         now = self.aiplat.clock.monotonic()
         if self._told_at is None or now - self._told_at >= EXCHANGE_SECONDS:
             self._told = await self.ask(calls.share())
             self._told_at = now
-        if self._series_at is None or now - self._series_at >= FIGURES_SECONDS:
-            self._series_at = now
-            self._ask_figures()
+        if self._history.take_turn(now):
+            self._ask_history()
         self._draw()
 
+    async def _load_members(self) -> None:
+        now = self.aiplat.clock.monotonic()
+        if self._members_at is not None and now - self._members_at < MEMBERS_SECONDS:
+            return
+        members = (await self.ask(calls.members())).members
+        self._members_at, self._members_told = now, True
+        if self._is_whole:
+            none = "Nobody is a member yet. Invite a machine: it is one when it joins."
+            self._members_table.show(members, none)
+
     @work(exclusive=True, group="figures")
-    async def _ask_figures(self) -> None:
+    async def _ask_history(self) -> None:
         """What the peers did; in a worker of its own, for a slow disk keeps nothing else up."""
-        hour, day = asks(self.aiplat.clock.now())
-        try:
-            self._series = (await self.ask(calls.series(hour)), await self.ask(calls.series(day)))
-            self._series_fault = ""
-        except AiplatError as fault:
-            self._series_fault = f"No figures: {fault}"
+        status = self._status
+        await self._history.ask(self.aiplat.clock.now(), () if status is None else status.roles)
         self._draw_detail()
 
     def node_changed(self) -> None:
-        """Show what its status says, and look into a new node's figures anew."""
+        """Show what its status says; of a node that was started anew, ask for all anew."""
+        if self.world.lives != self._lives:
+            self._lives = self.world.lives
+            self._history.forget()
+            self._told_at = self._members_at = None
+        self._wait()
         self._draw()
+
+    def show_fault(self, text: str) -> None:
+        """Show what went wrong, and where nothing is told yet say so."""
+        super().show_fault(text)
+        self._fault = text
+        self._wait()
+
+    def _wait(self) -> None:
+        """Say in each table of which nothing was told yet why that is so."""
+        if not self._is_whole:
+            return
+        phase = self.world.phase
+        if self._peers is None:
+            self._table.show((), waiting_words(phase, _ASKING, self._fault))
+        if not self._members_told:
+            words = waiting_words(phase, _ASKING_MEMBERS, self._fault)
+            self._members_table.show((), words)
 
     # -- what is shown ---------------------------------------------------------------------------
 
@@ -156,15 +182,6 @@ class PeersPane(Pane):
     def _shown_table(self) -> LiveTable[Row] | LiveTable[MemberStatus]:
         return self._members_table if self.has_class("-members") else self._table
 
-    def key_of(self, name: str) -> str:
-        """The key of one of its actions now, as it is shown."""
-        for key, binding in self._bindings:
-            if binding.id == name:
-                wanted = self.aiplat.preferences.keymap.get(name, key).partition(",")[0].strip()
-                return self.app.get_key_display(next(iter(Binding.make_bindings(
-                    [Binding(wanted, "")]))))  # fmt: skip
-        return ""
-
     def _draw(self) -> None:
         status = self._status
         if not self._is_whole or status is None:
@@ -176,7 +193,9 @@ class PeersPane(Pane):
         self.query_one("#troubles", Told).tell(words.troubles(status))
         if self._peers is not None:
             self._table.show(rows_of(status, self._peers))
-            self.query_one("#alone", Told).tell(words.nobody(status, len(self._peers), self.key_of))
+            self.query_one("#alone", Told).tell(
+                words.nobody(status, len(self._peers), self.aiplat.key_of)
+            )
         self._draw_share(status)
         self._draw_detail()
         self._tell_keys()
@@ -194,9 +213,9 @@ class PeersPane(Pane):
             return
         high = self.app.size.height
         if high < 24:
-            lines = short_share(share, self.key_of)
+            lines = short_share(share, self.aiplat.key_of)
         else:
-            lines = share_lines(share, self.key_of, users=1 if high < 30 else 3)
+            lines = share_lines(share, self.aiplat.key_of, users=1 if high < 30 else 3)
         self.query_one("#share", Told).tell(lines)
 
     @property
@@ -217,27 +236,17 @@ class PeersPane(Pane):
         if isinstance(screen, DetailScreen) and self._peers is not None:
             for now in rows_of(self._status, self._peers):
                 if now.key == screen.key:
-                    screen.show(self._shown(now))
+                    offered = [name for name, _ in possible.offers(now, self._status)]
+                    screen.show(self._shown(now), offered)
 
     def _shown(self, row: Row) -> Shown:
         hints: Line = ()
         for name, what in possible.offers(row, self._status):
             hints = (*hints, *((("   ", ""),) if hints else ()),
-                     act(self.key_of, f"peers.{name}", what))  # fmt: skip
-        return Shown(row, self._status, self._figures(row.key), self._problem(), hints,
+                     act(self.aiplat.key_of, f"peers.{name}", what))  # fmt: skip
+        figures = self._history.of(row.key, self.aiplat.clock.now())
+        return Shown(row, self._status, figures, self._history.problem, hints,
                      self.aiplat.preferences.graphs)  # fmt: skip
-
-    def _figures(self, peer: str) -> tuple[Figures, ...]:
-        if self._series is None:
-            return ()
-        hour, day = self._series
-        now = self.aiplat.clock.now()
-        return (figures_of(hour, peer, "last hour", now), figures_of(day, peer, "last day ", now))
-
-    def _problem(self) -> str:
-        if self._series_fault or self._series is None:
-            return self._series_fault
-        return self._series[0].problem or self._series[1].problem
 
     def on_resize(self, event: Resize) -> None:
         """Show as much of the share as there is room for."""
@@ -401,5 +410,5 @@ class PeersPane(Pane):
 
     def _news(self) -> None:
         """Something was done: ask for all of it anew."""
-        self._told_at = None
+        self._told_at = self._members_at = None
         self.reload()

@@ -15,9 +15,8 @@ from textual.events import Resize
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from aiplat.domain.errors import AiplatError
 from aiplat.tui.actions import Known, known_actions
-from aiplat.tui.keymap import changed, display, keys_of
+from aiplat.tui.keymap import changed, display, keys_of, rivals
 from aiplat.tui.settings.capture import PressKey
 from aiplat.tui.text import cut, flat
 from aiplat.tui.threads import in_thread
@@ -159,13 +158,13 @@ class KeyList(Vertical):
         action, keymap = self.current, dict(self.aiplat.preferences.keymap)
         if action is None or keymap.pop(action.id, None) is None:
             return
-        try:
-            for key in keys_of(action, {}):
-                changed(self.actions, keymap, action.id, key)
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-        else:
-            self._keep(keymap)
+        self._keep(keymap)
+        for key in keys_of(action, {}):
+            for other in rivals(self.actions, keymap, action, key):
+                self.aiplat.tell(
+                    f"{display(self.aiplat, key)} is the key of “{other.description}” "
+                    f"({other.place}), too: give that another one.", severity="warning",
+                )  # fmt: skip
 
     def _keep(self, keymap: dict[str, str]) -> None:
         self.aiplat.set_preferences(replace(self.aiplat.preferences, keymap=keymap))

@@ -36,7 +36,7 @@ class Board(VerticalScroll, can_focus=True):
         super().__init__(id=id)
         self._limits: Sequence[Limit] = ()
         self._trouble = ""
-        self._asked = False
+        self._asked = self._totalled = False
         self._pen = BRAILLE
 
     def compose(self) -> ComposeResult:
@@ -48,6 +48,13 @@ class Board(VerticalScroll, can_focus=True):
             yield Static("Limits", classes="title")
             yield Static("Asking the gateway …", id="limits", markup=False)
 
+    def wait(self, totals: str, limits: str) -> None:
+        """Say why there is nothing yet, where there is nothing."""
+        if not self._totalled:
+            self.query_one("#totals", Static).update(Content(totals))
+        if not self._asked:
+            self.query_one("#limits", Static).update(Content(limits))
+
     def show_totals(self, words: str, totals: Sequence[tuple[str, str]], notes: str) -> None:
         """Show what it came to.
 
@@ -55,6 +62,7 @@ class Board(VerticalScroll, can_focus=True):
             words: of which time, as in "in the last 15 minutes".
             notes: what has to be known of these figures.
         """
+        self._totalled = True
         title = f"Totals of the last {words}" if words else "Totals"
         self.query_one("#totals-title", Static).update(Content(title))
         parts: list[Content | str | tuple[str, str]] = []

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aiplat.domain.errors import ConfigError, InvalidRequest
+from aiplat.tui.paths import told, typed_path
 from aiplat.tui.usage.figures import Figure
 from aiplat.tui.usage.sums import Sum
 
@@ -60,16 +61,15 @@ def path_of(typed: str) -> Path:
     Raises:
         InvalidRequest: there is one already, or no folder for it.
     """
-    if not typed:
-        raise InvalidRequest("The file needs a name.", param="path")
-    path = Path(typed).expanduser()
-    if path.exists() or path.is_symlink():
-        raise InvalidRequest(
-            f"{path} is there already, and nothing is written over: type another name.",
-            param="path",
-        )
-    if not path.absolute().parent.is_dir():
-        raise InvalidRequest(f"There is no folder {path.absolute().parent}.", param="path")
+    path = typed_path(typed)
+    with told(path, "written"):
+        if path.exists() or path.is_symlink():
+            raise InvalidRequest(
+                f"{path} is there already, and nothing is written over: type another name.",
+                param="path",
+            )
+        if not path.parent.is_dir():
+            raise InvalidRequest(f"There is no folder {path.parent}.", param="path")
     return path
 
 

@@ -21,6 +21,8 @@ Name = Callable[[str], str]
 
 MAX_LINES = 3
 """Lines of one graph that have a name; more cannot be told apart."""
+MAX_POINTS = 1000
+"""Points of one line, at most: more than a screen has columns, and no work for seconds."""
 READING_SECONDS = 20
 """For so long a look at the machine counts where there is nothing newer: it is looked at each 15 s,
 as long as `series.reading_seconds` is not set higher."""
@@ -103,7 +105,7 @@ class _Frame:
 
     @property
     def step(self) -> int:
-        return self.reply.step
+        return max(1, self.reply.step)
 
     @cached_property
     def names(self) -> list[str]:
@@ -129,9 +131,12 @@ class _Frame:
 
     @cached_property
     def times(self) -> list[int]:
-        """When points begin; the present second, which is not over, is left out."""
-        first = int(self.since) // self.step * self.step
-        found = list(range(first, int(self.until), self.step))
+        """When points begin; the present second, which is not over, is left out.
+
+        Where there are too many, the oldest are.
+        """
+        since = max(int(self.since), int(self.until) - MAX_POINTS * self.step)
+        found = list(range(since // self.step * self.step, int(self.until), self.step))
         return [at for at in found if at + self.step > self.since]
 
     def seconds_of(self, at: float) -> float:

@@ -86,6 +86,12 @@ class Graph(Widget, can_focus=True):
         self._figure, self._wall, self._pen = figure, wall, pen
         self.refresh()
 
+    def wait(self, text: str) -> None:
+        """Say why there is nothing yet, where there is nothing."""
+        if self._figure is None and text != self._empty_words:
+            self._empty_words, self._drawn_for = text, None
+            self.refresh()
+
     def action_want(self) -> None:
         """Ask for it alone."""
         self.post_message(self.Wanted(self))
@@ -128,7 +134,8 @@ class Graph(Widget, can_focus=True):
         figure = self._figure
         title = "chosen" if self.has_focus else "title"
         if figure is None or self._wall is None:
-            return [[(cut(self._heading, width), title)], [(self._empty_words, "label")]]
+            text = wrap(self._empty_words, max(1, width))
+            return [[(cut(self._heading, width), title)], *([(line, "label")] for line in text)]
         head = [_titled(figure, self._pen, width, title)]
         rows = height - 2
         if figure.is_empty:

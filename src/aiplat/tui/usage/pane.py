@@ -4,67 +4,47 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Container, Grid
-from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.binding import BindingType
+from textual.widgets import ContentSwitcher
 
 from aiplat.control import calls
-from aiplat.control.accounts import KeyList, KeysAsk, Nothing, UsageAsk, UsageReply, WhoAmI
-from aiplat.control.series import Column, SeriesReply
+from aiplat.control.accounts import UsageBy
+from aiplat.control.series import Column
 from aiplat.domain.errors import AiplatError
 from aiplat.domain.ids import Role
-from aiplat.tui.dialogs import Field, Form
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
 from aiplat.tui.preferences import Graphs
-from aiplat.tui.table import Column as TableColumn
-from aiplat.tui.table import LiveTable
-from aiplat.tui.text import clean
-from aiplat.tui.threads import in_thread
-from aiplat.tui.usage import export, words
-from aiplat.tui.usage.bars import Limit, limits_of
-from aiplat.tui.usage.board import Board
+from aiplat.tui.usage import accounts, bindings, export, words
+from aiplat.tui.usage.accounts import Known
+from aiplat.tui.usage.bars import Limit
+from aiplat.tui.usage.body import Body
 from aiplat.tui.usage.choices import Choices
-from aiplat.tui.usage.figures import Figure, figures_of, totals_of
+from aiplat.tui.usage.figures import Figure
 from aiplat.tui.usage.graph import Graph
-from aiplat.tui.usage.pages import BOARD, GRAPHS, Pages, pages_for
+from aiplat.tui.usage.pages import GRAPHS
 from aiplat.tui.usage.plot import Pen, pen_for
 from aiplat.tui.usage.ranges import RANGES, Range
-from aiplat.tui.usage.sums import TABLE_BY, Sum, of_accounts, of_series
+from aiplat.tui.usage.sums import TABLE_BY, of_accounts, of_series
+from aiplat.tui.usage.sums_table import SumsTable
+from aiplat.tui.usage.told import Told
+from aiplat.tui.usage.writing import write_out
+from aiplat.tui.waiting import waiting_words
 
 _BY: tuple[Column, ...] = ("", "model", "key", "peer")
 _VIEWS: tuple[Role, ...] = ("gateway", "client", "processor")
 _PENS: tuple[Graphs, ...] = ("auto", "braille", "blocks", "ascii")
-_TITLES = ("Tokens a second", "Requests", "Time to first token", "Errors", "Engine CPU and GPU",
-           "Engine memory")  # fmt: skip
+_LINES = 3
+"""What stands above and below the graphs."""
 LIMIT_SECONDS = 10.0
 """Between two looks at the limits: the gateway may be another machine."""
 _OF_GRAPHS = ("style", "alone", "next", "previous")
-
-
-def _table_columns() -> list[TableColumn[Sum]]:
-    def number(key: str, title: str, least: int = 0) -> TableColumn[Sum]:
-        def of(row: Sum) -> int:
-            return int(getattr(row, key))
-
-        return TableColumn(key, title, lambda row: f"{of(row):,}", sort=of, right=True,
-                           least=least, falls=True)  # fmt: skip
-
-    return [
-        TableColumn("name", "Name", lambda row: row.name),
-        number("requests", "Requests"),
-        number("errors", "Errors"),
-        number("prompt", "In", least=80),
-        number("cached", "From cache", least=100),
-        number("completion", "Out", least=70),
-        number("total", "Tokens"),
-    ]
 
 
 class UsagePane(Pane):
@@ -72,20 +52,7 @@ class UsagePane(Pane):
 
     HELP: ClassVar[str] = words.HELP
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "range", "Range", id="usage.range"),
-        Binding("left", "shorter", "Shorter", show=False, id="usage.shorter"),
-        Binding("right", "longer", "Longer", show=False, id="usage.longer"),
-        Binding("b", "by", "By", id="usage.by"),
-        Binding("v", "view", "Seen as", id="usage.view"),
-        Binding("n,down", "next", "Next", key_display="n", id="usage.next"),
-        Binding("p,up", "previous", "Previous", show=False, key_display="p", id="usage.previous"),
-        Binding("z", "alone", "Alone", id="usage.alone"),
-        Binding("t", "table", "Table", id="usage.table"),
-        Binding("space", "pause", "Pause", id="usage.pause"),
-        Binding("e", "export", "Export", id="usage.export"),
-        Binding("g", "style", "Drawn in", id="usage.style"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings.BINDINGS
     DEFAULT_CSS = """
     UsagePane ContentSwitcher { height: 1fr; }
     UsagePane #body { height: 1fr; layout: vertical; }
@@ -106,19 +73,15 @@ class UsagePane(Pane):
         self.place = 1
         self.by: Column = ""
         self.view: Role | None = None
-        self.table_by = TABLE_BY[0]
-        self.alone = self.paused = False
-        self.seen_first = 0
-        self._pages = Pages((tuple(range(BOARD)),), 2, True)
+        self.table_by: UsageBy = TABLE_BY[0]
+        self.paused = False
+        self.figures: tuple[Figure, ...] = ()
         self._due = 0.0
         self._limits_due = 0.0
-        self._reply: SeriesReply | None = None
-        self._reply_at = 0.0
-        self._figures: tuple[Figure, ...] = ()
-        self._sums: list[Sum] = []
+        self._answer: Told | None = None
+        self._known = Known()
+        self._fault = ""
         self._off: tuple[str, ...] = ()
-        self._who: WhoAmI | None = None
-        self._key_names: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         """What is chosen, and below it the graphs or the table."""
@@ -126,20 +89,13 @@ class UsagePane(Pane):
         yield Notice(id="problem")
         yield Choices()
         with ContentSwitcher(initial="body"):
-            with Container(id="body"):
-                with Grid(id="graphs"):
-                    for key, title in zip(GRAPHS, _TITLES, strict=True):
-                        yield Graph(title, id=f"graph-{key}")
-                yield Board(id="board")
-                yield Static("", id="brief", markup=False)
-            with Container(id="table"):
-                yield Static("", id="sums-head", markup=False)
-                yield LiveTable(_table_columns(), lambda row: row.id, sort="total", id="sums",
-                                empty="Asking …")  # fmt: skip
+            yield Body(id="body")
+            yield SumsTable(id="table")
 
     def on_mount(self) -> None:
         """Show what is chosen at first."""
         self._arrange()
+        self._wait()
 
     def on_resize(self) -> None:
         """Show as many graphs as there is room for."""
@@ -148,9 +104,22 @@ class UsagePane(Pane):
     def focus_first(self) -> None:
         """The first graph that is seen, or the table."""
         if self.is_table:
-            self.query_one(LiveTable).grid.focus()
+            self._table.focus_rows()
         else:
-            self._focus_page()
+            self._body.focus_page()
+
+    @property
+    def _body(self) -> Body:
+        return self.query_one(Body)
+
+    @property
+    def _table(self) -> SumsTable:
+        return self.query_one(SumsTable)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one graph is shown alone."""
+        return self._body.alone
 
     # -- what is chosen --------------------------------------------------------------------------
 
@@ -188,14 +157,14 @@ class UsagePane(Pane):
         """Whether the table is of the accounts: they count by the hour, or by the day."""
         return self.chosen.seconds >= 86_400
 
-    def _table_choices(self) -> tuple[str, ...]:
+    def _table_choices(self) -> tuple[UsageBy, ...]:
         return TABLE_BY if self._counted_by_accounts() else TABLE_BY[:-1]
 
-    def name_of(self, value: str) -> str:
-        """What a person calls a value of what is shown by."""
-        by = self.table_by if self.is_table else self.by
+    def _namer(self, by: str) -> Callable[[str], str]:
+        """Gives what a person calls a model, a key, a peer, or a day."""
         own = "" if self.world.status is None else self.world.status.peer_id
-        return words.name_of(by, value, self._key_names, own)
+        names = self._known.names
+        return lambda value: words.name_of(by, value, names, own)
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -218,109 +187,88 @@ class UsagePane(Pane):
         self._due = float("inf") if self.paused else now + self.chosen.every
 
     async def _load_graphs(self) -> None:
-        at = self.aiplat.clock.now()
-        reply = await self.ask(calls.series(self.chosen.ask(at, self.by, self.role)))
-        self._reply, self._reply_at = reply, at
+        at, chosen, by = self.aiplat.clock.now(), self.chosen, self.by
+        reply = await self.ask(calls.series(chosen.ask(at, by, self.role)))
+        self._answer = Told(chosen, by, at, reply)
         self._draw()
 
     async def _load_table(self) -> None:
-        chosen, trouble = self.chosen, ""
+        chosen, by, role, trouble = self.chosen, self.table_by, self.role, ""
         if self._counted_by_accounts():
-            everyone = self._who is not None and self._who.user.role == "operator"
-            ask = UsageAsk(since_seconds=chosen.seconds, by=self.table_by, everyone=everyone)
+            known = self._known
             try:
-                told = await self.ask(calls.accounts("usage", ask, UsageReply))
+                told = await accounts.usage(self.aiplat.link, chosen.seconds, by, known)
             except AiplatError as fault:
-                trouble = str(fault)
+                trouble = words.account_fault(fault)
             else:
                 since = words.when(self.aiplat.clock.local(told.since))
-                head = words.of_accounts(told, since, everyone=everyone)
-                self._show_sums(of_accounts(told, self.name_of), head)
+                head = words.of_accounts(told, since, everyone=known.sees_all)
+                self._table.show(chosen, by, of_accounts(told, self._namer(by)), head)
                 return
-        by: Column = "model" if self.table_by == "day" else self.table_by
-        wish = msgspec.structs.replace(
-            chosen.ask(self.aiplat.clock.now(), by, self.role), machine=False
-        )
-        reply = await self.ask(calls.series(wish))
-        self._show_sums(
-            of_series(reply, self.name_of), words.of_series(by, chosen.words, self.role, trouble)
-        )
-
-    def _show_sums(self, sums: list[Sum], head: str) -> None:
-        self._sums = sums
-        self.query_one("#sums-head", Static).update(Content(clean(head)))
-        empty = f"Nothing was asked in the last {self.chosen.words}. r shows a longer time."
-        self.query_one(LiveTable).show(sums, empty)
+        column: Column = "" if by == "day" else by
+        ask = chosen.ask(self.aiplat.clock.now(), column, role)
+        reply = await self.ask(calls.series(msgspec.structs.replace(ask, machine=False)))
+        head = words.of_series(by, chosen.words, role, trouble)
+        self._table.show(chosen, by, of_series(reply, by, self._namer(by)), head)
 
     @work(exclusive=True, group="limits")
     async def _look_at_limits(self) -> None:
         """Ask apart from the graphs: the gateway may be far away, or not there."""
+        limits: list[Limit] = []
+        trouble = ""
         try:
-            limits, trouble = await self._limits()
+            self._known = await accounts.look(self.aiplat.link)
         except AiplatError as fault:
-            self._who = None
-            limits, trouble = [], f"None to show. {fault}"
-        self.query_one(Board).show_limits(limits, trouble, self.pen)
+            self._known = Known()
+            trouble = f"None to show. {words.account_fault(fault)}"
+        else:
+            limits = self._known.limits(self.aiplat.clock.now())
+        self._body.board.show_limits(limits, trouble, self.pen)
         self._limits_due = self.aiplat.clock.monotonic() + LIMIT_SECONDS
-
-    async def _limits(self) -> tuple[list[Limit], str]:
-        self._who = who = await self.ask(calls.accounts("whoami", Nothing(), WhoAmI))
-        wish = KeysAsk(everyone=who.user.role == "operator")
-        keys = (await self.ask(calls.accounts("keys.list", wish, KeyList))).keys
-        self._key_names = {key.id: key.name for key in keys}
-        mine = [key for key in keys if key.user == who.user.name]
-        return limits_of(who, mine, self.aiplat.clock.now()), ""
 
     # -- showing ---------------------------------------------------------------------------------
 
     def node_changed(self) -> None:
-        """It may have other roles."""
+        """It may be there, or not be there any more, or have other roles."""
         self._tell_choices()
+        self._wait()
+
+    def show_fault(self, text: str) -> None:
+        """Show what went wrong, and where nothing is told yet say so."""
+        super().show_fault(text)
+        self._fault = text
+        self._wait()
+
+    def _wait(self) -> None:
+        """Say in each part that nothing was told of yet why that is so."""
+        if not self.is_mounted:
+            return
+        phase = self.world.phase
+        told = waiting_words(phase, "Asking the node …", self._fault)
+        self._body.wait(told, waiting_words(phase, "Asking the gateway …"))
+        self._table.wait(told)
 
     def _draw(self) -> None:
         """Draw what was last told."""
-        reply, chosen = self._reply, self.chosen
-        if reply is None:
+        told = self._answer
+        if told is None:
             return
         status = self.world.status
-        begun = 0.0 if status is None else self._reply_at - status.uptime_seconds
-        self._figures = figures_of(
-            reply, since=int(self._reply_at) - chosen.seconds, now=self._reply_at, by=self.by,
-            name=self.name_of, begun=begun, words=chosen.words,
-        )  # fmt: skip
-        for figure in self._figures:
-            self.query_one(f"#graph-{figure.key}", Graph).show(
-                figure, self.aiplat.clock.local, self.pen
-            )
-        self.query_one(Board).show_totals(chosen.words, totals_of(reply), words.notes(chosen))
-        self.query_one("#brief", Static).update(Content(words.brief(reply.total)))
-        self.query_one("#problem", Notice).tell(reply.problem, "warning")
+        begun = 0.0 if status is None else told.at - status.uptime_seconds
+        self.figures = told.figures(self._namer(told.by), begun)
+        self._body.show(told, self.figures, self.aiplat.clock.local, self.pen)
+        self.query_one("#problem", Notice).tell(told.reply.problem, "warning")
 
     def _arrange(self) -> None:
-        """Give each graph its place, and hide those that are on other pages."""
+        """Show as many graphs as there is room for below the line of what is chosen."""
         width, height = self.size.width or self.app.size.width, self.size.height
-        self._pages = pages_for(width, max(0, height - 3), alone=self.alone)
-        page = self._pages.pages[self._pages.page_of(self.seen_first)]
-        for place, key in enumerate(GRAPHS):
-            self.query_one(f"#graph-{key}").display = place in page
-        shown = sum(place != BOARD for place in page)
-        grid = self.query_one("#graphs", Grid)
-        grid.display = shown > 0
-        columns = max(1, min(self._pages.columns, shown))
-        grid.styles.grid_size_columns = columns
-        grid.styles.grid_size_rows = max(1, -(-shown // columns))
-        self.query_one("#body").set_class(self._pages.beside, "-beside")
-        board = self.query_one(Board)
-        board.display = self._pages.beside or BOARD in page
-        board.set_class(not self._pages.beside and width >= 80, "-across")
-        self.query_one("#brief").display = not board.display
+        self._body.lay_out(width, max(0, height - _LINES))
         self._tell_choices()
 
     def _tell_choices(self) -> None:
         if not self.is_mounted:
             return
-        number, count = self._pages.page_of(self.seen_first), len(self._pages.pages)
-        is_table = self.is_table
+        is_table, number, count = self.is_table, self._body.number, self._body.count
         by = f"by {self.table_by if is_table else self.by or 'all'}"
         one_view = len(self.views) < 2 or (is_table and self._counted_by_accounts())
         page = "" if is_table or count < 2 else f"{number + 1}/{count}"
@@ -339,11 +287,6 @@ class UsagePane(Pane):
         self._tell_choices()
         self.reload()
 
-    def _focus_page(self) -> None:
-        page = self._pages.pages[self._pages.page_of(self.seen_first)]
-        wanted = self.seen_first if self.seen_first in page else page[0]
-        self.query_one(Board if wanted == BOARD else f"#graph-{GRAPHS[wanted]}").focus()
-
     # -- what a person does ----------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -356,7 +299,7 @@ class UsagePane(Pane):
             return ""
         if self.is_table and action in _OF_GRAPHS:
             return "the table is shown"
-        if action in ("next", "previous") and len(self._pages.pages) < 2:
+        if action in ("next", "previous") and self._body.count < 2:
             return "all is on the screen"
         if action == "view" and len(self.views) < 2:
             return "this node has one role"
@@ -409,19 +352,18 @@ class UsagePane(Pane):
         self._walk(-1)
 
     def _walk(self, step: int) -> None:
-        pages = self._pages.pages
-        self.seen_first = pages[(self._pages.page_of(self.seen_first) + step) % len(pages)][0]
+        self._body.walk(step)
         self._arrange()
-        self._focus_page()
+        self._body.focus_page()
 
     def action_alone(self) -> None:
         """Show one graph alone, or all again."""
-        focused = self.app.focused
-        if not self.alone and isinstance(focused, Graph) and focused.id is not None:
-            self.seen_first = GRAPHS.index(focused.id.removeprefix("graph-"))
-        self.alone = not self.alone
+        body, focused = self._body, self.app.focused
+        if not body.alone and isinstance(focused, Graph) and focused.id is not None:
+            body.first = GRAPHS.index(focused.id.removeprefix("graph-"))
+        body.alone = not body.alone
         self._arrange()
-        self._focus_page()
+        body.focus_page()
 
     @on(Graph.Wanted)
     def _on_wanted(self, event: Graph.Wanted) -> None:
@@ -459,27 +401,10 @@ class UsagePane(Pane):
     @work(group="export", exclusive=True)
     async def action_export(self) -> None:
         """Write what is shown to a file."""
+        chosen = self.chosen if self._answer is None else self._answer.chosen
         if self.is_table:
-            text = export.text_of_sums(self.table_by, self._sums)
+            chosen = self._table.chosen or self.chosen
+            text = export.text_of_sums(self._table.by, self._table.sums)
         else:
-            text = export.text_of_figures(self._figures)
-        if text.count("\n") < 2:
-            self.aiplat.tell("There is nothing to write yet.", severity="warning")
-            return
-        time = self.aiplat.clock.local(self.aiplat.clock.now())
-        name = f"aiplat-usage-{self.chosen.name.replace(' ', '')}-{time:%Y%m%d-%H%M%S}.csv"
-        form = Form(
-            "Export", [Field("path", "File", name, hint="a name, or a path")], done="Write",
-            text="Writes what is shown as comma-separated values. A file that is there stays.",
-            check=lambda values: export.path_of(values["path"]),
-        )  # fmt: skip
-        values = await self.app.push_screen_wait(form)
-        if values is None:
-            return
-        try:
-            path = export.path_of(values["path"])
-            await in_thread(lambda: export.write(path, text))
-        except AiplatError as fault:
-            self.aiplat.tell_fault(fault)
-        else:
-            self.aiplat.tell(f"Written to {path.absolute()}.")
+            text = export.text_of_figures(self.figures)
+        await write_out(self.aiplat, chosen.name, text)

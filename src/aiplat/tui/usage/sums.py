@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiplat.control.accounts import UsageBy, UsageReply
 from aiplat.control.series import SeriesReply, SeriesRow
@@ -39,11 +40,12 @@ def of_accounts(reply: UsageReply, name: Name) -> list[Sum]:
     ]  # fmt: skip
 
 
-def of_series(reply: SeriesReply, name: Name) -> list[Sum]:
-    """As this node's series have it, all times together."""
+def of_series(reply: SeriesReply, by: UsageBy, name: Name) -> list[Sum]:
+    """As this node's series have it: by day (UTC, as accounts count), or all times together."""
     found: dict[str, list[int]] = {}
     for row in reply.rows:
-        sums = found.setdefault(row.name, [0] * 5)
+        key = f"{datetime.fromtimestamp(row.at, UTC):%Y-%m-%d}" if by == "day" else row.name
+        sums = found.setdefault(key, [0] * 5)
         sums[:] = [a + b for a, b in zip(sums, _numbers(row), strict=True)]
     return [Sum(key, name(key), *sums) for key, sums in found.items()]
 

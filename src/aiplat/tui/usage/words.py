@@ -7,7 +7,9 @@ from datetime import datetime
 
 from aiplat.control.accounts import UsageReply
 from aiplat.control.series import SeriesRow
+from aiplat.domain.errors import AiplatError, InvalidApiKey
 from aiplat.domain.ids import Role
+from aiplat.tui.keys.faults import fault_words
 from aiplat.tui.preferences import Graphs
 from aiplat.tui.text import amount, flat, short_peer
 from aiplat.tui.usage.ranges import Range
@@ -21,6 +23,7 @@ HELP = (
     "Where a column has room for one value of several, it is the greatest. A gap: nothing known.\n"
     "Engines and GPUs are looked at each 15 s; CPU is in percent of one, so more than 100 may be.\n"
     "Limits: ● there is room   ▲ 80 % are used   ✕ used up. Days and months are UTC.\n"
+    "How far limits at once, and those of a minute of single keys, are used is not told.\n"
     "n and p walk through the graphs, z or Enter shows one alone, Space holds all still."
 )
 
@@ -76,6 +79,12 @@ def _many(count: int, word: str) -> str:
 def when(time: datetime) -> str:
     """A time of another day, too."""
     return f"{day_label(time)} {time:%H:%M}"
+
+
+def account_fault(fault: AiplatError) -> str:
+    """Why the accounts told nothing, and where one mends it."""
+    told = fault_words(fault)
+    return f"{told} The pane Keys does that." if isinstance(fault, InvalidApiKey) else told
 
 
 def of_accounts(told: UsageReply, since: str, *, everyone: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Click
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -18,8 +20,10 @@ from aiplat.control import calls
 from aiplat.control.messages import ShareWish
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.dialogs import Dialog
+from aiplat.tui.peers.possible import why_not
 from aiplat.tui.text import clean, cut
-from aiplat.tui.welcome.words import Flow, Offer, is_paused, offers, state_of
+from aiplat.tui.topbar import TabName
+from aiplat.tui.welcome.words import Asked, Flow, Offer, asks_others, is_paused, offers, state_of
 
 if TYPE_CHECKING:
     from aiplat.tui.frame import Frame
@@ -34,6 +38,8 @@ _FLOWS: dict[Flow, str] = {
 }
 _TITLE_CELLS = 22
 _SECONDS = 0.5
+_MODELS_SECONDS = 2.0
+"""Between two questions which models there are, for a node that has to ask others."""
 
 
 class WelcomeCard(Dialog[None]):
@@ -73,6 +79,7 @@ class WelcomeCard(Dialog[None]):
         super().__init__()
         self._offers: tuple[Offer, ...] = ()
         self._said: Content | None = None
+        self._asked: Asked | None = None
 
     @property
     def aiplat(self) -> Frame:
@@ -97,10 +104,28 @@ class WelcomeCard(Dialog[None]):
         self._look()
         self.set_interval(_SECONDS, self._look)
         self.query_one(OptionList).focus()
+        self._ask_again()
+
+    @work(group="models", exclusive=True)
+    async def _ask_again(self) -> None:
+        """Ask which models there are, where the node's status does not tell, while this is seen."""
+        while True:
+            world = self.aiplat.world
+            has_to = world.is_attached and world.status is not None and asks_others(world.status)
+            if has_to and self.is_current:
+                self._asked = await self._ask()
+                self._look()
+            await asyncio.sleep(_MODELS_SECONDS if self._asked is not None else _SECONDS)
+
+    async def _ask(self) -> Asked:
+        try:
+            return Asked((await self.aiplat.link.call(calls.model_list())).models)
+        except AiplatError as fault:
+            return Asked(trouble=str(fault))
 
     def _look(self) -> None:
         world = self.aiplat.world
-        state = state_of(world, self.aiplat.key_of("app.start") or "The command palette")
+        state = state_of(world, self.aiplat.key_of, self._asked)
         more = clean(state.more)
         said = Content.assemble(
             (f"{state.sign} ", state.colour), (clean(state.line), "bold"),
@@ -109,7 +134,7 @@ class WelcomeCard(Dialog[None]):
         if said != self._said:
             self._said = said
             self.query_one("#state", Static).update(said)
-        now = offers(world.status)
+        now = offers(world.status, self.aiplat.key_of)
         if now != self._offers:
             self._show(now)
 
@@ -118,8 +143,20 @@ class WelcomeCard(Dialog[None]):
         listed = self.query_one(OptionList)
         place = listed.highlighted or 0
         room = min(70, self.app.size.width) - _TITLE_CELLS - 10
-        listed.set_options(Option(_line(offer, room)) for offer in now)
+        listed.set_options(
+            Option(_line(offer, self.aiplat.key_of(f"welcome.{offer.number}"), room),
+                   disabled=bool(offer.off)) for offer in now
+        )  # fmt: skip
         listed.highlighted = place
+
+    async def on_click(self, event: Click) -> None:
+        """Leave for a pane whose name, above the card, is clicked."""
+        below = self.app.screen_stack[0].get_widgets_at(event.screen_x, event.screen_y)
+        for widget, _ in below:
+            if isinstance(widget, TabName) and event.widget is self:
+                event.stop()
+                await self.aiplat.action_show(widget.pane)
+                return
 
     @on(OptionList.OptionSelected)
     def _on_offer(self, event: OptionList.OptionSelected) -> None:
@@ -137,6 +174,9 @@ class WelcomeCard(Dialog[None]):
         offer = next((offer for offer in self._offers if offer.number == number), None)
         if offer is None:
             return
+        if offer.off:
+            self.aiplat.tell(f"{offer.title}: {offer.off}.", severity="warning")
+            return
         flow = getattr(importlib.import_module(_FLOWS[offer.flow]), offer.flow)
         try:
             await flow(self.aiplat)
@@ -147,7 +187,12 @@ class WelcomeCard(Dialog[None]):
     @work(group="pause", exclusive=True)
     async def action_pause(self) -> None:
         """Take nothing from others, or take it again."""
-        paused = is_paused(self.aiplat.world.status)
+        status = self.aiplat.world.status
+        paused = is_paused(status)
+        share = status.share if status is not None else None
+        if why := why_not("resume" if paused else "pause", status, share):
+            self.aiplat.tell(f"Nothing is paused: {why}.", severity="warning")
+            return
         try:
             done = await self.aiplat.link.call(calls.set_share(ShareWish(pause=not paused)))
         except AiplatError as fault:
@@ -165,10 +210,11 @@ class WelcomeCard(Dialog[None]):
         self.dismiss(None)
 
 
-def _line(offer: Offer, room: int) -> Content:
+def _line(offer: Offer, key: str, room: int) -> Content:
     title = cut(offer.title, _TITLE_CELLS)
     gap = " " * (_TITLE_CELLS - cell_len(title))
-    about = cut(offer.about, room)
+    about = cut(f"○ {offer.off}" if offer.off else offer.about, room)
     return Content.assemble(
-        (f"{offer.number}  ", "bold $accent"), title, gap, (about, "$text-muted")
-    )
+        (f"{key:<2} ", "$text-muted" if offer.off else "bold $accent"), title, gap,
+        (about, "$text-muted"),
+    )  # fmt: skip

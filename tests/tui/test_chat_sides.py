@@ -1,0 +1,122 @@
+"""The list of conversations, the choice of model and peer, and the rail, where things go wrong."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+from textual.widgets import Input, OptionList
+
+from aiplat.control.history import HistoryList
+from aiplat.control.messages import ModelList, ModelStatus, PeerList
+from aiplat.domain.conversations import ConversationSettings
+from aiplat.domain.errors import NotReady
+from aiplat.tui.app import AiplatApp
+from aiplat.tui.chat.pane import ChatPane
+from aiplat.tui.chat.picker import Offer, _row
+from aiplat.tui.chat.rail import WIDTH, rail_text
+from aiplat.tui.chat.sidebar import Sidebar
+from tests.support.screens import (
+    PEER,
+    ScriptedLink,
+    app_of,
+    drive,
+    running,
+    status,
+    text_of,
+    until,
+)
+from tests.tui.test_chat import kept, listed
+
+CHOSEN = ConversationSettings(
+    model="large", peer=f"/ip4/192.0.2.9/tcp/4001/p2p/{PEER[:-1]}2", privacy="network"
+)
+
+
+def chat(app: AiplatApp) -> ChatPane:
+    assert isinstance(app.pane, ChatPane)
+    return app.pane
+
+
+@pytest.mark.parametrize("models", [NotReady("busy"), ModelList(models=())])
+def test_what_was_chosen_stays_so_when_nobody_offers_it_now(models: object) -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink(models=models, peers=PeerList(peers=())))
+        async with running(app, (100, 34)) as pilot:
+            chat(app).talk.set(CHOSEN)
+            await pilot.press("ctrl+o")
+            await until(pilot, lambda: "Who can read" in text_of(app), "the choice")
+            assert text_of(app).count("not there now") == 2
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: len(app.screen_stack) == 1, "it is closed")
+            assert chat(app).talk.conversation.settings == CHOSEN
+
+    drive(test)
+
+
+def test_a_model_that_cannot_be_used_now_stays_chosen() -> None:
+    async def test() -> None:
+        models = ModelList(models=(
+            ModelStatus(name="small", state="ready", slots=8),
+            ModelStatus(name="large", state="failed", note="no memory"),
+        ))  # fmt: skip
+        app = app_of(ScriptedLink(models=models))
+        async with running(app, (100, 34)) as pilot:
+            chat(app).talk.set(CHOSEN)
+            await pilot.press("ctrl+o")
+            await until(pilot, lambda: "Who can read" in text_of(app), "the choice")
+            assert app.screen.query_one("#models", OptionList).highlighted == 2
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: len(app.screen_stack) == 1, "it is closed")
+            assert chat(app).talk.conversation.settings == CHOSEN
+
+    drive(test)
+
+
+def test_a_list_that_may_be_old_says_why() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        link.says["history:list"] = listed(kept("Old one"))
+        app = app_of(link)
+        async with running(app) as pilot:
+            await until(pilot, lambda: "Old one" in text_of(app), "it is listed")
+            link.says["history:list"] = NotReady("Its disk is full.")
+            chat(app).reload()
+            await until(pilot, lambda: "Its disk is full" in text_of(app), "it is said")
+            assert "Old one" in text_of(app)
+            link.says["history:list"] = listed(kept("Old one"))
+            chat(app).reload()
+            await until(pilot, lambda: "Its disk" not in text_of(app), "it is over")
+
+    drive(test)
+
+
+def test_words_are_searched_for_once_no_key_comes() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        link.says["history:list"] = HistoryList(conversations=())
+        app = app_of(link)
+        async with running(app) as pilot:
+            await until(pilot, lambda: link.of("history:list"), "it is listed")
+            before = len(link.of("history:list"))
+            line = app.screen.query_one(Sidebar).query_one("#search", Input)
+            line.focus()
+            for end in range(1, 8):
+                line.value = "because"[:end]
+                await pilot.pause()
+            await until(pilot, lambda: link.of("history:list")[-1].search, "it is searched")
+            assert {wish.search for wish in link.of("history:list")[before:]} <= {"", "because"}
+            line.value = "be"
+            await pilot.pause()
+            await pilot.press("enter")
+            await until(pilot, lambda: link.of("history:list")[-1].search == "be", "Enter")
+
+    drive(test)
+
+
+def test_wide_names_keep_the_columns() -> None:
+    offers = [Offer(name, "ready", "1/4", "55 tok/s", "here") for name in ("漢字" * 3, "a", "é")]
+    columns = {cell_len(_row(offer, 78).plain.partition("ready")[0]) for offer in offers}
+    assert len(columns) == 1
+    models = tuple(ModelStatus(name=name, state="ready", slots=4) for name in ("漢字" * 20, "a"))
+    lines = rail_text(status(models=models), [], 0).plain.split("\n")
+    assert {cell_len(line) for line in lines if line.startswith("●")} == {WIDTH - 4}
