@@ -11,6 +11,7 @@ Parts; figures are medians over the rounds:
              turns
     stream   CPU and loop lag while an answer streams in at 200 tokens a second, behind a history of
              500 messages, on a pseudo-terminal of 140 × 42 that is read all the time
+    table    the same with an answer that is one table, of some 200 rows in the end
     memory   resident memory while sixty questions are asked and answered with 500 tokens each, as
              fast as they are drawn: an hour of chat
 

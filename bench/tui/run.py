@@ -131,7 +131,7 @@ def _stream(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _table(options: argparse.Namespace) -> dict[str, object]:
-    """An answer that is one table, of about 240 rows in the end."""
+    """An answer that is one table, of some 200 rows in the end."""
     return _streamed("table", options)
 
 

@@ -61,7 +61,12 @@ def test_rows_that_have_ended_are_not_read_again(monkeypatch: pytest.MonkeyPatch
 
 def test_what_is_not_asked_for_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr(under_test, "_blocks", lambda source: read.append(source) or [])
+
+    def noted(source: str) -> list[under_test.Block]:
+        read.append(source)
+        return []
+
+    monkeypatch.setattr(under_test, "_blocks", noted)
     blocks = Blocks()
     for _ in range(100):
         blocks.append("word ")

@@ -336,7 +336,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert path.read_text() == "1\n"
     with pytest.raises(InvalidRequest, match="There is no folder"):
         export.path_of(str(tmp_path / "no" / "a.csv"))
-    with pytest.raises(InvalidRequest, match="needs a name"):
+    with pytest.raises(InvalidRequest, match="Type the name of a file"):
         export.path_of("")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InvalidRequest, match="is there already"):

@@ -54,6 +54,7 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     Dialog.-short .body { max-height: 60vh; }
     Dialog.-short .text, Dialog.-short Input, Dialog.-short Select, Dialog.-short Checkbox,
         Dialog.-short Area { margin-bottom: 0; }
+    Dialog.-short Area { max-height: 2; }
     """
 
     heading = ""

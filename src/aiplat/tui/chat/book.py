@@ -35,6 +35,8 @@ class Book:
         self.open: dict[str, Talk] = {}
         self.listed: tuple[ConversationSummary, ...] = ()
         self.more = 0
+        self.note = ""
+        """What the node says of the file that they are kept in, if something is to be said."""
         self._link = link
         self._clock = clock
         self._hears = hears
@@ -81,6 +83,7 @@ class Book:
         wish = HistoryAsk(search=words, most=LISTED)
         found = await self._link.call(calls.history("list", wish, HistoryList))
         self.listed, self.more = found.conversations, found.more
+        self.note = found.note or self.note
 
     async def delete(self, conversation: str) -> str:
         """Forget a conversation, here and in the node. Raises `AiplatError`."""

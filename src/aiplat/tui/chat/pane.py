@@ -251,7 +251,7 @@ class ChatPane(Pane):
             sidebar = self.query_one(Sidebar)
             sidebar.show(
                 self.book.items(sidebar.words), self.talk.conversation.id,
-                trouble=self._trouble, more=self.book.more,
+                trouble=self._trouble or self.book.note, more=self.book.more,
             )  # fmt: skip
 
     def tell(self, text: str, *, severity: str = "information") -> None:
