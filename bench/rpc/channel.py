@@ -272,7 +272,7 @@ async def gateway(address: str) -> None:
         await nursery.start(role.run)
         node.keep(address)
         with trio.fail_after(30):
-            while not role.processors.names():  # noqa: ASYNC110  # the role has no event for it
+            while not role.processors.names():  # the role has no event for it
                 await trio.sleep(0.01)
         say({"ready": True, "address": node.addresses[0]})
         await trio.sleep_forever()

@@ -6,9 +6,9 @@ Parts; figures are medians over the rounds:
 
     start    from the command to the first paint (twenty characters on the terminal), and to where a
              prompt can be typed, on a pseudo-terminal of 120 × 40, with the node of an empty home
-             starting behind it and without; beside it `posting` and `harlequin`, which are installed
-             into the environment `--rivals` (made when it is not there), and with which it takes
-             turns
+             starting behind it and without; beside it `posting` and `harlequin`, which are
+             installed into the environment `--rivals` (made when it is not there), and with which
+             it takes turns
     stream   CPU and loop lag while an answer streams in at 200 tokens a second, behind a history of
              500 messages, on a pseudo-terminal of 140 × 42 that is read all the time
     table    the same with an answer that is one table, of some 200 rows in the end

@@ -22,14 +22,14 @@ def test_right_amounts_are_read() -> None:
 @pytest.mark.parametrize(
     ("read", "text", "said"),
     [
-        (amounts.span, "soon", "'soon' is no span of time: give a number and s, m, h, d or w, "
-         "such as 24h or 90d."),
-        (amounts.span_or_never, "none", "'none' is no span of time: give a number and s, m, h, d "
-         "or w, such as 12h or 90d, or never."),
-        (amounts.count, "0", "'0' is not from 1 to 1000000000000: give one such as 20, 20k or "
-         "1.5M."),
-        (amounts.count_or_none, "1.5", "'1.5' is no whole number: give one such as 20000, 20k or "
-         "1.5M, or none for no limit."),
+        (amounts.span, "soon", ("'soon' is no span of time: give a number and s, m, h, d or w, "
+         "such as 24h or 90d.")),
+        (amounts.span_or_never, "none", ("'none' is no span of time: give a number and s, m, h, d "
+         "or w, such as 12h or 90d, or never.")),
+        (amounts.count, "0", ("'0' is not from 1 to 1000000000000: give one such as 20, 20k or "
+         "1.5M.")),
+        (amounts.count_or_none, "1.5", ("'1.5' is no whole number: give one such as 20000, 20k or "
+         "1.5M, or none for no limit.")),
     ],
 )  # fmt: skip
 def test_wrong_ones_are_refused_in_a_sentence_with_their_field(

@@ -17,7 +17,7 @@ from aiplat.domain.errors import AiplatError
 from aiplat.tui.chat.attach import MAX_FILES, read_attached
 from aiplat.tui.chat.book import Book
 from aiplat.tui.chat.composer import Composer
-from aiplat.tui.chat.editor import edit
+from aiplat.tui.chat.editor import edit, undisturbed
 from aiplat.tui.chat.talk import Talk
 from aiplat.tui.text import flat
 from aiplat.tui.threads import in_thread
@@ -151,7 +151,7 @@ async def write_in_editor(pane: Chat) -> None:
     """Write the prompt in the person's own editor; answers go on coming meanwhile."""
     text = pane.composer.text
     try:
-        with pane.app.suspend(), pane.app.batch_update():
+        with undisturbed(), pane.app.suspend(), pane.app.batch_update():
             text = await in_thread(lambda: edit(text))
     except SuspendNotSupported:
         pane.tell("This terminal cannot be handed to an editor.", severity="warning")

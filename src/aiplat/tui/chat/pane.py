@@ -27,6 +27,7 @@ from aiplat.tui.chat.talk import Talk
 from aiplat.tui.chat.transcript import Transcript
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
+from aiplat.tui.text import harmless
 
 GATHER_SECONDS = 0.05
 """What comes is gathered for so long, or three times as long as the last drawing took."""
@@ -579,7 +580,7 @@ class ChatPane(Pane):
 
     def _whole(self, entry: Entry) -> str:
         turn = self.talk.find(entry.turn.id)
-        return self.talk.text_of(turn) if turn is not None else entry.turn.text
+        return harmless(self.talk.text_of(turn) if turn is not None else entry.turn.text)
 
     @work(exclusive=True, group="branch")
     async def _save_branch(self) -> None:
