@@ -453,7 +453,7 @@ def test_an_invitation_is_made_shown_copied_and_drawn() -> None:
         await pilot.click("#yes")
         await shown(app, pilot, Invited)
         assert link.of("network/invite") == [
-            InviteRequest(roles=("processor",), expires_seconds=86_400, uses=3)
+            InviteRequest(roles=("client", "processor"), expires_seconds=86_400, uses=3)
         ]
         assert "until 2026-11-27" in text_of(app)
         await pilot.press("c")
@@ -489,11 +489,11 @@ def test_an_invitation_that_is_refused_keeps_what_was_typed() -> None:
         await pilot.press("i")
         await box(app, pilot)
         app.screen.query_one("#field-expires", Input).value = "soon"
-        await pilot.click("#yes")
+        app.screen.query_one("#yes", Button).press()
         await pilot.pause()
         assert "no span of time" in text_of(app) and not link.of("network/invite")
         app.screen.query_one("#field-expires", Input).value = "7d"
-        await pilot.click("#yes")
+        app.screen.query_one("#yes", Button).press()
         await until(pilot, lambda: "Nobody could come" in notes(app), "it is told")
         await box(app, pilot)
         assert app.screen.query_one("#field-expires", Input).value == "7d"

@@ -24,6 +24,7 @@ from aiplat.control.messages import (
 )
 from aiplat.domain.errors import InvalidRequest
 from aiplat.tui.app import AiplatApp
+from aiplat.tui.chat.pane import ChatPane
 from aiplat.tui.dialogs import Confirm
 from aiplat.tui.models.chooser import ModelsScreen
 from aiplat.tui.models.words import Item, items_of, notes_of, progress, state_of
@@ -294,7 +295,7 @@ def test_sharing_is_paused_from_the_card() -> None:
         app = app_of(link, welcomed=False)
         async with running(app) as pilot:
             await _card(pilot, app)
-            await pilot.press("p")
+            await pilot.press("alt+p")
             await until(pilot, lambda: link.of("share"), "it is told")
             assert link.of("share") == [ShareWish(pause=True)]
 
@@ -315,7 +316,7 @@ def test_a_client_alone_can_chat_and_what_must_fail_is_not_begun() -> None:
             assert "No model answers" not in text_of(app)
             await pilot.press("2")
             await until(pilot, lambda: "Join a network: leave lab" in text_of(app), "it is told")
-            await pilot.press("p")
+            await pilot.press("alt+p")
             await until(pilot, lambda: "Nothing is paused" in text_of(app), "it is told")
             assert app.screen is card and not link.of("share")
 
@@ -475,5 +476,21 @@ def test_picture_of_models(
             await _models(pilot, app, "org/mid-1b")
             await settled(pilot)
             await looks_as(pilot, f"models-{size[0]}x{size[1]}-{look}")
+
+    drive(test)
+
+
+def test_who_types_a_question_has_it_in_the_chat() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        app = app_of(link, welcomed=False)
+        async with running(app) as pilot:
+            await _card(pilot, app)
+            await pilot.press(*"What is p?")
+            await until(pilot, lambda: len(app.screen_stack) == 1, "the card is gone")
+            pane = app.pane
+            assert isinstance(pane, ChatPane)
+            await until(pilot, lambda: pane.composer.text == "What is p?", "it is in the chat")
+            assert not link.of("share")[1:] and app.preferences.welcomed
 
     drive(test)

@@ -12,8 +12,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Click
-from textual.widgets import Button, OptionList, Static
+from textual.events import Click, Key
+from textual.widgets import Button, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from aiplat.control import calls
@@ -56,7 +56,7 @@ class WelcomeCard(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"choose({number})", f"Offer {number}", show=False,
                   id=f"welcome.{number}") for number in range(1, 6)),
-        Binding("p", "pause", "Pause or resume sharing", show=False, id="welcome.pause"),
+        Binding("alt+p", "pause", "Pause or resume sharing", show=False, id="welcome.pause"),
     ]  # fmt: skip
 
     DEFAULT_CSS = """
@@ -148,6 +148,22 @@ class WelcomeCard(Dialog[None]):
                    disabled=bool(offer.off)) for offer in now
         )  # fmt: skip
         listed.highlighted = place
+
+    def on_key(self, event: Key) -> None:
+        """Give way to who types a question: the card leaves, and what was typed is in the chat."""
+        numbers = {str(offer.number) for offer in self._offers}
+        typed = event.character if event.is_printable else None
+        if typed is None or typed == " " or typed in numbers:
+            return
+        event.stop()
+        event.prevent_default()
+        self.action_leave()
+        self.app.call_later(self._type, typed)
+
+    def _type(self, typed: str) -> None:
+        focused = self.app.focused
+        if isinstance(focused, TextArea):
+            focused.insert(typed)
 
     async def on_click(self, event: Click) -> None:
         """Leave for a pane whose name, above the card, is clicked."""
