@@ -84,7 +84,7 @@ class AiplatApp(Frame):
         Binding("ctrl+p", "command_palette", "Commands", priority=True, id="app.palette"),
         Binding("f2", "jump", "Jump", show=False, priority=True, id="app.jump"),
         Binding("f5", "start_node", "Start the node", show=False, priority=True, id="app.start"),
-        Binding("f6", "leave_node", "Do not start it", show=False, id="app.leave"),
+        Binding("f4", "leave_node", "Do not start it", show=False, priority=True, id="app.leave"),
         Binding("f8", "models", "Models", show=False, priority=True, id="app.models"),
         Binding("f9", "settings", "Settings", show=False, priority=True, id="app.settings"),
         Binding("f10", "welcome", "First steps", show=False, priority=True, id="app.welcome"),
