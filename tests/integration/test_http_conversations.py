@@ -167,7 +167,7 @@ async def test_what_does_not_fit_is_refused_in_one_shape(tmp_path: Path) -> None
                 ("/control/answers/follow", b'{"request": "req-none"}', 400),
                 ("/control/answers/follow", b"{", 400),
                 ("/control/answers/stop", b"{}", 400),
-                ("/control/history", b" " * 900_001, 413),
+                ("/control/history", b" " * (16 * 1024 * 1024 + 1), 413),
             ]:
                 answer = await client.post(
                     path, content=body, headers={"content-type": "application/json"}
