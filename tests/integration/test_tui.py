@@ -87,6 +87,7 @@ def test_a_day_at_the_screen(home: Path, tmp_path: Path) -> None:
         # A key is made, shown once, and revoked by its name.
         screen.keys("M-3")
         screen.until("operator", "No key holds yet")
+        screen.until("n New key")  # its keys are there
         screen.keys("n")
         screen.until("New key", "Make it")
         screen.type("laptop")
@@ -115,11 +116,12 @@ def test_a_day_at_the_screen(home: Path, tmp_path: Path) -> None:
         # The node is killed: the screen says so, what was said stays, and goes on with the next.
         screen.keys("M-1")
         screen.until("hello from a block")
-        os.kill(node.process.pid, signal.SIGKILL)
+        node.kill()
         text = screen.until("The node ended", "F4: not")
         assert "hello from a block" in text
         screen.keys("F4")
         screen.until("what you see stays")
+        node.close()
         node = RunningNode(home, "--model", "echo")
         screen.until("what you see stays", gone=True)
         assert "hello from a block" in screen.text

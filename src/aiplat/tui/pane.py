@@ -71,7 +71,9 @@ class Pane(Vertical):
     def _refocus(self) -> None:
         """Put the focus on what came with the figures, where nothing has it, or the pane alone."""
         app = self.aiplat
-        if app.is_seen(self) and len(app.screen_stack) == 1 and app.focused in (None, self):
+        if not app.is_seen(self) or len(app.screen_stack) > 1 or app.focused not in (None, self):
+            return
+        if app.focused is None or any(w.focusable for w in self.query("*").results()):
             self.can_focus = False
             self.focus_first()
 
