@@ -178,3 +178,22 @@ def test_paths_that_cannot_be_are_told(tmp_path: Path) -> None:
             write_new(typed_path(text), "text")
         with pytest.raises(InvalidRequest):
             read_attached(text)
+
+
+def test_keys_that_come_fast_leave_a_dialog_once() -> None:
+    async def test() -> None:
+        said: list[object] = []
+        app = app_of(ScriptedLink())
+        async with running(app) as pilot:
+            app.push_screen(Confirm("First", "Below?"), said.append)
+            await pilot.pause()
+            app.push_screen(Confirm("Second", "Above?"), said.append)
+            await pilot.pause()
+            above = app.screen
+            assert isinstance(above, Confirm)
+            for _ in range(3):
+                above.dismiss(True)
+            await pilot.pause()
+            assert said == [True] and len(app.screen_stack) == 2
+
+    drive(test)

@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -71,6 +72,14 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     def is_shown(self) -> bool:
         """Whether it was not left meanwhile; for what comes back to it after having waited."""
         return self.app.is_running and self in self.app.screen_stack
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Leave with that answer, once: keys that come fast leave no screen below this one."""
+        if self not in self.app.screen_stack:
+            return AwaitComplete()
+        if not self.is_current:
+            self.pop_until_active()
+        return super().dismiss(result)
 
     @property
     def is_busy(self) -> bool:

@@ -153,17 +153,19 @@ class WelcomeCard(Dialog[None]):
         """Give way to who types a question: the card leaves, and what was typed is in the chat."""
         numbers = {str(offer.number) for offer in self._offers}
         typed = event.character if event.is_printable else None
-        if typed is None or typed == " " or typed in numbers:
+        is_seen = self.is_current  # who types fast has typed more before it is gone
+        if typed is None or (is_seen and (typed == " " or typed in numbers)):
             return
         event.stop()
         event.prevent_default()
-        self.action_leave()
+        if is_seen:
+            self.action_leave()
         self.app.call_later(self._type, typed)
 
     def _type(self, typed: str) -> None:
-        focused = self.app.focused
-        if isinstance(focused, TextArea):
-            focused.insert(typed)
+        written = self.app.screen_stack[0].query(TextArea)
+        if written:
+            written.first().insert(typed)
 
     async def on_click(self, event: Click) -> None:
         """Leave for a pane whose name, above the card, is clicked."""
