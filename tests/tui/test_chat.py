@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -661,12 +662,31 @@ def test_on_a_narrow_screen_the_list_takes_the_place_of_the_chat() -> None:
         link.says["history:list"], link.says["history:show"] = listed(old), old
         app = app_of(link)
         async with running(app, (60, 18)) as pilot:
-            assert not app.screen.query_one(Sidebar).has_class("-shown")
+            assert not app.screen.query_one(Sidebar).display
             await pilot.press("ctrl+b")
             await until(pilot, lambda: "Old one" in text_of(app), "the list")
             await pilot.press("down", "enter")
             await until(pilot, lambda: "Because." in text_of(app), "it is opened")
-            assert not app.screen.query_one(Sidebar).has_class("-shown")
+            assert not app.screen.query_one(Sidebar).display
+
+    drive(test)
+
+
+def _displays(app: AiplatApp, beside: bool) -> bool:
+    return app.screen.query_one(Sidebar).display is beside
+
+
+def test_a_screen_that_changes_its_size_shows_the_chat_and_the_list_again() -> None:
+    async def test() -> None:
+        old = kept("Old one")
+        link = ScriptedLink()
+        link.says["history:list"], link.says["history:show"] = listed(old), old
+        app = app_of(link)
+        async with running(app, (160, 42)) as pilot:
+            for width, beside in ((60, False), (110, True), (60, False), (160, True)):
+                await pilot.resize_terminal(width, 30)
+                await until(pilot, partial(_displays, app, beside), f"{width} is laid out")
+                assert chat(app).composer.region.width >= 20
 
     drive(test)
 

@@ -111,8 +111,7 @@ class ChatPane(Pane):
 
     def on_mount(self) -> None:
         """Show the list where there is room for it, and begin to draw what comes."""
-        wide = self.app.size.width >= 100 and self.aiplat.preferences.sidebar
-        self.query_one(Sidebar).set_class(wide, "-shown")
+        self.query_one(Sidebar).set_class(self.aiplat.preferences.sidebar, "-shown")
         self.draw_all()
         self._drawing()
 
@@ -393,14 +392,21 @@ class ChatPane(Pane):
         await deeds.set_up(self)
 
     def action_list(self) -> None:
-        """Show the conversations, and go there; or hide them."""
+        """Show the conversations, and go there; or hide them.
+
+        On a narrow screen they take the chat's place (``-list``), on others they stand beside it
+        (``-shown``), so that neither changes with the size of the screen.
+        """
         sidebar = self.query_one(Sidebar)
-        shown = sidebar.has_class("-shown")
-        if shown and not sidebar.has_focus_within and self.app.size.width >= 100:
+        narrow = self.app.size.width < 100
+        shown = self.has_class("-list") if narrow else sidebar.has_class("-shown")
+        if shown and not narrow and not sidebar.has_focus_within:
             sidebar.focus_list()
             return
-        sidebar.set_class(not shown, "-shown")
-        self.set_class(not shown, "-list")
+        if narrow:
+            self.set_class(not shown, "-list")
+        else:
+            sidebar.set_class(not shown, "-shown")
         if shown:
             self.composer.focus()
         else:
@@ -507,9 +513,7 @@ class ChatPane(Pane):
 
     def turned(self) -> None:
         """Another conversation is seen."""
-        if self.app.size.width < 100:
-            self.query_one(Sidebar).remove_class("-shown")
-            self.remove_class("-list")
+        self.remove_class("-list")
         self._entries = {}
         self.draw_all()
         self.write(self.talk.draft)

@@ -70,6 +70,8 @@ class Sidebar(Vertical):
     Sidebar.-empty .empty { display: block; }
     Sidebar.-empty OptionList { display: none; }
     .-narrow Sidebar { width: 100%; border: none; }
+    .-narrow Sidebar.-shown { display: none; }
+    .-narrow ChatPane.-list Sidebar, .-narrow ChatPane.-list Sidebar.-shown { display: block; }
     """
 
     class Searched(Message):
