@@ -110,11 +110,20 @@ DOCTOR = DoctorReply(ok=False, steps=(
 TOKEN = "aiplat1-" + "mzxw6ytboi2dgnbvgy3tqojqmfrggzdfmztwq2lk" * 11
 
 
+HERE = (
+    ModelStatus(name="smollm2-135m", state="ready", processors=1, slots=32, running=3),
+    ModelStatus(name="llama-3.2-3b", state="loading", note="layer 12 of 28"),
+)
+
+
 def node(**changes: Any) -> Status:
-    """This node: owner of the network, reached by a relay, with what it has to say of that."""
+    """This node: owner of the network, with what it has to say of that.
+
+    Its gateway has more of one model than it runs itself: the fast peer's.
+    """
+    everywhere = (replace(HERE[0], processors=2, slots=64, running=8), HERE[1])
     usual = status(
-        models=(ModelStatus(name="smollm2-135m", state="ready", processors=1, slots=32, running=3),
-                ModelStatus(name="llama-3.2-3b", state="loading", note="layer 12 of 28")),
+        models=everywhere, here=HERE,
         peers=PEERS, share=SHARE,
         reach=ReachStatus(state="direct"),
         network=NetworkStatus(name="lab", key="00" * 32, owner=True,
@@ -157,7 +166,7 @@ def network_link(**says: Any) -> ScriptedLink:
 def lonely_link(**says: Any) -> ScriptedLink:
     """A node in no network."""
     alone = node(network=None, peers=(), reach=None, share=ShareStatus(state="none",
-                 terms=ShareTerms()), roles=("client",), models=())  # fmt: skip
+                 terms=ShareTerms()), roles=("client",), models=(), here=())  # fmt: skip
     usual: dict[str, Any] = {
         "status": alone,
         "peers": PeerList(peers=()),

@@ -83,6 +83,7 @@ def status(**changes: Any) -> Status:
         http="http://127.0.0.1:8777", control="/home/ann/state/control.sock",
         roles=("client", "gateway", "processor"),
         models=(ModelStatus(name="smollm2-135m", state="ready", processors=1, slots=32),),
+        here=(ModelStatus(name="smollm2-135m", state="ready", processors=1, slots=32),),
         peers=(), version="0.1.0", pid=4242, background=True, uptime_seconds=3725.0,
         network=NetworkStatus(name="lab", key="00" * 32, owner=True, roles=("client", "gateway")),
         share=ShareStatus(state="open", terms=ShareTerms()),

@@ -119,7 +119,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `addresses` are complete multiaddrs, best first; `http` is the door's base URL without
     ``/v1``; `control` the socket's path; `active` the requests under way; `drained` says that a
     person told it to take no more; `turned_away` says who refuses this node
-    and why, a line each; `share` how a processor is shared with others.
+    and why, a line each; `share` how a processor is shared with others. `models` are all that its
+    gateway has, `here` those that this node runs itself.
     """
 
     peer_id: str
@@ -140,6 +141,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     drained: bool = False
     turned_away: tuple[str, ...] = ()
     share: ShareStatus | None = None
+    here: tuple[ModelStatus, ...] = ()
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,6 +165,7 @@ class Operations:
             reach=self._reach(),
             drained=self.drained,
             share=None if self.shared is None else self._share_now(),
+            here=self._models_here(),
             turned_away=tuple(
                 f"{short(peer)}: {why}" for peer, why in self.node.turned_away.items()
             ),
@@ -298,8 +299,9 @@ class Operations:
         return ReachStatus(state=reach.state, via=reach.via, why=reach.why)
 
     def _own_models(self) -> tuple[ModelStatus, ...]:
-        if self.gateway is not None:
-            return self.gateway.models()
+        return self.gateway.models() if self.gateway is not None else self._models_here()
+
+    def _models_here(self) -> tuple[ModelStatus, ...]:
         if self.processor is None:
             return ()
         return tuple(

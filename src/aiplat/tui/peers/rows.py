@@ -57,12 +57,12 @@ def rows_of(status: Status | None, peers: Iterable[PeerStatus]) -> list[Row]:
 
 def own_row(status: Status) -> Row:
     """This node, as a peer would be shown."""
-    models = [model for model in status.models if model.processors or model.slots]
+    models = status.here  # those of all processors are in `status.models`
     peer = PeerStatus(
         peer_id=status.peer_id,
         roles=status.roles,
         address=status.addresses[0] if status.addresses else "",
-        models=tuple(model.name for model in status.models),
+        models=tuple(model.name for model in models),
         version=status.version,
         since_seconds=status.uptime_seconds,
         slots=sum(model.slots for model in models) if models else None,
