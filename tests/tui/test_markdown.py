@@ -167,3 +167,14 @@ def test_a_wide_table_is_made_narrow() -> None:
     cells = " | ".join("word " * 12 for _ in range(4))
     for line in texts(f"| {cells} |\n|---|---|---|---|\n| {cells} |\n", 60):
         assert cell_len(line) <= 60
+
+
+def test_another_width_is_drawn_from_the_source_with_numbers_and_links() -> None:
+    source = "1. one\n1. two [link][a]\n1. three\n\n[a]: https://example.org/x\n\nA [link][a].\n"
+    blocks = Blocks(source)
+    lines_of(blocks, 40)
+    assert not any(block.tokens for block in blocks.all)
+    assert [text_of(line) for line in lines_of(blocks, 70)] == [
+        "1. one", "2. two link (https://example.org/x)", "3. three", "",
+        "A link (https://example.org/x).",
+    ]  # fmt: skip

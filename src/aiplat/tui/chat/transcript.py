@@ -34,6 +34,8 @@ GUTTER = 2
 MAX_WIDTH = 110
 """Cells of a line of text: longer ones are hard to read."""
 _FIRST = 40
+_STRIPS = 512
+"""Lines that are kept as they are sent to the terminal: some screens full, 5 kB each."""
 _SLICE_SECONDS = 0.008
 _PAUSE_SECONDS = 0.01
 
@@ -89,7 +91,7 @@ class Transcript(ScrollView, can_focus=True):
         self._width_before = 0
         self._follows = True
         self._palette: Palette | None = None
-        self._strips = lru_cache(maxsize=4096)(self._make_strip)
+        self._strips = lru_cache(maxsize=_STRIPS)(self._make_strip)
 
     # -- what is shown ---------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiplat.tui.markdown.lines import Line
 from aiplat.tui.markdown.tables import Table, rows_of
@@ -42,7 +42,10 @@ class Block:
 
     Arguments:
         source: its Markdown.
-        tokens: what markdown-it made of it.
+        tokens: what markdown-it made of it; gone once it is drawn, for they take ten times the
+            room of the text (`tokens_of`).
+        references: the links that are defined somewhere in the whole text.
+        number: of an item, its own, whatever the source counts.
         code: of a fence: what is in it.
         language: of a fence: what stands behind its marks.
         table: of a table: its rows.
@@ -52,6 +55,8 @@ class Block:
 
     source: str
     tokens: list[Token] = field(default_factory=list)
+    references: dict[str, Any] = field(default_factory=dict)
+    number: int | None = None
     code: str | None = None
     language: str = ""
     table: Table | None = None
@@ -165,7 +170,8 @@ class Blocks:
 
 def _blocks(source: str) -> list[Block]:
     """Split a text at its blocks of the first level, and lists at their items."""
-    tokens = parser().parse(source)
+    references: dict[str, Any] = {}
+    tokens = parser().parse(source, references)
     lines = source.split("\n")
     pieces: list[tuple[int, list[Token], bool]] = []
     place = 0
@@ -185,7 +191,7 @@ def _blocks(source: str) -> list[Block]:
     first = 0
     for (_, part, close_up), stop in zip(pieces, [*begins, len(lines)], strict=True):
         text = "\n".join(lines[first:stop]) + ("\n" if stop < len(lines) else "")
-        blocks.append(_block(text, part, close_up))
+        blocks.append(_block(text, part, close_up, references))
         first = stop
     return blocks
 
@@ -218,7 +224,15 @@ def _items(tokens: list[Token]) -> list[tuple[int, list[Token], bool]]:
     return items
 
 
-def _block(source: str, tokens: list[Token], close_up: bool) -> Block:
+def tokens_of(block: Block) -> list[Token]:
+    """What markdown-it makes of a block, anew where that is gone."""
+    tokens = block.tokens or parser().parse(block.source, block.references)
+    if tokens and block.number is not None:
+        tokens[0].attrs["start"] = block.number
+    return tokens
+
+
+def _block(source: str, tokens: list[Token], close_up: bool, references: dict[str, Any]) -> Block:
     first = tokens[0]
     if first.type == "fence":
         code = first.content
@@ -228,9 +242,13 @@ def _block(source: str, tokens: list[Token], close_up: bool) -> Block:
             and source.rstrip().endswith(marks[1][:3])
             and (source.rstrip().count("\n") > 0)
         )
-        return Block(source, tokens, code, flat(first.info), open=not ended, close_up=close_up)
+        return Block(
+            source, code=code, language=flat(first.info), open=not ended, close_up=close_up
+        )
     if first.type == "table_open":
-        return Block(source, tokens, table=Table(rows_of(tokens)), close_up=close_up)
+        return Block(source, tokens[:1], table=Table(rows_of(tokens)), close_up=close_up)
     if first.type == "code_block":
-        return Block(source, tokens, first.content, close_up=close_up)
-    return Block(source, tokens, close_up=close_up)
+        return Block(source, code=first.content, close_up=close_up)
+    start = first.attrs.get("start")
+    number = int(start) if start is not None else None
+    return Block(source, tokens, references, number, close_up=close_up)

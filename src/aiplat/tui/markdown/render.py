@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aiplat.tui.markdown.blocks import Block
+from aiplat.tui.markdown.blocks import Block, tokens_of
 from aiplat.tui.markdown.code import coloured
 from aiplat.tui.markdown.inline import spans_of
 from aiplat.tui.markdown.lines import Line, fold, indented, tabbed, width_of, wrap
@@ -39,7 +39,8 @@ def render(block: Block, width: int) -> list[Line]:
         elif block.table is not None:
             found = block.table.lines(max(_LEAST, width))
         else:
-            found = list(_Drawing(block.tokens).lines(max(_LEAST, width)))
+            found = list(_Drawing(tokens_of(block)).lines(max(_LEAST, width)))
+            block.tokens = []
         block.drawn[width] = found
     return found
 
