@@ -10,6 +10,7 @@ from aiplat.control.faults import NodeLost
 from aiplat.domain.errors import ConfigError, InvalidRequest
 from aiplat.tui.chat.attach import read_attached
 from aiplat.tui.dialogs import Confirm
+from aiplat.tui.footer import Keys
 from aiplat.tui.paths import typed_path, write_new
 from tests.support.screens import (
     ScriptedLink,
@@ -195,5 +196,20 @@ def test_keys_that_come_fast_leave_a_dialog_once() -> None:
                 above.dismiss(True)
             await pilot.pause()
             assert said == [True] and len(app.screen_stack) == 2
+
+    drive(test)
+
+
+def test_keys_that_are_shown_no_more_are_let_go() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app) as pilot:
+            footer = app.screen.query_one(Keys)
+            shown = len(footer.query("FooterKey"))
+            for _ in range(8):  # each changes which keys there are
+                await pilot.press("ctrl+b", "escape")
+                await pilot.pause()
+            bound = vars(footer)["__watchers"]["compact"]
+            assert len(bound) <= 4 * shown
 
     drive(test)

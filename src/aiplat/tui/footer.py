@@ -33,6 +33,7 @@ class Keys(Footer):
 
     def compose(self) -> ComposeResult:
         """The keys, and apart from them those that are always there."""
+        self._let_go()
         always: list[Widget] = []
         for key in super().compose():
             if getattr(key, "action", "") in self.ALWAYS:
@@ -41,3 +42,8 @@ class Keys(Footer):
                 yield key
         if always:
             yield Horizontal(*always, classes="always")
+
+    def _let_go(self) -> None:
+        """Forget the keys of before: Textual 8.2.8 keeps each that ever was, bound to `compact`."""
+        bound = getattr(self, "__watchers", {}).get("compact", [])
+        bound[:] = [(key, setter) for key, setter in bound if not key._closing]
