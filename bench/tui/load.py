@@ -196,7 +196,7 @@ class Measured(AiplatApp):
         sizes: list[float] = []
         for number in range(int(self._many)):
             pane._begin(pane.talk, pane.talk.question(f"Question {number}?"))
-            while pane.talk.running:
+            while pane.talk.running or self.screen._message_queue.qsize():  # until it is drawn, too
                 await asyncio.sleep(0.01)
             sizes.append(round(resident_mib(), 1))
         self.found["mib"] = sizes
