@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
+from textual.widgets._footer import FooterKey
 
 from aiplat.control.faults import NodeLost
 from aiplat.domain.errors import ConfigError, InvalidRequest
@@ -18,6 +20,7 @@ from tests.support.screens import (
     app_of,
     drive,
     running,
+    settled,
     status,
     text_of,
     until,
@@ -62,7 +65,7 @@ def test_a_node_that_ends_is_told_and_started_again_after_some_seconds() -> None
             link.vanish()
             app.world.look_now()
             await until(pilot, lambda: app.world.phase == "lost", "it is missed")
-            assert "started again in 5 s" in text_of(app)
+            await until(pilot, lambda: "started again in 5 s" in text_of(app), "it is told")
             clock.advance(5)
             app.world.look_now()
             await until(pilot, lambda: app.world.is_attached, "it is there again")
@@ -196,6 +199,39 @@ def test_keys_that_come_fast_leave_a_dialog_once() -> None:
                 above.dismiss(True)
             await pilot.pause()
             assert said == [True] and len(app.screen_stack) == 2
+
+    drive(test)
+
+
+def test_no_word_of_the_keys_is_cut_and_help_is_always_there() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app, (60, 18)) as pilot:
+            for width in (100, 68, 60, 40):
+                await pilot.resize_terminal(width, 18)
+                await settled(pilot)
+                footer = app.screen.query_one(Keys)
+                shown = [key for key in footer.query(FooterKey) if key.display]
+                shown.sort(key=lambda key: key.region.x)
+                assert [key.description for key in shown][-2:] == ["Help", "Commands"]
+                assert ("Conversations" in {key.description for key in shown}) == (width >= 68)
+                for key, after in itertools.pairwise(shown):
+                    assert key.region.right <= after.region.x, (width, key.description)
+                line = text_of(app).splitlines()[-1]
+                assert width < 60 or all(key.description in line for key in shown), line
+
+    drive(test)
+
+
+def test_a_terminal_that_is_too_small_says_so_once() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app, (100, 30)) as pilot:
+            for width, said in ((100, 0), (50, 1), (40, 1), (60, 1), (59, 2)):
+                await pilot.resize_terminal(width, 18)
+                await pilot.pause()
+                told = [n for n in app._notifications if "not all can be seen" in n.message]
+                assert len(told) == said, width
 
     drive(test)
 

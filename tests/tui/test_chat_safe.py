@@ -12,7 +12,7 @@ from aiplat.domain.answers import Queued, Started
 from aiplat.domain.conversations import AnswerFacts, Turn
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.chat.entry import Entry
-from aiplat.tui.chat.facts import facts_line
+from aiplat.tui.chat.facts import facts_lines
 from aiplat.tui.chat.pane import ChatPane
 from aiplat.tui.chat.selected import selected
 from aiplat.tui.chat.talk import new_id
@@ -70,7 +70,7 @@ def test_nor_does_one_that_streams_in(size: int) -> None:
 
 def test_nor_do_the_words_of_a_gateway() -> None:
     facts = AnswerFacts(state="done", model=f"m{ESCAPE}", processor=f"12D3{ESCAPE}")
-    assert not CONTROL.search(text_of_line(facts_line(facts, "own", 80)))
+    assert not any(CONTROL.search(text_of_line(line)) for line in facts_lines(facts, "own", 80))
     assert short_peer(ESCAPE) == "" and short_peer("12D3KooW" + "a" * 8) == "a" * 8
 
     async def test() -> None:

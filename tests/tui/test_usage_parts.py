@@ -247,6 +247,16 @@ def test_nothing_says_what_to_do() -> None:
     assert "Ask something in Chat" in tokens.advice
 
 
+def test_what_is_too_new_for_a_point_is_not_nothing() -> None:
+    asked = reply(7200, [row(7200, requests=14)])
+    tokens, requests, *_ = figures_of(asked, since=0, now=7300, words="30 days")
+    for figure in (tokens, requests):
+        assert figure.empty == "Asked less than 2 hours ago: a shorter time shows it."
+        assert figure.is_empty and not figure.advice
+    refused = reply(60, [row(0, tokens=0)])
+    assert figures_of(refused, since=0, now=60)[0].empty == "No tokens came."
+
+
 def test_lengths_and_totals_are_in_words() -> None:
     assert [span_words(n) for n in (1, 60, 300, 3600, 7200, 86_400)] == [
         "a second", "a minute", "5 minutes", "an hour", "2 hours", "a day",

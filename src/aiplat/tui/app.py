@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
@@ -19,6 +20,10 @@ from aiplat.tui.topbar import TabName, TopBar
 
 if TYPE_CHECKING:
     from textual.command import Provider
+
+
+WIDTH, HEIGHT = 60, 18
+"""Columns and lines in which all can be seen."""
 
 
 def _chat() -> Pane:
@@ -100,6 +105,7 @@ class AiplatApp(Frame):
     """
 
     _wanted = ""
+    _is_small = False
 
     # -- what is seen ----------------------------------------------------------------------------
 
@@ -115,6 +121,15 @@ class AiplatApp(Frame):
         """Paint the frame; what is in it comes when that is seen, and the node behind it."""
         self.query_one(TopBar).activate("chat")
         self.call_after_refresh(self._furnish)
+
+    def on_resize(self, event: Resize) -> None:
+        """Say once when not all of it can be seen any more."""
+        was, self._is_small = self._is_small, event.size.width < WIDTH or event.size.height < HEIGHT
+        if self._is_small and not was:
+            self.tell(
+                f"This terminal has {event.size.width} columns and {event.size.height} lines: not "
+                f"all can be seen with fewer than {WIDTH} and {HEIGHT}.", severity="warning",
+            )  # fmt: skip
 
     async def _furnish(self) -> None:
         self.run_worker(self.world.run(), name="world", exit_on_error=True)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widget import Widget
 from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
 
 _ALWAYS = ("help", "command_palette")
+_EDGES = 3
+"""Cells that no key has: at both edges, and before those that are always there."""
 
 
 class Keys(Footer):
     """Keys, each of which can be clicked. Help and the commands stay at the right in any width.
 
-    What has no room can be scrolled to; F1 lists all.
+    What has no room is left out, and no word is cut; F1 lists all.
     """
 
     DEFAULT_CSS = """
@@ -30,20 +33,37 @@ class Keys(Footer):
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's own name
         super().__init__(id=id, show_command_palette=False)
+        self._keys: list[FooterKey] = []
+        self._always: list[FooterKey] = []
 
     def compose(self) -> ComposeResult:
         """The keys, and apart from them those that are always there."""
         self._let_go()
-        always: list[Widget] = []
-        for key in super().compose():
-            if getattr(key, "action", "") in self.ALWAYS:
-                always.append(key)
-            else:
-                yield key
-        if always:
-            yield Horizontal(*always, classes="always")
+        found = [key for key in super().compose() if isinstance(key, FooterKey)]
+        self._always = [key for key in found if key.action in self.ALWAYS]
+        self._keys = [key for key in found if key.action not in self.ALWAYS]
+        self._fit()
+        yield from self._keys
+        if self._always:
+            yield Horizontal(*self._always, classes="always")
+
+    def on_resize(self) -> None:
+        """Show as many as there is room for now."""
+        self._fit()
+
+    def _fit(self) -> None:
+        room = self.app.size.width - _EDGES - sum(map(_cells, self._always))
+        for key in self._keys:
+            key.display = _cells(key) <= room
+            if key.display:
+                room -= _cells(key)
 
     def _let_go(self) -> None:
         """Forget the keys of before: Textual 8.2.8 keeps each that ever was, bound to `compact`."""
         bound = getattr(self, "__watchers", {}).get("compact", [])
         bound[:] = [(key, setter) for key, setter in bound if not key._closing]
+
+
+def _cells(key: FooterKey) -> int:
+    """How wide it is: a cell on both sides of the key, and one behind the words."""
+    return cell_len(key.key_display) + cell_len(key.description) + 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiplat.domain.conversations import Turn
-from aiplat.tui.chat.facts import facts_line
+from aiplat.tui.chat.facts import facts_lines
 from aiplat.tui.markdown.blocks import Block, Blocks
 from aiplat.tui.markdown.lines import Line, Span, wrap
 from aiplat.tui.markdown.render import render
@@ -130,7 +130,7 @@ class Entry:
         if self.runs:
             lines.append(((cut(self.live or "…", width), "muted"),))
         elif facts is not None:
-            lines.append(facts_line(facts, self.own, width))
+            lines += facts_lines(facts, self.own, width)
         self.stops = [Stop(0, len(lines)), *stops]
         return [*lines, ()]
 

@@ -186,13 +186,17 @@ def figures_of(
         return lines if any(line.most for line in lines) else []
 
     asked = bool(reply.rows)
+    came = any(row.completion_tokens for row in reply.rows)
+    too_new = f"Asked less than {span_words(reply.step)} ago: a shorter time shows it."
     tokens = _rates(frame, lambda row: row.completion_tokens, 1)
     requests = _rates(frame, lambda row: row.requests, many)
     errors = _sums(frame, lambda row: row.errors)
     return (
         figure("tokens", "Tokens a second", silent(tokens), _rate,
+               too_new if came else "No tokens came." if asked else nothing,
                advice="" if asked else ADVICE),
-        figure("requests", f"Requests a {a_request}", silent(requests), _rate, least=_FEW),
+        figure("requests", f"Requests a {a_request}", silent(requests), _rate,
+               too_new if asked else nothing, least=_FEW),
         figure("first", "First token p50" if by else "Time to first token", _firsts(frame), span,
                "No answer began." if asked else nothing),
         figure("errors", f"Errors in {span_words(reply.step)}", silent(errors), _count,
