@@ -30,8 +30,15 @@ def _pairs() -> Iterator[tuple[Known, Known]]:
 @pytest.mark.parametrize("action", known_actions(), ids=lambda action: action.id)
 def test_every_action_can_have_its_usual_keys(action: Known) -> None:
     for key in keys_of(action, {}):
-        assert changed(known_actions(), {}, action.id, key) == {action.id: key}
+        given = changed(known_actions(), {}, action.id, key)
+        assert given[action.id].split(",")[0] == key
+        assert ("escape" in keys_of(action, given)) == ("escape" in keys_of(action, {}))
         assert not rivals(known_actions(), {}, action, key)
+
+
+def test_esc_goes_back_whatever_other_key_does_it_too() -> None:
+    keymap = changed(known_actions(), {}, "chat.stop", "f12")
+    assert keys_of(_known("chat.stop"), keymap) == ("f12", "escape")
 
 
 def test_two_that_share_a_key_can_share_another() -> None:

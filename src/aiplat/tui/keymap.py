@@ -103,7 +103,13 @@ def changed(
             f"{key} is the key of “{other.description}” ({other.place}), which “"
             f"{action.description}” ({action.place}) would hide. Give that another key first."
         )
-    return {**keymap, name: key}
+    return {**keymap, name: _with_escape(name, key)}
+
+
+def _with_escape(name: str, keys: str) -> str:
+    """Esc always goes back: what has it by nature keeps it beside another key."""
+    had, has = _split(usual_keys(name)), _split(keys)
+    return f"{keys},escape" if "escape" in had and "escape" not in has else keys
 
 
 def rivals(
