@@ -58,6 +58,14 @@ async def until(condition: object) -> None:
             await asyncio.sleep(0)
 
 
+async def asks(talk: Talk, link: ScriptedLink) -> tuple[Turn, asyncio.Task[None]]:
+    """Ask a question, until the node has it."""
+    turn = talk.begin(talk.question("Why?"))
+    task = begun(talk.answer(turn))
+    await until(lambda: link.streams)
+    return turn, task
+
+
 async def answered(talk: Talk, link: ScriptedLink, question: Turn, *words: str) -> Turn:
     """Have a question answered with those words."""
     turn = talk.begin(question)
@@ -78,9 +86,7 @@ def test_an_answer_with_its_facts() -> None:
     async def test() -> None:
         link, clock = ScriptedLink(), StillClock()
         talk, heard = talk_of(link, clock)
-        turn = talk.begin(talk.question("Why?"))
-        task = begun(talk.answer(turn))
-        await until(lambda: link.streams)
+        turn, task = await asks(talk, link)
         stream = link.streams[0]
         stream.say(Accepted(request="req-1", kept=True), Queued(place=2, expected_wait_ms=1500))
         await until(lambda: talk.running[turn.id].waits)
@@ -159,9 +165,7 @@ def test_a_failure_keeps_what_came_and_says_why() -> None:
     async def test() -> None:
         link = ScriptedLink()
         talk, _ = talk_of(link)
-        turn = talk.begin(talk.question("Why?"))
-        task = begun(talk.answer(turn))
-        await until(lambda: link.streams)
+        turn, task = await asks(talk, link)
         link.streams[0].say(Accepted(request="r"), STARTED, Delta(ids=(1,), text="Half"))
         link.streams[0].say(NoPeer("The processor is gone."))
         await task
@@ -176,9 +180,7 @@ def test_what_is_stopped_by_leaving_keeps_what_came() -> None:
     async def test() -> None:
         link = ScriptedLink()
         talk, _ = talk_of(link, kept=False)
-        turn = talk.begin(talk.question("Why?"))
-        task = begun(talk.answer(turn))
-        await until(lambda: link.streams)
+        turn, task = await asks(talk, link)
         link.streams[0].say(Accepted(request="r"), STARTED, Delta(ids=(1, 2), text="Half"))
         await until(lambda: talk.text_of(turn) == "Half")
         task.cancel()
@@ -233,9 +235,7 @@ def test_a_note_of_the_node_reaches_the_person() -> None:
     async def test() -> None:
         link = ScriptedLink()
         talk, heard = talk_of(link)
-        turn = talk.begin(talk.question("Why?"))
-        task = begun(talk.answer(turn))
-        await until(lambda: link.streams)
+        turn, task = await asks(talk, link)
         link.streams[0].say(Accepted(request="r", kept=False, note="The disk is full."), STARTED,
                             Finished(reason="stop", usage=Usage(1, 0)))  # fmt: skip
         await task
@@ -311,9 +311,7 @@ def test_an_answer_whose_stream_broke_is_asked_of_the_node_again() -> None:
     async def test() -> None:
         link = ScriptedLink()
         talk, _ = talk_of(link)
-        turn = talk.begin(talk.question("Why?"))
-        task = begun(talk.answer(turn))
-        await until(lambda: link.streams)
+        turn, task = await asks(talk, link)
         link.streams[0].say(Accepted(request="r", kept=True), STARTED, Delta(ids=(1,), text="Half"))
         link.streams[0].say(NotReady("The node has not answered for 30 seconds."))
         await task
