@@ -235,7 +235,7 @@ def test_a_note_of_the_node_reaches_the_person() -> None:
     async def test() -> None:
         link = ScriptedLink()
         talk, heard = talk_of(link)
-        turn, task = await asks(talk, link)
+        _, task = await asks(talk, link)
         link.streams[0].say(Accepted(request="r", kept=False, note="The disk is full."), STARTED,
                             Finished(reason="stop", usage=Usage(1, 0)))  # fmt: skip
         await task

@@ -7,15 +7,15 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from aiplat.control import calls
 from aiplat.domain.conversations import Turn
 from aiplat.domain.errors import AiplatError, InvalidRequest
-from aiplat.tui.chat import deeds
+from aiplat.tui.chat import bindings, deeds
+from aiplat.tui.chat.answers import Answers
 from aiplat.tui.chat.book import Book
 from aiplat.tui.chat.composer import Composer
 from aiplat.tui.chat.drawing import entries_of, files_line, head_line
@@ -31,9 +31,6 @@ from aiplat.tui.text import harmless
 
 GATHER_SECONDS = 0.05
 """What comes is gathered for so long, or three times as long as the last drawing took."""
-_STOP_SECONDS = 5.0
-_CANCEL_SECONDS = 1.0
-_MAX_SPEEDS = 60
 
 
 class ChatPane(Pane):
@@ -41,35 +38,8 @@ class ChatPane(Pane):
 
     SECONDS = 5.0
 
-    HELP: ClassVar[str] = (
-        "Type, and Enter sends. Answers stream in; Esc stops one, and keeps what came.\n"
-        "Alt+↑ goes up into the transcript, block by block: c copies a block or the code under the "
-        "cursor, e edits a question, r answers it again, ←/→ walk the branches, w says why that "
-        "peer answered.\n"
-        "The line below an answer: model, peer, time to the first token, tokens a second, tokens "
-        "in and out, seconds, how it ended. ✓ done, ■ stopped, ✕ failed, ▲ cut at the length.\n"
-        "In the list: ◉ an answer is under way, ○ not kept.\n"
-        "To select with the mouse drag over the text, and Ctrl+C copies it."
-    )
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", "Stop", id="chat.stop"),
-        Binding("ctrl+n", "new", "New", id="chat.new"),
-        Binding("ctrl+o", "pick", "Model, peer", id="chat.pick"),
-        Binding("ctrl+b", "list", "Conversations", id="chat.list"),
-        Binding("alt+up", "to_blocks", "Blocks", id="chat.blocks"),
-        Binding("ctrl+r", "again", "Again", show=False, id="chat.again"),
-        Binding("alt+c", "copy_code", "Copy the last code", show=False, id="chat.copy_code"),
-        Binding("alt+s", "settings", "System prompt, sampling", show=False, id="chat.settings"),
-        Binding("alt+a", "attach", "Attach a file", show=False, id="chat.attach"),
-        Binding("alt+d", "detach", "Remove the attached files", show=False, id="chat.detach"),
-        Binding("ctrl+g", "editor", "Write in your editor", show=False, id="chat.editor"),
-        Binding("alt+k", "keep", "Keep it, or not", show=False, id="chat.keep"),
-        Binding("alt+r", "rename", "Rename", show=False, id="chat.rename"),
-        Binding("alt+x", "export", "Export", show=False, id="chat.export"),
-        Binding("alt+w", "why", "Why this peer?", show=False, id="chat.why"),
-        Binding("alt+e", "delete", "Delete", show=False, id="chat.delete"),
-    ]
+    HELP: ClassVar[str] = bindings.HELP
+    BINDINGS: ClassVar[list[BindingType]] = bindings.BINDINGS
 
     DEFAULT_CSS = """
     ChatPane #body { height: 1fr; }
@@ -88,7 +58,7 @@ class ChatPane(Pane):
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's own name
         super().__init__(id=id)
-        self.speeds: list[float] = []
+        self.answers = Answers(self)
         self._entries: dict[str, Entry] = {}
         self._dirty = asyncio.Event()
         self._editing: Turn | None = None
@@ -154,16 +124,9 @@ class ChatPane(Pane):
             self.draw_all(keep_place=True)
             self.reload()
         elif self.world.is_attached and any(talk.broken for talk in self.book.open.values()):
-            self._mending()
+            self.answers.mend(list(self.book.open.values()))
         elif self.talk.is_empty:
             self._draw_empty()
-
-    @work(exclusive=True, group="mending")
-    async def _mending(self) -> None:
-        """Take the node's word for answers whose stream broke; it may have gone on with them."""
-        for talk in [talk for talk in self.book.open.values() if talk.broken]:
-            for turn in await talk.refresh(*talk.broken):
-                self._answering(talk, turn, follow=True)
 
     # -- what is heard of conversations (`talk.Hears`) ---------------------------------------------
 
@@ -239,7 +202,7 @@ class ChatPane(Pane):
 
     def _draw_rail(self) -> None:
         running = sum(len(talk.running) for talk in self.book.open.values())
-        self.query_one(Rail).show(self.world.status, self.speeds, running)
+        self.query_one(Rail).show(self.world.status, self.answers.speeds, running)
 
     def _draw_empty(self) -> None:
         if self.talk.is_empty:
@@ -279,24 +242,8 @@ class ChatPane(Pane):
     def _begin(self, talk: Talk, question: Turn) -> None:
         if not self.world.is_attached:
             self.world.start_now()
-        turn = talk.begin(question)
+        self.answers.begin(talk, question)
         self.transcript.action_scroll_end()
-        self._answering(talk, turn, follow=False)
-
-    def _answering(self, talk: Talk, turn: Turn, *, follow: bool) -> None:
-        """One answer, from its beginning to its end; other conversations go on beside it."""
-        self.run_worker(self._answered(talk, turn, follow=follow), name=turn.id, group="answers")
-
-    async def _answered(self, talk: Talk, turn: Turn, *, follow: bool) -> None:
-        if follow:
-            await talk.follow(turn)
-        else:
-            await talk.answer(turn, self.world.settled)
-        ended = talk.find(turn.id)
-        if ended is not None and ended.facts is not None and ended.facts.tokens_per_second:
-            self.speeds = [*self.speeds, ended.facts.tokens_per_second][-_MAX_SPEEDS:]
-        self.node_changed()
-        self.reload()
 
     @on(Composer.TooLong)
     def _on_too_long(self) -> None:
@@ -344,36 +291,8 @@ class ChatPane(Pane):
             self.write(self.talk.draft)
             self.draw_files()
             self.refresh_bindings()
-        elif turn := self.talk.stops():
-            self._stopping(self.talk, turn)
-
-    @work(group="stopping")
-    async def _stopping(self, talk: Talk, turn: str) -> None:
-        """Ask the node to end it; the answer's own task ends it where that cannot be asked."""
-        run = talk.running.get(turn)
-        if run is not None and run.kept and run.request:
-            try:
-                await self.ask(calls.stop_answer(run.request))
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await run.over.wait()
-            except (AiplatError, TimeoutError):
-                pass
-        if turn in talk.running:
-            await self._cancel(talk, turn)
-
-    async def _cancel(self, talk: Talk, turn: str) -> None:
-        run = talk.running.get(turn)
-        for worker in self.workers:
-            if worker.group == "answers" and worker.name == turn:
-                worker.cancel()
-        if run is None:
-            return
-        try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                await run.over.wait()
-        except TimeoutError:  # it was cancelled before it began, and so never ends by itself
-            if (found := talk.find(turn)) is not None:
-                talk.abandon(found)
+        else:
+            self.answers.stop(self.talk)
 
     async def action_new(self) -> None:
         """Begin a conversation, asked as this one."""
@@ -543,7 +462,7 @@ class ChatPane(Pane):
             self.aiplat.tell_fault(fault)
             return None
         for turn in running:
-            self._answering(talk, turn, follow=True)
+            self.answers.follow(talk, turn)
         return talk
 
     @work
