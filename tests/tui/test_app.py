@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+from textual.content import Content
 from textual.widgets._footer import FooterKey
 
 from aiplat.control.faults import NodeLost
@@ -14,6 +15,7 @@ from aiplat.tui.chat.attach import read_attached
 from aiplat.tui.dialogs import Confirm
 from aiplat.tui.footer import Keys
 from aiplat.tui.paths import typed_path, write_new
+from aiplat.tui.steady import Steady
 from tests.support.screens import (
     ScriptedLink,
     StillClock,
@@ -232,6 +234,19 @@ def test_a_terminal_that_is_too_small_says_so_once() -> None:
                 await pilot.pause()
                 told = [n for n in app._notifications if "not all can be seen" in n.message]
                 assert len(told) == said, width
+
+    drive(test)
+
+
+def test_a_text_that_is_told_again_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app):
+            line, drawn = app.screen.query_one("#node", Steady), []
+            monkeypatch.setattr(line, "refresh", lambda *_, **__: drawn.append(1))
+            for content in (Content("a"), Content("a"), Content.styled("a", "bold"), Content("a")):
+                line.update(content)
+            assert len(drawn) == 3
 
     drive(test)
 

@@ -362,6 +362,7 @@ def test_block_asks_first_and_unblock_does_not() -> None:
         await pilot.click("#yes")
         await until(pilot, lambda: link.of("block"), "it is blocked")
         assert link.of("block") == [PeerName(peer=FAST)]
+        await until(pilot, lambda: "BbBbFast is shut out. b lets it" in text_of(app), "it is told")
         await choose(app, pilot, OUT)
         await pilot.press("b")
         await until(pilot, lambda: link.of("unblock"), "it is let in")

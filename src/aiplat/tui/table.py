@@ -21,6 +21,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
 from aiplat.tui.grid import MANY_LESS, Grid
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import flat
 
 Row = TypeVar("Row")
@@ -145,7 +146,7 @@ class LiveTable(Vertical, Generic[Row]):
         """The line for the filter, the grid, what is said instead."""
         yield Input(placeholder="Filter: type what a row must hold", id="filter", compact=True)
         yield Grid(cursor_type="row", zebra_stripes=False, cell_padding=1)
-        yield Static("", classes="empty", markup=False)
+        yield Steady(classes="empty")
 
     @property
     def grid(self) -> Grid:

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.events import Click
 from textual.widgets import Static
 
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import cut, flat
 from aiplat.tui.world import World
 
@@ -60,7 +61,7 @@ class TopBar(Horizontal):
         yield Static("aiplat", id="brand")
         for number, (pane, title) in enumerate(self._panes.items(), 1):
             yield TabName(number, pane, title)
-        yield Static("", id="node", markup=False)
+        yield Steady(id="node")
 
     def activate(self, pane: str) -> None:
         """Mark the pane that is shown."""

@@ -27,6 +27,7 @@ from aiplat.tui.chat.talk import Talk
 from aiplat.tui.chat.transcript import Transcript
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import harmless
 
 GATHER_SECONDS = 0.05
@@ -71,11 +72,11 @@ class ChatPane(Pane):
         with Horizontal(id="body"):
             yield Sidebar()
             with Vertical(id="main"):
-                yield Static("", id="head", markup=False)
+                yield Steady(id="head")
                 yield Notice()
-                yield Static("", id="empty", markup=False)
+                yield Steady(id="empty")
                 yield Transcript(id="transcript")
-                yield Static("", id="files", markup=False)
+                yield Steady(id="files")
                 yield Composer()
             yield Rail()
 

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from aiplat.control.messages import PeerStatus, Status
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import cut, filled, flat, short_peer
 
 WIDTH = 32
@@ -29,7 +30,7 @@ class Rail(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static("", id="rail-text", markup=False)
+        yield Steady(id="rail-text")
 
     def show(self, status: Status | None, speeds: list[float], running: int) -> None:
         """Show the network, and the speed of the last answers."""

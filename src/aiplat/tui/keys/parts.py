@@ -17,6 +17,7 @@ from textual.widgets import Button, Static
 from aiplat.tui.keys.facts import FactLines
 from aiplat.tui.keys.faults import LOOKING, Standing
 from aiplat.tui.keys.words import Row
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import clean, flat
 
 _LABEL = 8
@@ -114,7 +115,7 @@ class ViewBar(Horizontal):
         """The names, and a line at the right."""
         for view, title in self._views.items():
             yield ViewName(view, title)
-        yield Static("", id="shown", markup=False)
+        yield Steady(id="shown")
 
     def show(self, view: str, shown: str, *, operator: bool) -> None:
         """Mark the view.
@@ -159,8 +160,8 @@ class StandingView(Vertical, can_focus=True):
     def compose(self) -> ComposeResult:
         """The words and the buttons."""
         with Vertical(id="words"):
-            yield Static("", id="what", markup=False)
-            yield Static("", id="why", markup=False)
+            yield Steady(id="what")
+            yield Steady(id="why")
             with Horizontal(id="offers"):
                 for action, title in self._offers.items():
                     yield Button(Content(title), id=f"offer-{action}")

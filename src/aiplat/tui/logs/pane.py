@@ -20,6 +20,7 @@ from aiplat.tui.logs.book import LEVELS, MAX_LINES, SIGNS, Book, Entry, as_text,
 from aiplat.tui.logs.view import LogView
 from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import clean, flat
 
 _LEAST_PATH = 24
@@ -100,9 +101,9 @@ class LogsPane(Pane):
             yield _Word("state", "pause")
             yield _Word("wrap", "wrap")
             yield _Word("count", "unfilter")
-            yield Static("", id="path", markup=False)
+            yield Steady(id="path")
         yield Input(placeholder="Filter: type what a line must hold", id="filter", compact=True)
-        yield Static("", id="empty", markup=False)
+        yield Steady(id="empty")
         yield LogView(self.aiplat.clock, id="lines")
         yield _Word("newer", "newest")
 

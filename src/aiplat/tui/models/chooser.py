@@ -31,6 +31,7 @@ from aiplat.tui.models.words import (
     state_of,
     too_large,
 )
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import clean, cut, flat, size
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class ModelsScreen(Dialog[None]):
         with Vertical():
             yield Static("Asking the node …", classes="room", markup=False)
             yield OptionList(id="models")
-            yield Static("", id="note", markup=False)
-            yield Static("", classes="fault", markup=False)
+            yield Steady(id="note")
+            yield Steady(classes="fault")
             yield Input(placeholder="Another one of the hub: org/name", id="name", compact=True)
             yield Keys()
 

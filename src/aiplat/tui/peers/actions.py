@@ -170,21 +170,33 @@ def _invite_form(values: dict[str, str]) -> Form:
 # -- peers ---------------------------------------------------------------------------------------
 
 
-async def told(app: Frame, call: Call[Done]) -> bool:
-    """Do what is quick, and tell how it went."""
+async def told(app: Frame, call: Call[Done], said: str = "") -> bool:
+    """Do what is quick, and tell how it went.
+
+    Arguments:
+        said: what is told where it went well; empty for the node's own words, which may name a
+            command where the screen has a key.
+    """
     try:
         done = await app.link.call(call)
     except AiplatError as fault:
         app.tell_fault(fault)
         return False
-    app.tell(done.message)
+    app.tell(said or done.message)
     app.world.look_now()
     return True
 
 
 async def drain(app: Frame, peer: str, *, off: bool) -> bool:
     """Place nothing more on a processor, or with an empty name take nothing more; or end that."""
-    return await told(app, calls.drain(DrainWish(peer=peer, off=off)))
+    key = app.key_of("peers.undrain")
+    if off:
+        said = ""
+    elif peer:
+        said = f"Nothing new is placed on …{flat(short_peer(peer))} until {key} ends that."
+    else:
+        said = f"This node takes no new requests until {key} ends that; it finishes what it has."
+    return await told(app, calls.drain(DrainWish(peer=peer, off=off)), said)
 
 
 async def block(app: Frame, peer: str) -> bool:
@@ -194,7 +206,8 @@ async def block(app: Frame, peer: str) -> bool:
                 "Its channel is closed at once, and what it has under way here ends. It stays out "
                 "until it is unblocked.", yes="Block it")
     )  # fmt: skip
-    return bool(sure) and await told(app, calls.block(PeerName(peer=peer)))
+    said = f"…{flat(short_peer(peer))} is shut out. {app.key_of('peers.unblock')} lets it in again."
+    return bool(sure) and await told(app, calls.block(PeerName(peer=peer)), said)
 
 
 async def unblock(app: Frame, peer: str) -> bool:

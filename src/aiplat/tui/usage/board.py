@@ -9,6 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import clean, cut, flat
 from aiplat.tui.usage.bars import Limit, bar, sign_of, used_words
 from aiplat.tui.usage.plot import BRAILLE, Pen
@@ -42,11 +43,11 @@ class Board(VerticalScroll, can_focus=True):
     def compose(self) -> ComposeResult:
         """Totals, then limits."""
         with Vertical():
-            yield Static("Totals", id="totals-title", classes="title")
-            yield Static("Asking the node …", id="totals", markup=False)
+            yield Steady("Totals", id="totals-title", classes="title")
+            yield Steady("Asking the node …", id="totals")
         with Vertical():
             yield Static("Limits", classes="title")
-            yield Static("Asking the gateway …", id="limits", markup=False)
+            yield Steady("Asking the gateway …", id="limits")
 
     def wait(self, totals: str, limits: str) -> None:
         """Say why there is nothing yet, where there is nothing."""

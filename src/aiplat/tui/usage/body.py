@@ -9,6 +9,7 @@ from textual.containers import Container, Grid
 from textual.content import Content
 from textual.widgets import Static
 
+from aiplat.tui.steady import Steady
 from aiplat.tui.usage import words
 from aiplat.tui.usage.board import Board
 from aiplat.tui.usage.figures import Figure, totals_of
@@ -39,7 +40,7 @@ class Body(Container):
             for key, title in zip(GRAPHS, _TITLES, strict=True):
                 yield Graph(title, id=f"graph-{key}")
         yield Board(id="board")
-        yield Static("", id="brief", markup=False)
+        yield Steady(id="brief")
 
     @property
     def board(self) -> Board:

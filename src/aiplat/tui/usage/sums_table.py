@@ -10,6 +10,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
+from aiplat.tui.steady import Steady
 from aiplat.tui.table import Column, LiveTable
 from aiplat.tui.text import clean
 from aiplat.tui.usage.ranges import Range
@@ -30,7 +31,7 @@ class SumsTable(Container):
 
     def compose(self) -> ComposeResult:
         """The line, and the table."""
-        yield Static("", id="sums-head", markup=False)
+        yield Steady(id="sums-head")
         yield LiveTable(columns(), lambda row: row.id, sort="total", id="sums")
 
     @property

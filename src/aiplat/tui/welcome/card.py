@@ -21,6 +21,7 @@ from aiplat.control.messages import ShareWish
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.dialogs import Dialog
 from aiplat.tui.peers.possible import why_not
+from aiplat.tui.steady import Steady
 from aiplat.tui.text import clean, cut
 from aiplat.tui.topbar import TabName
 from aiplat.tui.welcome.words import Asked, Flow, Offer, asks_others, is_paused, offers, state_of
@@ -90,10 +91,10 @@ class WelcomeCard(Dialog[None]):
         """The node, the offers, and the way to the chat."""
         with Vertical():
             with VerticalScroll(can_focus=False):
-                yield Static("", id="state", markup=False)
+                yield Steady(id="state")
                 yield OptionList(id="offers")
             with Horizontal(classes="buttons"):
-                yield Static("", id="later", markup=False)
+                yield Steady(id="later")
                 yield Button("Just chat", id="chat", variant="primary", compact=True)
 
     def on_mount(self) -> None:
