@@ -33,6 +33,22 @@ def welcomed(home: Path) -> None:
     (home / "data" / "terminal.json").write_text('{"welcomed": true, "animation": false}')
 
 
+def stopped(screen: Tmux) -> bool:
+    """Stop an answer, which keeps what came; the small model may be done before, a few times."""
+    for number in range(1, 6):
+        screen.keys("C-n")
+        screen.until("Ask something.", "Ready")
+        screen.type(f"Tell me the whole story of a boy and his {number} dragons, in many words.")
+        screen.keys("Enter")
+        screen.until("You", f"{number} dragons")
+        eventually(lambda: "tokens · Esc stops" in screen.text or "✓ done" in screen.text)
+        screen.keys("Escape")
+        eventually(lambda: "■ stopped" in screen.text or "✓ done" in screen.text)
+        if "■ stopped" in screen.text:
+            return True
+    return False
+
+
 @pytest.mark.slow
 @pytest.mark.model
 def test_the_first_run_ends_in_an_answer(home: Path, tmp_path: Path, model_cache: Path) -> None:
@@ -46,12 +62,7 @@ def test_the_first_run_ends_in_an_answer(home: Path, tmp_path: Path, model_cache
         screen.keys("Enter")
         text = screen.until("✓ done", "Paris", "tok/s", "this node", seconds=240)
         assert "smollm2-135m" in text
-        # An answer that is stopped keeps what came.
-        screen.type("Count from one to three hundred, in words.")
-        screen.keys("Enter")
-        screen.until("◉", "tokens · Esc stops")
-        screen.keys("Escape")
-        screen.until("■ stopped")
+        assert stopped(screen), "no answer was long enough to be stopped"
         screen.keys("C-q")
         eventually(lambda: not screen.runs)
     finally:
@@ -61,7 +72,7 @@ def test_the_first_run_ends_in_an_answer(home: Path, tmp_path: Path, model_cache
     assert "capital of France" in json.dumps(listed)
     again = Tmux(tmp_path, home, "tui", AIPLAT_CACHE=str(model_cache))
     try:
-        text = again.until("What is the capital", "● ")
+        text = again.until("What is the", "● ")
         assert "Welcome to aiplat" not in text
     finally:
         again.close()

@@ -22,8 +22,14 @@ COMMAND = [sys.executable, "-m", "aiplat"]
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """This process's environment without what would change a node, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIPLAT_")}
+    """This process's environment without what would change a node, and with `extra`.
+
+    pytest sets the size of a terminal for its workers, which are no terminal's.
+    """
+    kept = {
+        name: value for name, value in os.environ.items()
+        if not name.startswith("AIPLAT_") and name not in ("COLUMNS", "LINES")
+    }  # fmt: skip
     return kept | {"NO_COLOR": "1"} | extra
 
 

@@ -251,6 +251,19 @@ def test_a_text_that_is_told_again_is_not_drawn_again(monkeypatch: pytest.Monkey
     drive(test)
 
 
+def test_no_key_is_lost_when_what_had_the_focus_is_hidden() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app, pane="chat") as pilot:
+            before = app.focused
+            assert before is not None
+            app.screen.set_focus(None)
+            await pilot.pause()  # and not only with the next look at the node
+            assert app.focused is before
+
+    drive(test)
+
+
 def test_keys_that_are_shown_no_more_are_let_go() -> None:
     async def test() -> None:
         app = app_of(ScriptedLink())

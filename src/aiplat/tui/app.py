@@ -120,7 +120,14 @@ class AiplatApp(Frame):
     def on_mount(self) -> None:
         """Paint the frame; what is in it comes when that is seen, and the node behind it."""
         self.query_one(TopBar).activate("chat")
+        self.watch(self.screen, "focused", self._focus_moved, init=False)
         self.call_after_refresh(self._furnish)
+
+    def _focus_moved(self, focused: Widget | None) -> None:
+        """Let no key be lost when what had the focus is hidden, as a table without rows is."""
+        pane = self.pane if focused is None and self.is_running else None
+        if pane is not None:
+            pane.call_next(pane.refocus)
 
     def on_resize(self, event: Resize) -> None:
         """Say once when not all of it can be seen any more."""

@@ -68,7 +68,7 @@ class Pane(Vertical):
         self.can_focus = True
         self.focus()
 
-    def _refocus(self) -> None:
+    def refocus(self) -> None:
         """Put the focus on what came with the figures, where nothing has it, or the pane alone."""
         app = self.aiplat
         if not app.is_seen(self) or len(app.screen_stack) > 1 or app.focused not in (None, self):
@@ -113,7 +113,7 @@ class Pane(Vertical):
                     return  # the program ends, and takes the parts of the pane away first
                 else:
                     self.show_fault("")
-            self._refocus()
+            self.refocus()
             await asyncio.sleep(self.SECONDS)
 
     def show_fault(self, text: str) -> None:

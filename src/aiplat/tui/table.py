@@ -97,7 +97,7 @@ class LiveTable(Vertical, Generic[Row]):
         text-style: bold; }
     LiveTable .empty { display: none; height: auto; padding: 1 2; color: $text-muted; }
     LiveTable.-empty .empty { display: block; }
-    LiveTable.-empty DataTable { display: none; }
+    LiveTable.-empty DataTable { height: 0; }
     """
 
     class Highlighted(Message):
