@@ -11,8 +11,8 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 _ALWAYS = ("help", "command_palette")
-_EDGES = 3
-"""Cells that no key has: at both edges, and before those that are always there."""
+_BEFORE_ALWAYS = 1
+"""Cells that no key has, before those that are always there."""
 
 
 class Keys(Footer):
@@ -52,7 +52,8 @@ class Keys(Footer):
         self._fit()
 
     def _fit(self) -> None:
-        room = self.app.size.width - _EDGES - sum(map(_cells, self._always))
+        edges = self.styles.padding.width + _BEFORE_ALWAYS
+        room = self.app.size.width - edges - sum(map(_cells, self._always))
         for key in self._keys:
             key.display = _cells(key) <= room
             if key.display:
