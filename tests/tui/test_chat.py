@@ -33,6 +33,7 @@ from aiplat.tui.area import Area
 from aiplat.tui.chat.pane import ChatPane
 from aiplat.tui.chat.sidebar import Sidebar
 from aiplat.tui.chat.talk import new_id
+from aiplat.tui.chat.transcript import DRAWN
 from tests.support.fake_node import MANIFEST
 from tests.support.screens import (
     PEER,
@@ -624,6 +625,10 @@ def test_a_long_history_opens_at_its_end_and_its_beginning_can_be_reached() -> N
             await until(pilot, lambda: "text 299" in text_of(app), "its end")
             await until(pilot, lambda: chat(app).transcript._begin == 0, "all is measured")
             assert "text 299" in text_of(app)
+            # What is far from where one is, is not kept as it is drawn.
+            entries = chat(app).transcript.entries
+            assert 0 < sum(entry._lines is not None for entry in entries) <= DRAWN < 300
+            assert all(entry._height for entry in entries)
             await pilot.press("ctrl+home")
             await until(pilot, lambda: "text 0" in text_of(app), "its beginning")
             await pilot.press("ctrl+end")

@@ -156,7 +156,9 @@ async def test_who_guesses_codes_is_slowed_down(tmp_path: Path) -> None:
         assert home.hasher.work == before
 
 
-@pytest.mark.parametrize("code", ["", "hello", new_secret("inv", GATEWAY)[0]])
+@pytest.mark.parametrize(
+    "code", ["", "hello", new_secret("inv", GATEWAY)[0]], ids=["none", "word", "unknown"]
+)
 async def test_without_an_invitation_nobody_hears_which_names_there_are(
     tmp_path: Path, code: str
 ) -> None:

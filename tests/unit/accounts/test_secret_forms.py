@@ -74,6 +74,7 @@ SECRET = new_secret("sk", GATEWAY)[0]
         SECRET.replace("sk-aip-", "sk_aip_"), SECRET[:-1] + "é", SECRET[:-1] + "\0",
         SECRET[:-1] + "１", "sk-aip--" + "A" * 43, "' OR 1=1 --",
     ],
+    ids=lambda text: f"{len(text)} characters",  # the secret is another in each of pytest's workers
 )  # fmt: skip
 def test_what_is_none_is_told_without_it(text: str) -> None:
     words = f"{len(SECRET)} characters in all. See that it was copied whole"

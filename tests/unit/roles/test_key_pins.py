@@ -92,7 +92,7 @@ async def test_it_goes_to_no_other_when_its_gateway_fails(failure: Failed) -> No
     assert two.had(two.near) == []
 
 
-@pytest.mark.parametrize("text", ["nonsense", KEY[:-1], "x" * 10_000])
+@pytest.mark.parametrize("text", ["nonsense", KEY[:-1], "x" * 10_000], ids=["word", "cut", "long"])
 async def test_what_is_no_key_is_said_to_be_none(text: str) -> None:
     two = Two()
     with refused(InvalidApiKey, "API key"):

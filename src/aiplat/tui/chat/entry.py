@@ -66,6 +66,8 @@ class Entry:
         """The first line that may be otherwise than when it was drawn before."""
         self._width = 0
         self._lines: list[Line] | None = None
+        self._height = 0
+        """How many lines it has; 0 where that is not known."""
         self._closed: tuple[int, int, list[Line], list[Stop]] = (0, 0, [], [])
 
     @property
@@ -75,32 +77,52 @@ class Entry:
 
     def take(self, turn: Turn) -> None:
         """Take what is known of an answer that runs, but for its text."""
-        self.turn, self._lines = turn, None
+        self.turn = turn
+        self._redraw()
 
     def append(self, text: str) -> None:
         """Take more of an answer."""
         self._blocks().append(harmless(text))
-        self._lines = None
+        self._redraw()
 
     def end(self, turn: Turn) -> None:
         """Take the answer as it ended."""
         self.turn, self.live = turn, ""
         self.blocks = None
         self._closed = (0, 0, [], [])
-        self._lines = None
+        self._redraw()
 
     def say(self, live: str) -> None:
         """Say something else below an answer that runs; a gateway's words may be in it."""
         live = flat(live)
         if live != self.live:
-            self.live, self._lines = live, None
+            self.live = live
+            self._redraw()
 
     def lines(self, width: int) -> list[Line]:
         """Its lines, with an empty one at the end."""
         if self._lines is None or width != self._width:
             self._width = width
             self._lines = self._draw(width)
+            self._height = len(self._lines)
         return self._lines
+
+    def known_height(self, width: int) -> int:
+        """How many lines it has; 0 where it was not drawn yet as it is now."""
+        return self._height if width == self._width else 0
+
+    def rest(self) -> None:
+        """Forget how it looks, but for its height and its stops: it is drawn anew when wanted.
+
+        Drawn, an answer takes twenty times the room of its text.
+        """
+        if self.runs:
+            return
+        self.blocks = self._lines = None
+        self._closed = (0, 0, [], [])
+
+    def _redraw(self) -> None:
+        self._lines, self._height = None, 0
 
     # -- drawing ---------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ MAX_WIDTH = 110
 _FIRST = 40
 _STRIPS = 512
 """Lines that are kept as they are sent to the terminal: some screens full, 5 kB each."""
+DRAWN = 100
+"""Turns that are kept as they are drawn, those that were wanted last; more than a screen has."""
 _SLICE_SECONDS = 0.008
 _PAUSE_SECONDS = 0.01
 
@@ -92,6 +94,8 @@ class Transcript(ScrollView, can_focus=True):
         self._follows = True
         self._palette: Palette | None = None
         self._strips = lru_cache(maxsize=_STRIPS)(self._make_strip)
+        self._drawn: dict[Entry, None] = {}
+        """What is kept drawn; what was wanted last stands last."""
 
     # -- what is shown ---------------------------------------------------------------------------
 
@@ -119,7 +123,7 @@ class Transcript(ScrollView, can_focus=True):
             return
         for place in range(len(self.entries) - 1, self._begin - 1, -1):  # one of the last, mostly
             if self.entries[place] is entry:
-                height = len(entry.lines(self.text_width))
+                height = self._height(entry)
                 number = place - self._begin
                 if height != self._heights[number]:
                     self._heights[number] = height
@@ -137,9 +141,23 @@ class Transcript(ScrollView, can_focus=True):
         """Find out how high each entry is, of those that are drawn."""
         if not self.is_mounted or self.size.width == 0:
             return
-        width = self.text_width
-        self._heights = [len(entry.lines(width)) for entry in self.entries[self._begin :]]
+        self._heights = [self._height(entry) for entry in self.entries[self._begin :]]
         self._lay_out()
+
+    def _lines_of(self, entry: Entry) -> list[Line]:
+        """Its lines; what was wanted long ago is drawn no more."""
+        lines = entry.lines(self.text_width)
+        self._drawn.pop(entry, None)
+        self._drawn[entry] = None
+        while len(self._drawn) > DRAWN:
+            old = next(iter(self._drawn))
+            del self._drawn[old]
+            old.rest()
+        return lines
+
+    def _height(self, entry: Entry) -> int:
+        known = entry.known_height(self.text_width)
+        return known or len(self._lines_of(entry))
 
     def _lay_out(self) -> None:
         """Find out where each entry begins; the end stays in sight where it was."""
@@ -160,10 +178,10 @@ class Transcript(ScrollView, can_focus=True):
         await asyncio.sleep(_PAUSE_SECONDS)
         drawn = self._begin
         while self._begin > 0 and self._heights:
-            width, end = self.text_width, loop.time() + _SLICE_SECONDS
+            end = loop.time() + _SLICE_SECONDS
             while drawn > 0 and loop.time() < end:
                 drawn -= 1
-                self.entries[drawn].lines(width)
+                self._height(self.entries[drawn])
             # Who does not look at the beginning sees nothing of it: it is laid out once.
             if drawn == 0 or self.scroll_offset.y < self.size.height:
                 self._take_in(drawn)
@@ -171,8 +189,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def _take_in(self, begin: int) -> None:
         """Lay out the older turns from `begin` on too; what is seen stays where it is."""
-        width = self.text_width
-        heights = [len(entry.lines(width)) for entry in self.entries[begin : self._begin]]
+        heights = [self._height(entry) for entry in self.entries[begin : self._begin]]
         self._begin, self._heights = begin, [*heights, *self._heights]
         follows, at = self._follows, self.scroll_offset.y
         self._lay_out()
@@ -214,7 +231,7 @@ class Transcript(ScrollView, can_focus=True):
         if not self._tops or number < 0:
             return None
         place = bisect_right(self._tops, number) - 1
-        lines = self.entries[self._begin + place].lines(self.text_width)
+        lines = self._lines_of(self.entries[self._begin + place])
         inner = number - self._tops[place]
         return (self._begin + place, lines[inner], inner) if inner < len(lines) else None
 
@@ -227,7 +244,7 @@ class Transcript(ScrollView, can_focus=True):
                 stop = stops[cursor.stop]
                 if stop.first <= inner < stop.last:
                     return "gutter.at"
-        if found.turn.role == "user" and inner < len(found.lines(self.text_width)) - 1:
+        if found.turn.role == "user" and inner < self._height(found) - 1:
             return "gutter.you"
         return ""
 
@@ -256,8 +273,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The text that is selected, without what stands at the edge."""
-        width = self.text_width
-        lines = (line for entry in self.entries[self._begin :] for line in entry.lines(width))
+        lines = (line for entry in self.entries[self._begin :] for line in self._lines_of(entry))
         return selected(lines, selection.get_span), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
@@ -303,7 +319,7 @@ class Transcript(ScrollView, can_focus=True):
             if self.cursor.stop < len(entry.stops):
                 return entry, entry.stops[self.cursor.stop]
         if self.entries:
-            self.entries[-1].lines(self.text_width)
+            self._height(self.entries[-1])
             return self.entries[-1], self.entries[-1].stops[0]
         return None
 
