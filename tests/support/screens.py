@@ -101,7 +101,8 @@ class ScriptedLink:
     """Answers questions as the test says (`Link`).
 
     `says` maps a path, or ``accounts:METHOD`` and ``history:METHOD``, to a reply, an error to be
-    raised, or a function of the wish that gives either. What was asked is in `asked`.
+    raised, a future of either, or a function of the wish that gives one. What was asked is in
+    `asked`.
     """
 
     def __init__(self, **says: Any) -> None:
@@ -132,6 +133,8 @@ class ScriptedLink:
         said = self.says[name]
         if callable(said) and not isinstance(said, type):
             said = said(wish)
+        if isinstance(said, asyncio.Future):
+            said = await said
         if isinstance(said, AiplatError):
             raise said
         assert isinstance(said, call.reply), (name, said)

@@ -209,14 +209,14 @@ def test_no_word_of_the_keys_is_cut_and_help_is_always_there() -> None:
     async def test() -> None:
         app = app_of(ScriptedLink())
         async with running(app, (60, 18)) as pilot:
-            for width in (100, 68, 60, 40):
+            for width in (100, 76, 60, 40):
                 await pilot.resize_terminal(width, 18)
                 await settled(pilot)
                 footer = app.screen.query_one(Keys)
                 shown = [key for key in footer.query(FooterKey) if key.display]
                 shown.sort(key=lambda key: key.region.x)
                 assert [key.description for key in shown][-2:] == ["Help", "Commands"]
-                assert ("Conversations" in {key.description for key in shown}) == (width >= 68)
+                assert ("Conversations" in {key.description for key in shown}) == (width >= 76)
                 for key, after in itertools.pairwise(shown):
                     assert key.region.right <= after.region.x, (width, key.description)
                 line = text_of(app).splitlines()[-1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -107,6 +108,10 @@ class AiplatApp(Frame):
     _wanted = ""
     _is_small = False
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._showing = asyncio.Lock()
+
     # -- what is seen ----------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
@@ -157,8 +162,16 @@ class AiplatApp(Frame):
         return self.pane is pane
 
     async def show_pane(self, name: str) -> None:
-        """Show a pane; it is made when it is shown first. The pane that was asked for last wins."""
+        """Show a pane; it is made when it is shown first. The pane that was asked for last wins.
+
+        A key and a click may ask at the same time: each pane is whole before it is shown.
+        """
         self._wanted = name
+        async with self._showing:
+            if self._wanted == name:
+                await self._show(name)
+
+    async def _show(self, name: str) -> None:
         switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
         before = switcher.visible_content
         if isinstance(before, Pane) and before.id == name:
@@ -169,8 +182,6 @@ class AiplatApp(Frame):
             made = PANES[name][1]()
             made.display = False
             await switcher.mount(made)
-        if self._wanted != name:
-            return
         switcher.current = name
         self.screen_stack[0].query_one(TopBar).activate(name)
         pane = switcher.query_one(f"#{name}", Pane)

@@ -36,9 +36,8 @@ class Shows(Protocol):
         """What runs beside what is seen."""
 
     def run_worker(
-        self, work: Coroutine[Any, Any, None], name: str = "", group: str = "", *,
-        exclusive: bool = False,
-    ) -> Worker[Any]:  # fmt: skip
+        self, work: Coroutine[Any, Any, None], name: str = "", group: str = ""
+    ) -> Worker[Any]:
         """Run something beside it."""
 
     async def ask(self, call: Call[Reply]) -> Reply:
@@ -61,7 +60,13 @@ class Answers:
     def __init__(self, pane: Shows) -> None:
         self.speeds: list[float] = []
         """Tokens a second of those that ended, the newest last."""
+        self._speeds: dict[str, dict[str, float]] = {}
+        self._mends = False
         self._pane = pane
+
+    def speeds_of(self, processor: str) -> dict[str, float]:
+        """How fast it was last, in tokens a second, by model."""
+        return self._speeds.get(processor, {})
 
     def begin(self, talk: Talk, question: Turn) -> None:
         """Ask a question."""
@@ -81,8 +86,9 @@ class Answers:
     def mend(self, talks: list[Talk]) -> None:
         """Take the node's word for those whose stream broke; it may have gone on with them."""
         broken = [talk for talk in talks if talk.broken]
-        if broken:
-            self._pane.run_worker(self._mend(broken), exclusive=True, group="mending")
+        if broken and not self._mends:
+            self._mends = True
+            self._pane.run_worker(self._mend(broken), group="mending")
 
     def _hear(self, talk: Talk, turn: Turn, *, follow: bool) -> None:
         answer = self._answer(talk, turn, follow=follow)
@@ -94,8 +100,10 @@ class Answers:
         else:
             await talk.answer(turn, self._pane.world.settled)
         ended = talk.find(turn.id)
-        if ended is not None and ended.facts is not None and ended.facts.tokens_per_second:
-            self.speeds = [*self.speeds, ended.facts.tokens_per_second][-_MAX_SPEEDS:]
+        facts = ended.facts if ended is not None else None
+        if facts is not None and facts.tokens_per_second:
+            self.speeds = [*self.speeds, facts.tokens_per_second][-_MAX_SPEEDS:]
+            self._speeds.setdefault(facts.processor, {})[facts.model] = facts.tokens_per_second
         self._pane.node_changed()
         self._pane.reload()
 
@@ -127,6 +135,9 @@ class Answers:
                 talk.abandon(found)
 
     async def _mend(self, broken: list[Talk]) -> None:
-        for talk in broken:
-            for turn in await talk.refresh(*talk.broken):
-                self.follow(talk, turn)
+        try:
+            for talk in broken:
+                for turn in await talk.refresh(*talk.broken):
+                    self.follow(talk, turn)
+        finally:
+            self._mends = False

@@ -85,19 +85,24 @@ class Book:
         self.listed, self.more = found.conversations, found.more
         self.note = found.note or self.note
 
-    async def delete(self, conversation: str) -> str:
-        """Forget a conversation, here and in the node. Raises `AiplatError`."""
+    async def forget(self, conversation: str) -> str:
+        """Have the node forget a conversation; it stays open here. Raises `AiplatError`."""
         talk = self.open.get(conversation)
         if talk is None or talk.is_saved:
             name = ConversationName(id=conversation)
             said = (await self._link.call(calls.history("delete", name, Done))).message
         else:
             said = "The conversation is gone."
-        self.open.pop(conversation, None)
         self.listed = tuple(item for item in self.listed if item.id != conversation)
-        if self.current.conversation.id == conversation:
-            self.new(self.current.conversation.settings)
         return said
+
+    def close(self, conversation: str) -> bool:
+        """Forget it here; tells whether it was seen, and a new one is now."""
+        self.open.pop(conversation, None)
+        seen = self.current.conversation.id == conversation
+        if seen:
+            self.new(self.current.conversation.settings)
+        return seen
 
     def items(self, words: str) -> list[Item]:
         """What the list shows: what the node found, and what is only here."""

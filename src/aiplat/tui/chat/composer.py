@@ -19,6 +19,7 @@ class Composer(Area):
     """The text field. It grows with its text, up to a third of the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "Send", id="composer.send"),
         Binding("pageup", "leaf(-1)", "Page up", show=False, id="composer.page_up"),
         Binding("pagedown", "leaf(1)", "Page down", show=False, id="composer.page_down"),
         Binding("ctrl+home", "leaf(-2)", "To the beginning", show=False, id="composer.top"),
@@ -64,7 +65,7 @@ class Composer(Area):
         if event.key == "enter":
             event.stop()
             event.prevent_default()
-            self.post_message(self.Submitted(self.text))
+            self.action_send()
             return
         if event.key in _NEW_LINE:
             event.stop()
@@ -81,6 +82,10 @@ class Composer(Area):
             self.post_message(self.TooLong())
             return
         self.insert(text)
+
+    def action_send(self) -> None:
+        """Ask what is written."""
+        self.post_message(self.Submitted(self.text))
 
     def action_leaf(self, pages: int) -> None:
         """Scroll the transcript."""

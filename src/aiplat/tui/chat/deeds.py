@@ -14,6 +14,7 @@ from aiplat.control.calls import Call, Reply
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.conversations import ConversationSettings, Turn
 from aiplat.domain.errors import AiplatError
+from aiplat.tui.chat.answers import Answers
 from aiplat.tui.chat.attach import MAX_FILES, read_attached
 from aiplat.tui.chat.book import Book
 from aiplat.tui.chat.composer import Composer
@@ -28,6 +29,7 @@ class Chat(Protocol):
     """What is asked of the pane."""
 
     book: Book
+    answers: Answers
 
     @property
     def app(self) -> App[Any]:
@@ -88,25 +90,27 @@ async def pick(pane: Chat) -> None:
         trouble = str(fault)
     own = status.peer_id if status is not None else ""
     gateways = [peer for peer in peers if "gateway" in peer.roles]
-    settings = pane.talk.conversation.settings
-    picker = Picker(settings, offers(models, peers, own), gateways, trouble=trouble)
+    talk = pane.talk  # another one may be seen when the dialog is left
+    found = offers(models, peers, own, speeds=pane.answers.speeds_of(own))
+    picker = Picker(talk.conversation.settings, found, gateways, trouble=trouble)
     if (chosen := await pane.app.push_screen_wait(picker)) is not None:
-        await _set(pane, chosen)
+        await _set(pane, talk, chosen)
 
 
 async def set_up(pane: Chat) -> None:
     """Set system prompt and sampling."""
     from aiplat.tui.chat.forms import settings_form, settings_from
 
-    settings = pane.talk.conversation.settings
+    talk = pane.talk
+    settings = talk.conversation.settings
     values = await pane.app.push_screen_wait(settings_form(settings))
     if values is not None:
-        await _set(pane, settings_from(settings, values))
+        await _set(pane, talk, settings_from(settings, values))
 
 
-async def _set(pane: Chat, settings: ConversationSettings) -> None:
-    pane.talk.set(settings)
-    await _save(pane, pane.talk)
+async def _set(pane: Chat, talk: Talk, settings: ConversationSettings) -> None:
+    talk.set(settings)
+    await _save(pane, talk)
 
 
 async def _save(pane: Chat, talk: Talk) -> bool:
@@ -174,6 +178,8 @@ async def keep(pane: Chat) -> None:
         talk.kept = True
         if await _save(pane, talk):
             pane.tell("This conversation is kept.")
+        else:
+            talk.kept = False
     else:
         text = (
             "What was kept of this conversation is deleted from the disk now. It stays on the "
@@ -188,14 +194,13 @@ async def keep(pane: Chat) -> None:
 
 
 async def _unkeep(pane: Chat, talk: Talk) -> None:
-    if talk.is_saved:
-        try:
-            await pane.book.delete(talk.conversation.id)
-        except AiplatError as fault:
-            pane.tell(str(fault), severity="error")
-            return
-        pane.book.open[talk.conversation.id] = talk
-        pane.book.current = talk
+    talk.kept = False  # what is asked meanwhile is not kept either
+    try:
+        await pane.book.forget(talk.conversation.id)
+    except AiplatError as fault:
+        talk.kept = True
+        pane.tell(str(fault), severity="error")
+        return
     talk.forgotten()
     pane.tell("This conversation is not kept: it is gone when you leave.")
 
@@ -208,8 +213,10 @@ async def rename(pane: Chat, conversation: str) -> None:
         return
     values = await pane.app.push_screen_wait(title_form(talk.conversation.title))
     if values is not None:
+        before = talk.conversation.title
         talk.rename(values["title"])
-        await _save(pane, talk)
+        if not await _save(pane, talk):
+            talk.rename(before)
         pane.reload()
 
 
@@ -245,14 +252,13 @@ async def delete(pane: Chat, conversation: str) -> None:
     )
     if not await pane.app.push_screen_wait(Confirm("Delete", text, yes="Delete it")):
         return
-    seen = talk is pane.talk
     try:
-        said = await pane.book.delete(conversation)
+        said = await pane.book.forget(conversation)
     except AiplatError as fault:
         pane.tell(str(fault), severity="error")
         return
     pane.tell(said)
-    if seen:
+    if pane.book.close(conversation):
         pane.turned()
     pane.draw_list()
     pane.reload()

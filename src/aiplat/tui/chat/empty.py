@@ -22,7 +22,7 @@ def empty_words(world: World, key_of: Callable[[str], str]) -> Content:
     """
     status = world.status
     if not world.is_attached or status is None:
-        lines = _without_node(world)
+        lines = _without_node(world, key_of("app.start"))
     elif told := _who_answers(status):
         lines = _ready(told, key_of)
     else:
@@ -45,11 +45,20 @@ def _who_answers(status: Status) -> str:
     )
 
 
-def _without_node(world: World) -> list[Content]:
-    steps = [step for step in world.steps if step.strip()][-_STEPS:]
+def _without_node(world: World, start: str) -> list[Content]:
+    """Why nobody answers yet; the line above the panes tells what went wrong."""
+    steps: list[str] = []
+    match world.phase:
+        case "failed":
+            head, more = "The node did not start.", f"The line above says why; {start} tries again."
+        case "lost":
+            head, more = "The node is gone.", f"{start} starts it, and so does a question."
+        case _:
+            head, more = "The node comes up.", "You can type already: it is asked when it is there."
+            steps = [step for step in world.steps if step.strip()][-_STEPS:]
     return [
-        Content.styled("The node comes up.", "bold $foreground"),
-        Content("You can type already: it is asked when it is there."),
+        Content.styled(head, "bold $foreground"),
+        Content(more),
         Content(""),
         *(Content.styled(f"  {flat(step)}", "$text-muted") for step in steps),
     ]

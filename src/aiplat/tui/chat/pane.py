@@ -115,9 +115,15 @@ class ChatPane(Pane):
             self._trouble = ""
         self.draw_list()
 
+    def on_resize(self) -> None:
+        """Where the list takes the chat's place, it has the focus: nothing is typed unseen."""
+        if self._list_covers and self.composer.has_focus:
+            self.query_one(Sidebar).focus_list()
+        self.call_after_refresh(self.draw_list)
+
     def node_changed(self) -> None:
         """Show how the network is."""
-        if not self.is_mounted or not self.query(Rail):
+        if not self.query(Rail):
             return
         self._draw_rail()
         if self.world.lives != self._lives:
@@ -176,8 +182,8 @@ class ChatPane(Pane):
 
     def draw_all(self, *, keep_place: bool = False) -> None:
         """Draw the conversation that is seen."""
-        if not self.is_mounted or not self.query(Transcript):
-            return
+        if not self.query(Rail):
+            return  # it is not composed yet, or taken down
         status = self.world.status
         own = status.peer_id if status is not None else ""
         self._entries = entries_of(self.book, self._entries, own)
@@ -211,7 +217,7 @@ class ChatPane(Pane):
 
     def draw_list(self) -> None:
         """Draw the conversations."""
-        if self.is_mounted and self.query(Sidebar):
+        if self.query(Sidebar):
             sidebar = self.query_one(Sidebar)
             sidebar.show(
                 self.book.items(sidebar.words), self.talk.conversation.id,
@@ -230,14 +236,15 @@ class ChatPane(Pane):
         talk = self.talk
         try:
             if self._editing is not None:
-                question = talk.edited(self._editing, event.text)
+                question = talk.edited(self._editing, event.text, talk.files)
             else:
                 question = talk.question(event.text, talk.files)
         except InvalidRequest as fault:
             self.aiplat.tell(str(fault), severity="warning")
             return
+        draft = talk.draft if self._editing is not None else ""
         self._editing, talk.files, talk.draft = None, (), ""
-        self.composer.clear()
+        self.write(draft)
         self._begin(talk, question)
 
     def _begin(self, talk: Talk, question: Turn) -> None:

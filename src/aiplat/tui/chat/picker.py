@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +24,11 @@ from aiplat.tui.text import cut, filled, flat, short_peer
 
 PRIVACIES: tuple[Privacy, ...] = ("any", "network", "machine")
 ABSENT = "not there now"
+_STATE_CELLS, _LOAD_CELLS, _SPEED_CELLS = 11, 8, 10
 _WORDS = {"any": "any", "network": "my network", "machine": "this machine"}
+
+
+NO_SPEEDS: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -43,23 +47,50 @@ class Offer:
     there: bool = True
 
 
-def offers(models: Sequence[ModelStatus], peers: Sequence[PeerStatus], own: str) -> list[Offer]:
-    """Each model with how loaded it is, how fast the fastest is, and who has it."""
+def offers(
+    models: Sequence[ModelStatus],
+    peers: Sequence[PeerStatus],
+    own: str,
+    *,
+    speeds: Mapping[str, float] = NO_SPEEDS,
+) -> list[Offer]:
+    """Each model with how loaded it is, how fast the fastest is, and who has it.
+
+    Arguments:
+        own: this machine's peer id.
+        speeds: by model the tokens a second of an answer that this machine gave.
+    """
     found = [Offer("", "the gateway's first that is ready")]
     for model in models:
-        having = [peer for peer in peers if model.name in peer.models and peer.state == "connected"]
-        speeds = [s for p in having if (s := p.measured_tokens_per_second or p.tokens_per_second)]
-        load = f"{model.running}/{model.slots}" if model.slots else ""
-        if model.waiting:
-            load += f" +{model.waiting}"
-        where = ", ".join(short_peer(peer.peer_id) for peer in having[:3])
-        if model.processors > len(having):
-            where = ", ".join(filter(None, ("here", where)))
+        having = [
+            peer for peer in peers
+            if model.name in peer.models and peer.state == "connected" and peer.peer_id != own
+        ]  # fmt: skip
+        is_here = model.processors > len(having)
+        known = [_speed_of(peer) for peer in having]
+        known.append(speeds.get(model.name, 0.0) if is_here else 0.0)
+        where = ["here"] if is_here else []
+        where += [short_peer(peer.peer_id) for peer in having[:3]]
         found.append(Offer(
-            model.name, model.note or model.state if not model.is_usable else model.state, load,
-            f"{max(speeds):.0f} tok/s" if speeds else "", where, model.is_usable,
+            model.name, model.note or model.state if not model.is_usable else model.state,
+            _load_words(model.running, model.slots, model.waiting), _speed_words(max(known)),
+            ", ".join(where), model.is_usable,
         ))  # fmt: skip
     return found
+
+
+def _speed_of(peer: PeerStatus) -> float:
+    """Tokens a second as they were measured, else as it announced them; 0 for unknown."""
+    return peer.measured_tokens_per_second or peer.tokens_per_second or 0.0
+
+
+def _speed_words(speed: float) -> str:
+    return f"{speed:.0f} tok/s" if speed > 0 else ""
+
+
+def _load_words(running: int, slots: int, waiting: int) -> str:
+    load = f"{running}/{slots}" if slots else ""
+    return f"{load} +{waiting}".strip() if waiting else load
 
 
 def with_chosen(found: Sequence[Offer], chosen: str) -> list[Offer]:
@@ -116,8 +147,8 @@ class Picker(Dialog[ConversationSettings]):
         super().__init__()
         self._settings = settings
         self._found = with_chosen(found, settings.model)
-        self._gateways = {"": "any that is there"}
-        self._gateways |= {peer.address: _gateway(peer) for peer in gateways if peer.address}
+        self._gateways: dict[str, PeerStatus | str] = {"": "any that is there"}
+        self._gateways |= {peer.address: peer for peer in gateways if peer.address}
         self._gateways.setdefault(settings.peer, f"{short_peer(settings.peer)} ({ABSENT})")
         self._trouble = trouble
 
@@ -130,7 +161,7 @@ class Picker(Dialog[ConversationSettings]):
             yield OptionList(*[Option(_row(o, room), disabled=not o.usable) for o in self._found],
                              id="models", markup=False)  # fmt: skip
             yield Label("Gateway")
-            yield OptionList(*[Option(Content(name)) for name in self._gateways.values()],
+            yield OptionList(*[Option(_gateway(who, room)) for who in self._gateways.values()],
                              id="gateways", markup=False)  # fmt: skip
             yield Label("Who can read it")
             with RadioSet(id="privacy"):
@@ -187,22 +218,40 @@ def _row(offer: Offer, room: int) -> Content:
         sign = ("✕ ", "$error")
     if not offer.there:
         sign = ("◌ ", "$warning")
-    width = 30 if room > 70 else 20
+    width = _name_cells(room)
     name = cut(flat(offer.name) or "automatic", width)
     if not offer.name or not offer.usable or not offer.there:
         rest = cut(flat(offer.state), room - width - 4)
         return Content.assemble(sign, filled(name, width + 1), (rest, "$text-muted"))
     parts: list[str | tuple[str, str]] = [
-        (filled(cut(flat(offer.state), 10), 11), "$text-muted"),
-        filled(offer.load, 8),
-        (filled(offer.speed, 10), "$success"),
+        (filled(cut(flat(offer.state), _STATE_CELLS - 1), _STATE_CELLS), "$text-muted"),
+        filled(offer.load, _LOAD_CELLS),
+        (filled(offer.speed, _SPEED_CELLS), "$success"),
     ]
-    where = room - width - 3 - 29
+    where = room - width - 3 - _STATE_CELLS - _LOAD_CELLS - _SPEED_CELLS
     if where > 6:
         parts.append((cut(offer.where, where), "$text-muted"))
     return Content.assemble(sign, filled(name, width + 1), *parts)
 
 
-def _gateway(peer: PeerStatus) -> str:
-    latency = f", {peer.latency_ms:.0f} ms" if peer.latency_ms is not None else ""
-    return f"{short_peer(peer.peer_id)} ({flat(peer.path or peer.state)}{latency})"
+def _name_cells(room: int) -> int:
+    return 30 if room > 70 else 20
+
+
+def _gateway(who: PeerStatus | str, room: int) -> Content:
+    """A gateway in a line of so many cells, or what stands there instead of one.
+
+    Of one that is a processor, too, load and speed stand below those of the models.
+    """
+    if isinstance(who, str):
+        return Content(cut(who, room))
+    latency = f", {who.latency_ms:.0f} ms" if who.latency_ms is not None else ""
+    words = f"{short_peer(who.peer_id)} ({flat(who.path or who.state)}{latency})"
+    load = _load_words(who.running or 0, who.slots or 0, who.waiting or 0)
+    speed = _speed_words(_speed_of(who))
+    if not (load or speed):
+        return Content(cut(words, room))
+    cells = 2 + _name_cells(room) + 1 + _STATE_CELLS
+    return Content.assemble(
+        filled(cut(words, cells - 1), cells), filled(load, _LOAD_CELLS), (speed, "$success")
+    )

@@ -171,10 +171,10 @@ class Talk:
         )
         return self._asked(turn)
 
-    def edited(self, old: Turn, text: str) -> Turn:
-        """Put a question otherwise: a branch beside `old`."""
+    def edited(self, old: Turn, text: str, files: tuple[AttachedFile, ...] = ()) -> Turn:
+        """Put a question otherwise: a branch beside `old`, with its files and these."""
         turn = Turn(
-            id=new_id("trn"), parent=old.parent, text=text, files=old.files,
+            id=new_id("trn"), parent=old.parent, text=text, files=(*old.files, *files),
             at=int(self._clock.now()),
         )  # fmt: skip
         if not turn.content.strip():
@@ -225,10 +225,13 @@ class Talk:
         )
         self._texts[turn.id] = []
         self.conversation = with_turns(self.conversation, replace(turn, text=""))
-        await self._take(replace(turn, text=""), None, follow=True)
-        ended = self.find(turn.id)
-        if ended is not None and not ended.text:
-            self.conversation = with_turns(self.conversation, replace(ended, text=turn.text))
+        try:
+            await self._take(replace(turn, text=""), None, follow=True)
+        finally:  # also where it is stopped before it said anything: what came stays
+            ended = self.find(turn.id)
+            if ended is not None and not ended.text and turn.text:
+                self.conversation = with_turns(self.conversation, replace(ended, text=turn.text))
+                self._hears.changed(self)
         await self.refresh(turn.id)
 
     async def refresh(self, *turns: str) -> tuple[Turn, ...]:
