@@ -160,7 +160,9 @@ def _child(*words: str) -> Any:
         environ = os.environ | {
             "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONPATH": str(_ROOT),
         }  # fmt: skip
-        run_to_end(command, environ, limit=600, columns=140, rows=42)
+        code = run_to_end(command, environ, limit=600, columns=140, rows=42)
+        if code or not file.exists():
+            raise SystemExit(f"{words[0]} was not measured: the screen ended with {code}.")
         return json.loads(file.read_text())
     finally:
         shutil.rmtree(folder, ignore_errors=True)

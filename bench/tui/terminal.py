@@ -95,8 +95,8 @@ def run_to_end(
                     os.read(terminal, 65536)
                 except OSError:
                     break  # it hung up
-            elif os.waitpid(pid, os.WNOHANG) != (0, 0):
-                return 0
+            elif (ended := os.waitpid(pid, os.WNOHANG)) != (0, 0):
+                return os.waitstatus_to_exitcode(ended[1])
         else:
             os.kill(pid, signal.SIGKILL)
             raise TimeoutError(f"{command[0]} did not end within {limit:g} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
 from aiplat.tui.jump import JumpLabel, JumpScreen
 from aiplat.tui.labels import LETTERS, letters_for, spread
@@ -10,7 +11,11 @@ from tests.support.screens import (
     ScriptedLink,
     app_of,
     drive,
+    each_look,
+    looks_as,
+    prefer,
     running,
+    settled,
     text_of,
     until,
 )
@@ -81,5 +86,24 @@ def test_another_key_leaves_all_as_it_was(key: str) -> None:
             await pilot.press(key)
             await until(pilot, lambda: len(app.screen_stack) == 1, "it is left")
             assert app.focused is before and app.pane is pane_of(app)
+
+    drive(test)
+
+
+@each_look()
+def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    preferences = prefer(look, monkeypatch)
+
+    async def test() -> None:
+        app = app_of(ScriptedLink(log=Log(3)), preferences=preferences)
+        async with running(app, size, "logs") as pilot:
+            await until(pilot, lambda: pane_of(app).view.entries, "lines are shown")
+            await pilot.press("slash")  # so that the line of the filter has a letter, too
+            await pilot.press("f2")
+            await until(pilot, lambda: isinstance(app.screen, JumpScreen), "letters are shown")
+            for line in app.screen_stack[0].query(Input):
+                line.cursor_blink = False
+            await settled(pilot)
+            await looks_as(pilot, f"jump-{size[0]}x{size[1]}-{look}")
 
     drive(test)

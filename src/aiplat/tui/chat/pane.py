@@ -65,6 +65,7 @@ class ChatPane(Pane):
         self._editing: Turn | None = None
         self._trouble = ""
         self._lives = 0
+        self._is_whole = False
 
     def compose(self) -> ComposeResult:
         """List, transcript, composer, rail."""
@@ -82,9 +83,17 @@ class ChatPane(Pane):
 
     def on_mount(self) -> None:
         """Show the list where there is room for it, and begin to draw what comes."""
+        self._is_whole = True
         self.query_one(Sidebar).set_class(self.aiplat.preferences.sidebar, "-shown")
         self.draw_all()
         self._drawing()
+
+    @property
+    def _can_draw(self) -> bool:
+        """Whether all parts are there: they are composed one by one, and so taken down."""
+        return self._is_whole and all(
+            self.query(part) for part in ("#rail-text", "#conversations", "#transcript", "#empty")
+        )
 
     @property
     def talk(self) -> Talk:
@@ -123,7 +132,7 @@ class ChatPane(Pane):
 
     def node_changed(self) -> None:
         """Show how the network is."""
-        if not self.query(Rail):
+        if not self._can_draw:
             return
         self._draw_rail()
         if self.world.lives != self._lives:
@@ -182,8 +191,8 @@ class ChatPane(Pane):
 
     def draw_all(self, *, keep_place: bool = False) -> None:
         """Draw the conversation that is seen."""
-        if not self.query(Rail):
-            return  # it is not composed yet, or taken down
+        if not self._can_draw:
+            return
         status = self.world.status
         own = status.peer_id if status is not None else ""
         self._entries = entries_of(self.book, self._entries, own)
@@ -217,7 +226,7 @@ class ChatPane(Pane):
 
     def draw_list(self) -> None:
         """Draw the conversations."""
-        if self.query(Sidebar):
+        if self._can_draw:
             sidebar = self.query_one(Sidebar)
             sidebar.show(
                 self.book.items(sidebar.words), self.talk.conversation.id,
