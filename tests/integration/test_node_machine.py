@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from aiplat.control.messages import ModelName
 from aiplat.domain.errors import InvalidRequest, ModelNotFound
 from aiplat.engine import store
 from tests.support.hub import Hub, running_hub
-from tests.support.nodes import RunningNode, aiplat, chat, wait_for_model
+from tests.support.nodes import RunningNode, aiplat, chat, has_model, wait_for_model
 from tests.support.tiny_model import make_tiny_model
 from tests.support.waiting import eventually
 
@@ -154,3 +155,17 @@ def test_a_look_and_the_log(node: RunningNode) -> None:
     done = aiplat(node.home, "logs", "--json", "--search", "ready: ")
     assert json.loads(done.stdout)["message"] == ready.message
     assert "No node runs here" in done.stderr
+
+
+def test_a_model_is_offered_and_withdrawn_by_a_command(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    alone = aiplat(home, "models", "offer", "echo")
+    assert alone.returncode == 1 and "No node runs here" in alone.stderr
+    with closing(RunningNode(home, "--model", "echo")) as node:
+        assert aiplat(home, "models", "offer", "echo", "--off").returncode == 0
+        eventually(lambda: not has_model(node))
+        done = aiplat(home, "models", "offer", "echo", "--json")
+        assert json.loads(done.stdout) == {"model": "echo", "offered": True}
+        wait_for_model(node)
+        wrong = aiplat(home, "models", "offer", "nonsense")
+        assert wrong.returncode == 1 and "no model 'nonsense'" in wrong.stderr

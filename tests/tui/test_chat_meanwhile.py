@@ -43,7 +43,7 @@ def test_what_is_attached_while_a_question_is_edited_goes_with_it_and_the_draft_
             assert isinstance(stream.asked, Ask)
             content = stream.asked.messages[-1].content
             assert "How, really?" in content and "More of it." in content
-            assert pane.composer.text == "a draft" and pane.talk.files == ()
+            assert pane.composer.text == "a draft" and not chat(app).talk.files
 
     drive(test)
 
@@ -94,11 +94,11 @@ def test_what_could_not_be_done_is_not_so() -> None:
             talk = chat(app).talk
             link.says["history:delete"] = NotReady("The disk is full.")
             await deeds._unkeep(chat(app), talk)
-            assert talk.kept
+            assert chat(app).talk.kept
             talk.forgotten()
             link.says["history:save"] = NotReady("The disk is full.")
             await deeds.keep(chat(app))
-            assert not talk.kept
+            assert not chat(app).talk.kept
             await until(pilot, lambda: "not kept" in text_of(app), "it is said")
 
     drive(test)

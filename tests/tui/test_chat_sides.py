@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 from textual.widgets import Input, OptionList
 
 from aiplat.control.history import HistoryList
-from aiplat.control.messages import ModelList, ModelStatus, PeerList
+from aiplat.control.messages import ModelList, ModelStatus, PeerList, PeerStatus
 from aiplat.domain.conversations import ConversationSettings
 from aiplat.domain.errors import NotReady
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.chat.pane import ChatPane
-from aiplat.tui.chat.picker import Offer, _row
+from aiplat.tui.chat.picker import Offer, _gateway, _row, offers
 from aiplat.tui.chat.rail import WIDTH, rail_text
 from aiplat.tui.chat.sidebar import Sidebar
 from tests.support.screens import (
@@ -109,6 +110,67 @@ def test_words_are_searched_for_once_no_key_comes() -> None:
             await pilot.pause()
             await pilot.press("enter")
             await until(pilot, lambda: link.of("history:list")[-1].search == "be", "Enter")
+
+    drive(test)
+
+
+OTHER = PeerStatus(
+    peer_id=f"{PEER[:-1]}2", roles=("gateway", "processor"), models=("large",), path="direct",
+    address=CHOSEN.peer, latency_ms=3.2, slots=8, running=7, waiting=2, tokens_per_second=30.0,
+    measured_tokens_per_second=42.0,
+)  # fmt: skip
+
+
+def test_a_speed_is_the_fastest_ones_this_machines_with_them() -> None:
+    models = (
+        ModelStatus(name="small", state="ready", processors=1, slots=8),
+        ModelStatus(name="large", state="ready", processors=2, slots=8),
+        ModelStatus(name="far", state="ready", processors=1, slots=8),
+    )
+    far = msgspec.structs.replace(OTHER, models=("large", "far"))
+    own = msgspec.structs.replace(OTHER, peer_id=PEER, models=("far",))
+
+    def found(speeds: dict[str, float]) -> list[tuple[str, str]]:
+        made = offers(models, [far, own], PEER, speeds=speeds)
+        return [(offer.speed, offer.where) for offer in made[1:]]
+
+    at = OTHER.peer_id[-8:]
+    assert found({}) == [("", "here"), ("42 tok/s", f"here, {at}"), ("42 tok/s", at)]
+    fast = found({"small": 55.4, "large": 61.0, "far": 99.0})
+    assert [speed for speed, _ in fast] == ["55 tok/s", "61 tok/s", "42 tok/s"], (
+        "what is not here now has no speed of this machine's"
+    )
+    assert [speed for speed, _ in found({"large": 12.0})] == ["", "42 tok/s", "42 tok/s"]
+
+
+@pytest.mark.parametrize("room", [49, 76])
+def test_a_gateways_load_and_speed_stand_below_those_of_the_models(room: int) -> None:
+    line = _gateway(OTHER, room).plain
+    assert line.split() == [OTHER.peer_id[-8:], "(direct,", "3", "ms)", "7/8", "+2", "42", "tok/s"]
+    model = _row(Offer("a", "ready", "7/8 +2", "42 tok/s", "here"), room).plain
+    assert [line.index(word) for word in ("7/8", "42")] == [
+        model.index(word) for word in ("7/8", "42")
+    ]
+    assert cell_len(line) <= room
+    announced = msgspec.structs.replace(OTHER, measured_tokens_per_second=None, waiting=0)
+    assert _gateway(announced, room).plain.split()[4:] == ["7/8", "30", "tok/s"]
+    alone = PeerStatus(peer_id=PEER, roles=("gateway",), path="relayed")
+    assert _gateway(alone, room).plain == f"{PEER[-8:]} (relayed)"
+    assert _gateway("any that is there", room).plain == "any that is there"
+
+
+def test_the_choice_shows_what_gateways_have_to_do() -> None:
+    async def test() -> None:
+        models = ModelList(models=(
+            ModelStatus(name="large", state="ready", processors=1, slots=8, running=7, waiting=2),
+        ))  # fmt: skip
+        app = app_of(ScriptedLink(models=models, peers=PeerList(peers=(OTHER,))))
+        async with running(app, (60, 34)) as pilot:
+            await pilot.press("ctrl+o")
+            await until(pilot, lambda: "Who can read" in text_of(app), "the choice")
+            for words in ("● large", "(direct, 3 ms)"):
+                [line] = [line for line in text_of(app).splitlines() if words in line]
+                assert "7/8 +2" in line and "42 tok/s" in line
 
     drive(test)
 

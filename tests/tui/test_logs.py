@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ from textual.widgets import Input
 
 from aiplat.control.faults import NoNode
 from aiplat.control.machine import MAX_LOG_LINES, LogAsk, LogLine, LogReply
+from aiplat.domain.errors import NotReady
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.logs.book import Book, Entry, as_text, matching
 from aiplat.tui.logs.folding import fold
@@ -367,8 +369,39 @@ def test_empty_and_failing_logs_say_so() -> None:
             link.says["log"] = NoNode("No node runs here.")
             pane_of(app).reload()
             await until(pilot, lambda: "No node runs here." in text_of(app), "the fault is said")
+            await until(pilot, lambda: "The node could not tell" in text_of(app), "here, too")
+            assert "asked again and again" in text_of(app) and "No line yet" not in text_of(app)
+            link.says["log"] = LogReply(lines=(), last=-1, path=PATH)
+            pane_of(app).reload()
+            await until(pilot, lambda: "No line yet." in text_of(app), "it tells again")
 
     drive(test)
+
+
+def test_before_the_first_answer_it_says_what_it_waits_for() -> None:
+    async def without_an_answer() -> None:
+        answer: asyncio.Future[LogReply] = asyncio.get_running_loop().create_future()
+        app = app_of(ScriptedLink(log=answer))
+        async with running(app, pane="logs") as pilot:
+            await until(pilot, lambda: "Asking the node for its log" in text_of(app), "it waits")
+            assert "No line yet" not in text_of(app)
+            answer.set_result(LogReply(lines=(), last=-1, path=PATH))
+            await until(pilot, lambda: "No line yet." in text_of(app), "it is told")
+
+    async def without_a_node() -> None:
+        def start(say: object) -> None:
+            raise NotReady("No memory is left.")
+
+        link = ScriptedLink()
+        link.vanish()
+        app = app_of(link, start=start)
+        async with running(app, pane="logs") as pilot:
+            await until(pilot, lambda: app.world.phase == "failed", "it does not start")
+            await until(pilot, lambda: "could not be started" in text_of(app), "it is told")
+            assert "which key tries again" in text_of(app)
+
+    drive(without_an_answer)
+    drive(without_a_node)
 
 
 @each_look()

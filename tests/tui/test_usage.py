@@ -13,6 +13,7 @@ from textual.widgets import DataTable, Input, Static
 from aiplat.control.accounts import KeysAsk, UsageAsk
 from aiplat.control.messages import Status
 from aiplat.control.series import SeriesAsk, SeriesReply
+from aiplat.domain.accounts import Limits
 from aiplat.domain.errors import InvalidApiKey, NotReady, PermissionDenied
 from aiplat.tui.app import AiplatApp
 from aiplat.tui.dialogs import Form
@@ -320,6 +321,103 @@ def test_the_table_is_what_the_accounts_counted_and_shorter_times_are_the_nodes(
             assert usage == UsageAsk(since_seconds=30 * 86_400, by="model")
 
     drive(asks_usage_at_30_d)
+
+
+def test_by_name_half_is_drawn_and_both_are_told() -> None:
+    async def test() -> None:
+        node = link()
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (100, 30), "usage") as pilot:
+            await drawn(pilot, node)
+            for words in (("smollm2-135m", "qwen3-4b"), ("no key", "laptop", "[b]ci[/b]")):
+                await press(pilot, node, "b")
+                await until(pilot, lambda: "First token p50" in text_of(app), "it is by name")
+                half = [line[:50] for line in text_of(app).splitlines()]
+                [title] = [n for n, line in enumerate(half) if "First token p50" in line]
+                places = set()
+                for line in half[title + 1 : title + 1 + len(words)]:
+                    assert any(name in line for name in words), line
+                    places.add(line.index(", p95 "))
+                assert len(places) == 1, "values stand below each other"
+                assert "┤" in half[title + 1 + len(words)], "the graph is below"
+            for number, name in enumerate(("laptop", "no key", "[b]ci[/b]", "2 others"), 4):
+                assert name in text_of(app).splitlines()[number], "each line has a name"
+
+    drive(test)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (100, 30)])
+def test_the_table_has_p50_and_p95_by_name(size: tuple[int, int]) -> None:
+    async def test() -> None:
+        node = link()
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, size, "usage") as pilot:
+            await drawn(pilot, node)
+            await press(pilot, node, "t")
+            firsts = SeriesAsk(since=int(NOW) - 900, step=0, by="model", role="gateway")
+            await until(pilot, lambda: firsts in node.of("series"), "first tokens are asked for")
+            await until(pilot, lambda: "smollm2-135m" in text_of(app), "it is told")
+            assert row_of(app, "smollm2-135m").endswith("159 ms  477 ms")
+            await press(pilot, node, "r", "accounts:usage")
+            await until(pilot, lambda: "Your usage" in text_of(app), "the accounts tell")
+            assert row_of(app, "smollm2-135m").endswith("159 ms  476 ms"), "beside their counts"
+            told = " ".join(text_of(app).split())
+            assert "the first token of all through this node as gateway." in told
+
+    async def without_series() -> None:
+        node = link()
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, size, "usage") as pilot:
+            await drawn(pilot, node)
+            await press(pilot, node, "r")
+            node.says["series"] = NotReady("The series' file did not answer within 3 s.")
+            await press(pilot, node, "t", "accounts:usage")
+            await until(pilot, lambda: "smollm2-135m" in text_of(app), "it is told all the same")
+            assert row_of(app, "smollm2-135m").endswith("–    –")
+
+    drive(test)
+    drive(without_series)
+
+
+def row_of(app: AiplatApp, name: str) -> str:
+    return next(line.rstrip() for line in text_of(app).splitlines() if line.startswith(f" {name}"))
+
+
+def test_a_processors_table_of_the_accounts_has_first_tokens_by_who_answered() -> None:
+    async def test() -> None:
+        node = link(status=status(roles=("processor",)))
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (100, 30), "usage") as pilot:
+            await drawn(pilot, node)
+            await press(pilot, node, "r")
+            await press(pilot, node, "t", "accounts:usage")
+            await until(pilot, lambda: "Your usage" in text_of(app), "the accounts tell")
+            assert [ask.role for ask in node.of("series") if not ask.step] == ["client"]
+
+    drive(test)
+
+
+def test_limits_that_are_not_told_in_full_are_lines() -> None:
+    async def test() -> None:
+        limits = Limits(requests_per_minute=60, tokens_per_minute=50_000, concurrent=8)
+        told = replace(keys(), keys=(replace(keys().keys[1], limits=limits),))
+        me = who()
+        me = replace(me, user=replace(me.user, limits=limits))
+        node = link(**{"accounts:keys.list": told, "accounts:whoami": me})
+        app = app_of(node, preferences=BRAILLE)
+        async with running(app, (160, 42), "usage") as pilot:
+            await drawn(pilot, node)
+            board = [line[123:].strip() for line in text_of(app).splitlines()]
+            at = board.index("○ account: requests at once")
+            assert board[at + 1 : at + 9] == [
+                "up to 8, free as each ends", "",
+                "○ key [b]ci[/b]: requests a minute", "up to 60, anew each minute",
+                "○ key [b]ci[/b]: tokens a minute", "up to 50.0k, anew each minute",
+                "○ key [b]ci[/b]: requests at once", "up to 8, free as each ends",
+            ]  # fmt: skip
+            assert "51 of 60, all free in 42 s" in board
+
+    drive(test)
 
 
 def test_what_is_drawn_with_is_chosen_and_kept() -> None:

@@ -8,17 +8,30 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from aiplat.control.accounts import UsageReply, UsageRow
 from aiplat.control.series import MachineRow, SeriesAsk, SeriesReply, SeriesRow, Spread
-from aiplat.domain.accounts import RateState
+from aiplat.domain.accounts import Limits, RateState
 from aiplat.domain.errors import ConfigError, InvalidRequest
 from aiplat.tui.preferences import Graphs
 from aiplat.tui.usage import export
-from aiplat.tui.usage.bars import Limit, bar, limits_of, month_words, next_month, sign_of
+from aiplat.tui.usage.bars import (
+    REQUESTS,
+    TOKENS,
+    Limit,
+    bar,
+    limits_of,
+    month_words,
+    next_month,
+    sign_of,
+    used_words,
+)
+from aiplat.tui.usage.board import limit_lines
 from aiplat.tui.usage.figures import MAX_POINTS, figures_of, span_words, totals_of
+from aiplat.tui.usage.firsts import firsts_ask, firsts_of
 from aiplat.tui.usage.pages import BOARD, pages_for
 from aiplat.tui.usage.plot import ASCII, BLOCKS, BRAILLE, NOBODY, Pen, columns, draw, pen_for
 from aiplat.tui.usage.ranges import RANGES
-from aiplat.tui.usage.sums import of_series
+from aiplat.tui.usage.sums import of_accounts, of_series
 from aiplat.tui.usage.ticks import clock_label, clock_ticks, nice_ticks, place_labels
 from aiplat.tui.usage.words import name_of
 from tests.support.screens import NOW
@@ -167,6 +180,46 @@ def test_limits_are_the_accounts_and_the_keys_with_when_they_are_free_again() ->
     assert [one.what for one in limits_of(plain, (), NOW)] == ["tokens a month"]
 
 
+ALL = Limits(requests_per_minute=60, tokens_per_minute=50_000, concurrent=8)
+LINES = [
+    ("requests a minute", None, 60, "anew each minute"),
+    ("tokens a minute", None, 50_000, "anew each minute"),
+    ("requests at once", None, 8, "free as each ends"),
+]
+
+
+def told(found: list[Limit], owner: str) -> list[tuple[str, float | None, float, str]]:
+    return [(one.what, one.used, one.most, one.resets) for one in found if one.owner == owner]
+
+
+def test_a_limit_of_which_only_the_most_is_told_is_there_without_a_bar() -> None:
+    me = who()
+    me = me.__replace__(user=me.user.__replace__(limits=ALL), rate=RateState())
+    key = keys().keys[0].__replace__(limits=ALL)
+    found = limits_of(me, [key], NOW)
+    assert told(found, "account") == told(found, "key laptop") == LINES
+    assert [sign_of(one.share)[0] for one in found] == ["○"] * 6
+    assert found[1].share is None and used_words(found[1]) == "up to 50.0k"
+    lines = limit_lines(found[0], 34, BRAILLE).plain
+    assert lines == "○ account: requests a minute\nup to 60, anew each minute"
+
+
+def test_a_limit_that_a_bar_tells_is_not_told_again() -> None:
+    me = who()
+    key = keys().keys[0].__replace__(limits=ALL)
+    me = me.__replace__(user=me.user.__replace__(limits=ALL))
+    found = limits_of(me, [key], NOW)
+    assert [one[:2] for one in told(found, "account")] == [
+        ("requests a minute", 51), ("tokens a minute", 19_000), ("requests at once", None),
+    ]  # fmt: skip
+    assert told(found, "key laptop") == LINES, "the bars are of the account alone"
+    user = me.user.__replace__(limits=ALL.__replace__(requests_per_minute=600))
+    found = limits_of(me.__replace__(user=user, by="key", key=key), [key], NOW)
+    assert [one[0] for one in told(found, "account or key")] == [REQUESTS, TOKENS]
+    assert told(found, "account")[0] == (REQUESTS, None, 600, "anew each minute")
+    assert told(found, "key laptop") == LINES[2:]
+
+
 def test_a_month_ends_with_the_year_too() -> None:
     new_year = datetime(2026, 12, 31, 23, 59, tzinfo=UTC).timestamp()
     assert next_month(new_year) == datetime(2027, 1, 1, tzinfo=UTC)
@@ -225,6 +278,9 @@ def test_three_names_have_lines_and_the_others_one_together() -> None:
         ("E", 5), ("D", 4), ("C", 3), ("2 others", 3),
     ]  # fmt: skip
     assert [line.name for line in first.lines] == ["E", "D", "C"], "halves cannot be added"
+    beside = [line.beside for line in first.lines]
+    assert [(line.name, line.last) for line in beside if line] == [("p95", 2)] * 3
+    assert first.most == 0.5, "what is not drawn makes it no higher"
 
 
 def test_engines_are_added_up_and_gpus_share() -> None:
@@ -320,6 +376,29 @@ def test_series_are_summed_by_day_where_that_is_asked() -> None:
     assert [(day.name, day.requests) for day in days] == [("1970-01-01", 2), ("1970-01-02", 1)]
 
 
+def test_first_tokens_are_asked_in_one_point_for_each_name_and_days_apart() -> None:
+    ask = firsts_ask(RANGES[2], "model", "gateway", NOW)
+    assert (ask.since, ask.step, ask.by, ask.machine) == (int(NOW) - 86_400, 0, "model", False)
+    ask = firsts_ask(RANGES[3], "day", "client", NOW)
+    assert (ask.step, ask.by, ask.role) == (86_400, "", "client")
+
+
+def test_first_tokens_are_found_by_what_accounts_call_it() -> None:
+    rows = [row(0, ""), row(86_400, "m"), SeriesRow(at=0, name="silent", requests=1)]
+    assert set(firsts_of(reply(60, rows), "model")) == {"", "(no model)", "m"}
+    assert set(firsts_of(reply(60, rows), "key")) == {"", "m"}
+    assert set(firsts_of(reply(86_400, rows), "day")) == {"1970-01-01", "1970-01-02"}
+    known = UsageRow(name="laptop", id="k1", requests=2)
+    other = UsageRow(name="m", requests=1)
+    spread = {
+        "k1": Spread(mean=1, p50=0.2, p95=0.6, p99=1),
+        "m": Spread(mean=1, p50=1, p95=2, p99=3),
+    }
+    sums = of_accounts(UsageReply(rows=(known, other, UsageRow(name="new")), total=known, by="key",
+                                  since=0, until=1), str, spread)  # fmt: skip
+    assert [(one.p50, one.p95) for one in sums] == [(0.2, 0.6), (1, 2), (None, None)]
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 
@@ -329,10 +408,19 @@ def test_a_file_has_every_value_and_no_formula() -> None:
     lines = text.splitlines()
     assert lines[0] == "time,figure,line,value"
     assert "1970-01-01T00:01:00Z,Tokens a second,'=cmd(),1" in lines
-    sums = of_series(reply(60, rows), "key", str)
+    assert "1970-01-01T00:01:00Z,First token p50,'=cmd(),0.5" in lines
+    assert "1970-01-01T00:01:00Z,First token p50,'=cmd() p95,2" in lines
+    firsts = {"=cmd()": Spread(mean=1, p50=0.25, p95=2, p99=3)}
+    sums = of_series(reply(60, [*rows, row(0, "k2")]), "key", str, firsts)
     assert export.text_of_sums("key", sums).splitlines() == [
-        "key,requests,errors,prompt_tokens,cached_tokens,completion_tokens,total_tokens",
-        "'=cmd(),2,0,0,0,120,120",
+        ",".join(
+            (
+                "key,requests,errors,prompt_tokens,cached_tokens,completion_tokens,total_tokens",
+                "first_token_p50_seconds,first_token_p95_seconds",
+            )
+        ),
+        "'=cmd(),2,0,0,0,120,120,0.25,2",
+        "k2,1,0,0,0,60,60,,",
     ]
 
 

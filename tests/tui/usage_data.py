@@ -34,15 +34,16 @@ def wave(at: float, place: int, length: float) -> float:
 
 def series(ask: SeriesAsk, *, gpu: bool = True) -> SeriesReply:
     """Requests in every step but some, errors now and then, an engine and a GPU."""
-    step = ask.step
     until = int(NOW) + 1
     length = float(until - ask.since)
+    step = ask.step or until - ask.since
+    begin = ask.since // step * step if ask.step else ask.since
     rows: list[SeriesRow] = []
     machine: list[MachineRow] = []
-    for at in range(ask.since // step * step, until, step):
+    for at in range(begin, until, step):
         high = [wave(at, place, length) for place in range(5)]
         for place, name in enumerate(NAMES[ask.by]):
-            if high[0] < 0.15:
+            if high[0] < 0.15 and ask.step:
                 continue
             requests = max(1, round(high[place] * step / 12 / (place + 1)))
             p50 = 0.08 + 0.3 * high[place]

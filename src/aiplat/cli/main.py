@@ -38,7 +38,7 @@ def _is_front(words: list[str]) -> bool:
     """Whether the full screen is wanted: by its name, or by none where a person sits there."""
     if words:
         return words == ["tui"]
-    ends = (sys.stdin, sys.stdout)  # None where the shell closed them
+    ends = (sys.stdin, sys.stdout, sys.__stderr__)  # None where the shell closed them
     return all(end is not None and end.isatty() for end in ends)
 
 

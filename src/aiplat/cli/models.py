@@ -95,6 +95,35 @@ def pull_model(
         output.say(f"The model {name} is ready{f' in {path}' if path else ''}.", "done")
 
 
+@models.command("offer")
+def offer_model(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A pulled model, or the whole path of a local one."),
+    ],
+    off: Annotated[bool, typer.Option("--off", help="Offer it no more.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Let the node that runs here offer a model that lies on this machine.
+
+    It does so at once and after each restart, until `--off`.
+
+    \b
+    Examples:
+      aiplat models offer org/name
+      aiplat models offer org/name --off
+    """
+    from aiplat.control.machine import ServeWish
+
+    client, _ = face_of(context).running()
+    done = client.serve_model(ServeWish(model=name, off=off))
+    if json:
+        output.print_json({"model": name, "offered": not off})
+    else:
+        output.say(done.message, "done")
+
+
 @models.command("rm")
 def remove_model(
     context: typer.Context,

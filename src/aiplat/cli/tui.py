@@ -46,9 +46,16 @@ def open_screen(face: Face) -> int:
 def _check_terminal() -> None:
     from aiplat.domain.errors import InvalidRequest
 
-    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+    ends = {
+        "standard input": sys.stdin,
+        "standard output": sys.stdout,
+        "standard error, which it draws on,": sys.__stderr__,  # Textual's own choice
+    }
+    others = [name for name, stream in ends.items() if not _is_terminal(stream)]
+    if others:
         raise InvalidRequest(
-            "`aiplat tui` needs a terminal, and this is none. Through pipes and in scripts use "
+            f"`aiplat tui` needs a terminal, and its {' and '.join(others)} "
+            f"{'is' if len(others) == 1 else 'are'} none. Through pipes and in scripts use "
             '`aiplat ask "…"` or `aiplat chat`, `aiplat status` and `aiplat peers --json`.'
         )
     if os.environ.get("TERM", "") in ("", "dumb"):

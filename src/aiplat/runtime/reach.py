@@ -10,7 +10,7 @@ import msgspec
 
 from aiplat.control.accounts import KeyringState
 from aiplat.control.client import ControlClient, Event, NoNode
-from aiplat.control.machine import LogAsk, LogReply
+from aiplat.control.machine import LogAsk, LogReply, ServeWish
 from aiplat.control.messages import (
     Access,
     Ask,
@@ -57,6 +57,9 @@ class NodeClient(Protocol):
 
     def remove_model(self, model: ModelName) -> Done:
         """Remove a pulled model from the disk."""
+
+    def serve_model(self, wish: ServeWish) -> Done:
+        """Offer a model that lies there, or no more."""
 
     def access(self) -> Access:
         """How programs reach the HTTP door."""

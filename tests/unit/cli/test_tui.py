@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from aiplat.cli import main
+from aiplat.cli.tui import _check_terminal
+from aiplat.domain.errors import InvalidRequest
+from tests.support.nodes import COMMAND, environment
 from tests.support.terminals import Terminal
 
 
@@ -43,6 +48,47 @@ def test_with_a_closed_stream_it_says_so_too(
     monkeypatch.setattr(sys, closed, None)
     assert main.run(["tui"]) == 2
     assert "needs a terminal" in capsys.readouterr().err
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        ("stdin", "its standard input is none"),
+        ("stdout", "its standard output is none"),
+        ("__stderr__", "its standard error, which it draws on, is none"),
+        ("", ""),
+    ],
+)
+def test_it_says_which_end_is_no_terminal(
+    closed: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("stdin", "stdout", "__stderr__"):
+        end = io.TextIOWrapper(io.BytesIO(b""))
+        monkeypatch.setattr(end, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr(sys, name, None if name == closed else end)
+    monkeypatch.setenv("TERM", "xterm")
+    if not closed:
+        _check_terminal()
+        return
+    with pytest.raises(InvalidRequest) as raised:
+        _check_terminal()
+    assert told in str(raised.value) and str(raised.value).count("none") == 1
+
+
+def test_with_its_errors_in_a_file_it_is_not_opened_unseen(tmp_path: Path, home: Path) -> None:
+    end, theirs = pty.openpty()
+    try:
+        with (tmp_path / "errors").open("w") as errors:
+            done = subprocess.run(
+                [*COMMAND, "--home", str(home), "tui"], stdin=theirs, stdout=theirs, stderr=errors,
+                env=environment(TERM="dumb"), timeout=60, check=False,
+            )  # fmt: skip  # it would be refused by its TERM at the latest: no node starts here
+    finally:
+        os.close(theirs)
+        os.close(end)
+    assert done.returncode == 2
+    assert "its standard error, which it draws on, is none" in (tmp_path / "errors").read_text()
     assert not home.exists()
 
 

@@ -25,6 +25,8 @@ from aiplat.tui.text import cut, filled, flat, short_peer
 PRIVACIES: tuple[Privacy, ...] = ("any", "network", "machine")
 ABSENT = "not there now"
 _STATE_CELLS, _LOAD_CELLS, _SPEED_CELLS = 11, 8, 10
+_WIDTH = 84
+"""Of the box, as its CSS has it; 96 % of a narrow screen (`Dialog`)."""
 _WORDS = {"any": "any", "network": "my network", "machine": "this machine"}
 
 
@@ -157,7 +159,7 @@ class Picker(Dialog[ConversationSettings]):
         with Vertical():
             yield Static(Content(flat(self._trouble)), classes="fault")
             yield Label("Model")
-            room = min(78, self.app.size.width - 8)
+            room = _room(self.app.size.width)
             yield OptionList(*[Option(_row(o, room), disabled=not o.usable) for o in self._found],
                              id="models", markup=False)  # fmt: skip
             yield Label("Gateway")
@@ -234,8 +236,13 @@ def _row(offer: Offer, room: int) -> Content:
     return Content.assemble(sign, filled(name, width + 1), *parts)
 
 
+def _room(width: int) -> int:
+    """Cells of a line on a screen of so many: without the frame, and what stands free in it."""
+    return min(_WIDTH, width * 96 // 100) - 8
+
+
 def _name_cells(room: int) -> int:
-    return 30 if room > 70 else 20
+    return 30 if room > 70 else min(20, room - _STATE_CELLS - _LOAD_CELLS - _SPEED_CELLS - 3)
 
 
 def _gateway(who: PeerStatus | str, room: int) -> Content:

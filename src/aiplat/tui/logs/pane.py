@@ -22,8 +22,10 @@ from aiplat.tui.notice import Notice
 from aiplat.tui.pane import Pane
 from aiplat.tui.steady import Steady
 from aiplat.tui.text import clean, flat
+from aiplat.tui.waiting import waiting_words
 
 _LEAST_PATH = 24
+_NO_LINE = "No line yet. What the node says of itself is shown here."
 
 
 class _Word(Static):
@@ -92,6 +94,8 @@ class LogsPane(Pane):
         self.paused = False
         self.unread = 0
         self._gone = 0
+        self._is_told = False
+        self._fault = ""
 
     def compose(self) -> ComposeResult:
         """What is shown and how, the lines, and what came meanwhile."""
@@ -129,7 +133,9 @@ class LogsPane(Pane):
     async def load(self) -> None:
         """Read what came since."""
         self.book.begin(self.world.lives)
-        self._show(self.book.take(await self._read()))
+        reply = await self._read()
+        self._is_told = True
+        self._show(self.book.take(reply))
 
     async def _read(self) -> LogReply:
         """All that came since and is still there, part by part, the newest first."""
@@ -161,6 +167,13 @@ class LogsPane(Pane):
         self._gone = self.book.dropped
         self.view.replace(matching(self.book.entries, self.level, self.search))
         self._tell()
+
+    def show_fault(self, text: str) -> None:
+        """Show what went wrong, and where there is no line say so."""
+        super().show_fault(text)
+        if text != self._fault:
+            self._fault = text
+            self.node_changed()
 
     def node_changed(self) -> None:
         """Say whether it is there."""
@@ -211,10 +224,9 @@ class LogsPane(Pane):
             what = f" holds “{flat(self.search)}”" if self.search else ""
             least = "" if self.level == "debug" else f" of the level {self.level} or graver"
             empty.update(Content(f"No line{least}{what}. Esc shows all lines."))
-        elif self.world.is_attached:
-            empty.update(Content("No line yet. What the node says of itself is shown here."))
         else:
-            empty.update(Content("The log is shown as soon as the node answers."))
+            asking = _NO_LINE if self._is_told else "Asking the node for its log …"
+            empty.update(Content(waiting_words(self.world.phase, asking, self._fault)))
 
     # -- what a person does ----------------------------------------------------------------------
 

@@ -93,21 +93,32 @@ class Board(VerticalScroll, can_focus=True):
             ))  # fmt: skip
             return
         cells = max(20, min(60, line.size.width or self.size.width - 4))
-        parts: list[Content] = [limit_lines(limit, cells, self._pen) for limit in self._limits]
-        line.update(Content("\n\n").join(parts))
+        parts: list[Content | str] = []
+        for place, limit in enumerate(self._limits):
+            if place:
+                parts.append("\n" if _belong(self._limits[place - 1], limit) else "\n\n")
+            parts.append(limit_lines(limit, cells, self._pen))
+        line.update(Content.assemble(*parts))
+
+
+def _belong(one: Limit, other: Limit) -> bool:
+    """Whether no empty line stands between two: lines of the same owner, without bars."""
+    return one.owner == other.owner and one.share is None and other.share is None
 
 
 def limit_lines(limit: Limit, cells: int, pen: Pen) -> Content:
-    """A limit in three lines or four: whose and of what, the bar, how much, when it is free."""
-    sign, colour = sign_of(limit.share)
-    percent = f" {limit.share * 100:3.0f} %"
-    length = max(_LEAST_BAR, min(_MOST_BAR, cells - len(percent)))
+    """A limit in two lines to four: whose and of what, the bar, how much, when it is free."""
+    share = limit.share
+    sign, colour = sign_of(share)
     used = used_words(limit)
     is_short = len(used) + len(limit.resets) + 2 <= cells
     between = "" if not limit.resets else ", " if is_short else "\n"
-    full, rest = bar(limit.share, length, pen)
-    return Content.assemble(
+    parts: list[str | tuple[str, str]] = [
         (f"{sign} ", colour), cut(f"{flat(limit.owner)}: {limit.what}", cells - 2), "\n",
-        (full, colour), (rest, "$text-muted"), percent, "\n",
-        (f"{used}{between}{limit.resets}", "$text-muted"),
-    )  # fmt: skip
+    ]  # fmt: skip
+    if share is not None:
+        percent = f" {share * 100:3.0f} %"
+        length = max(_LEAST_BAR, min(_MOST_BAR, cells - len(percent)))
+        full, rest = bar(share, length, pen)
+        parts += [(full, colour), (rest, "$text-muted"), percent, "\n"]
+    return Content.assemble(*parts, (f"{used}{between}{limit.resets}", "$text-muted"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiplat.domain.errors import ConfigError, InvalidRequest
 from aiplat.tui.paths import told, typed_path
-from aiplat.tui.usage.figures import Figure
+from aiplat.tui.usage.figures import Figure, Line
 from aiplat.tui.usage.sums import Sum
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -24,20 +24,32 @@ def text_of_figures(figures: Sequence[Figure]) -> str:
     rows: list[Sequence[object]] = [("time", "figure", "line", "value")]
     rows += [
         (_time(at), figure.title, line.name, f"{value:.6g}")
-        for figure in figures for line in figure.lines for at, value in line.points
+        for figure in figures for line in _lines(figure) for at, value in line.points
         if value is not None
     ]  # fmt: skip
     return _text(rows)
 
 
+def _lines(figure: Figure) -> Iterator[Line]:
+    """The lines that are drawn, each with what is told beside it."""
+    for line in figure.lines:
+        yield line
+        if line.beside is not None:
+            yield Line(f"{line.name} {line.beside.name}", line.beside.points)
+
+
 def text_of_sums(by: str, sums: Iterable[Sum]) -> str:
     """The table of totals."""
     head = (by, "requests", "errors", "prompt_tokens", "cached_tokens", "completion_tokens",
-            "total_tokens")  # fmt: skip
+            "total_tokens", "first_token_p50_seconds", "first_token_p95_seconds")  # fmt: skip
     rows: list[Sequence[object]] = [head]
-    rows += [(s.name, s.requests, s.errors, s.prompt, s.cached, s.completion, s.total)
-             for s in sums]  # fmt: skip
+    rows += [(s.name, s.requests, s.errors, s.prompt, s.cached, s.completion, s.total,
+              _seconds(s.p50), _seconds(s.p95)) for s in sums]  # fmt: skip
     return _text(rows)
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def _time(at: float) -> str:

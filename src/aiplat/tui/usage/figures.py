@@ -34,10 +34,16 @@ SOONEST_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a graph: its name, empty where it is the only one, and its points."""
+    """One line of a graph.
+
+    Arguments:
+        name: empty where it is the only one.
+        beside: what is not drawn, and whose newest value is told beside the line's own.
+    """
 
     name: str
     points: Points
+    beside: Line | None = None
 
     @cached_property
     def last(self) -> float | None:
@@ -233,19 +239,25 @@ def _sums(frame: _Frame, of: Callable[[SeriesRow], int]) -> list[Line]:
 
 
 def _firsts(frame: _Frame) -> list[Line]:
-    """Half and 95 of 100; by name half alone, of the first few: these cannot be added."""
-    rows = frame.reply.rows
+    """Half and 95 of 100. By name, of the first few (these cannot be added), only half is drawn.
+
+    Six lines in one graph could not be told apart.
+    """
     if not frame.by:
-        half = tuple((float(row.at), row.first.p50 if row.first else None) for row in rows)
-        most = tuple((float(row.at), row.first.p95 if row.first else None) for row in rows)
-        return [Line("p50", half), Line("p95", most)]
-    return [
-        Line(frame.name(name), tuple(
-            (float(row.at), row.first.p50 if row.first else None)
-            for row in rows if row.name == name
-        ))
-        for name in frame.names[:MAX_LINES]
-    ]  # fmt: skip
+        return list(_spread(frame.reply.rows))
+    found = []
+    for name in frame.names[:MAX_LINES]:
+        half, most = _spread(row for row in frame.reply.rows if row.name == name)
+        found.append(Line(frame.name(name), half.points, most))
+    return found
+
+
+def _spread(rows: Iterable[SeriesRow]) -> tuple[Line, Line]:
+    told = [(float(row.at), row.first) for row in rows]
+    return (
+        Line("p50", tuple((at, first.p50 if first else None) for at, first in told)),
+        Line("p95", tuple((at, first.p95 if first else None) for at, first in told)),
+    )
 
 
 # -- the machine ---------------------------------------------------------------------------------

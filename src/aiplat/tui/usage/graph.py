@@ -13,19 +13,15 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aiplat.tui.text import cut, flat
-from aiplat.tui.usage.figures import Figure, Line
+from aiplat.tui.text import cut
+from aiplat.tui.usage.figures import Figure
+from aiplat.tui.usage.legend import Run, headed
 from aiplat.tui.usage.plot import BRAILLE, NOBODY, Pen, columns, draw
 from aiplat.tui.usage.ticks import Wall, clock_label, clock_ticks, nice_ticks, place_labels
 
 _LABEL_CELLS = 10
 """Cells from one label of the clock axis to the next, at least."""
 _ROWS_A_MARK = 3
-_LEGENDS = ((24, True), (16, True), (11, True), (7, True), (11, False), (7, False), (4, False))
-"""How long the names of lines are, and whether their newest value is told: what there is room for.
-"""
-_Run = tuple[str, str]
-"""Text, and the component whose colour it has."""
 
 
 class Graph(Widget, can_focus=True):
@@ -130,14 +126,14 @@ class Graph(Widget, can_focus=True):
                 segments.append(Segment(text, styles[name]))
             self._strips.append(Strip(segments).adjust_cell_length(width, back))
 
-    def _lines(self, width: int, height: int) -> list[list[_Run]]:
+    def _lines(self, width: int, height: int) -> list[list[Run]]:
         figure = self._figure
         title = "chosen" if self.has_focus else "title"
         if figure is None or self._wall is None:
             text = wrap(self._empty_words, max(1, width))
             return [[(cut(self._heading, width), title)], *([(line, "label")] for line in text)]
-        head = [_titled(figure, self._pen, width, title)]
-        rows = height - 2
+        head = headed(figure, self._pen, width, height, title)
+        rows = height - 1 - len(head)
         if figure.is_empty:
             text = wrap(f"{figure.empty} {figure.advice}".strip(), width)
             return [*head, [], *([(line, "label")] for line in text)]
@@ -160,7 +156,7 @@ class Graph(Widget, can_focus=True):
             lines.append([(f"{label or '':>{margin}} {axis}", "label"), *row])
         return [*head, *lines, [(self._clock(figure, self._wall, margin + 2, wide), "label")]]
 
-    def _body(self, figure: Figure, width: int, height: int, top: float) -> list[list[_Run]]:
+    def _body(self, figure: Figure, width: int, height: int, top: float) -> list[list[Run]]:
         dots = width * self._pen.wide
         curves = [
             columns(line.points, figure.hold, figure.since, figure.until, dots)
@@ -191,9 +187,9 @@ def _level(figure: Figure, row: int, height: int) -> str:
     return "low" if share <= 1 / 3 else "mid" if share <= 2 / 3 else "high"
 
 
-def _runs(text: str, owners: list[int], level: str) -> list[_Run]:
+def _runs(text: str, owners: list[int], level: str) -> list[Run]:
     """Characters with the same colour, together."""
-    runs: list[_Run] = []
+    runs: list[Run] = []
     begin = 0
     for place in range(1, len(text) + 1):
         if place == len(text) or owners[place] != owners[begin]:
@@ -202,33 +198,3 @@ def _runs(text: str, owners: list[int], level: str) -> list[_Run]:
             runs.append((text[begin:place], name))
             begin = place
     return runs
-
-
-def _titled(figure: Figure, pen: Pen, width: int, style: str) -> list[_Run]:
-    """The title, and to the right each line's sign, name and newest value, as far as they fit."""
-    runs: list[_Run] = [(cut(figure.title, width), style)]
-    if figure.is_empty:
-        return runs
-    room = width - cell_len(figure.title)
-    for cells, told in _LEGENDS:
-        legend = [_entry(figure, *line, pen, cells, told=told) for line in enumerate(figure.lines)]
-        need = sum(2 + sum(cell_len(text) for text, _ in entry) for entry in legend)
-        if need <= room:
-            runs.append((" " * (room - need), ""))
-            for entry in legend:
-                runs += [("  ", ""), *entry]
-            break
-    return runs
-
-
-def _entry(
-    figure: Figure, place: int, line: Line, pen: Pen, cells: int, *, told: bool
-) -> list[_Run]:
-    last = "" if line.last is None or not told else figure.unit(line.last)
-    name = cut(flat(line.name), cells)
-    if len(figure.lines) == 1:
-        most = "" if line.most is None else figure.unit(line.most)
-        return [(f"{name} last ".lstrip(), "label"), (last, ""), (" · most ", "label"), (most, "")]
-    sign = pen.signs[min(place, len(pen.signs) - 1)]
-    value = [(" ", ""), (last, "")] if last else []
-    return [(f"{sign} ", f"line{min(place, 3)}"), (name, "label"), *value]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.css.query import NoMatches
 from textual.widgets import ContentSwitcher
 
 from aiplat.control import calls
@@ -27,6 +29,7 @@ from aiplat.tui.usage.bars import Limit
 from aiplat.tui.usage.body import Body
 from aiplat.tui.usage.choices import Choices
 from aiplat.tui.usage.figures import Figure
+from aiplat.tui.usage.firsts import first_tokens
 from aiplat.tui.usage.graph import Graph
 from aiplat.tui.usage.pages import GRAPHS
 from aiplat.tui.usage.plot import Pen, pen_for
@@ -103,10 +106,11 @@ class UsagePane(Pane):
 
     def focus_first(self) -> None:
         """The first graph that is seen, or the table."""
-        if self.is_table:
-            self._table.focus_rows()
-        else:
-            self._body.focus_page()
+        with suppress(NoMatches):  # the program ends, and takes the parts of the pane away first
+            if self.is_table:
+                self._table.focus_rows()
+            else:
+                self._body.focus_page()
 
     @property
     def _body(self) -> Body:
@@ -193,23 +197,32 @@ class UsagePane(Pane):
         self._draw()
 
     async def _load_table(self) -> None:
-        chosen, by, role, trouble = self.chosen, self.table_by, self.role, ""
-        if self._counted_by_accounts():
-            known = self._known
-            try:
-                told = await accounts.usage(self.aiplat.link, chosen.seconds, by, known)
-            except AiplatError as fault:
-                trouble = words.account_fault(fault)
-            else:
-                since = words.when(self.aiplat.clock.local(told.since))
-                head = words.of_accounts(told, since, everyone=known.sees_all)
-                self._table.show(chosen, by, of_accounts(told, self._namer(by)), head)
-                return
+        chosen, by, role = self.chosen, self.table_by, self.role
+        trouble = await self._load_counts(chosen, by) if self._counted_by_accounts() else None
+        if trouble == "":
+            return
+        now, link = self.aiplat.clock.now(), self.aiplat.link
         column: Column = "" if by == "day" else by
-        ask = chosen.ask(self.aiplat.clock.now(), column, role)
-        reply = await self.ask(calls.series(msgspec.structs.replace(ask, machine=False)))
-        head = words.of_series(by, chosen.words, role, trouble)
-        self._table.show(chosen, by, of_series(reply, by, self._namer(by)), head)
+        ask = msgspec.structs.replace(chosen.ask(now, column, role), machine=False)
+        reply = await self.ask(calls.series(ask))
+        firsts = await first_tokens(link, chosen, by, role, now)
+        head = words.of_series(by, chosen, role, trouble or "")
+        self._table.show(chosen, by, of_series(reply, by, self._namer(by), firsts), head)
+
+    async def _load_counts(self, chosen: Range, by: UsageBy) -> str:
+        """Show what the gateway's accounts counted; gives why there is nothing to show, or ""."""
+        link, known = self.aiplat.link, self._known
+        try:
+            told = await accounts.usage(link, chosen.seconds, by, known)
+        except AiplatError as fault:
+            return words.account_fault(fault)
+        # As a processor it knows who asked, and accounts who answered.
+        role: Role = "gateway" if "gateway" in self.views else "client"
+        firsts = await first_tokens(link, chosen, by, role, self.aiplat.clock.now())
+        since = words.when(self.aiplat.clock.local(told.since))
+        head = words.of_accounts(told, since, role, everyone=known.sees_all)
+        self._table.show(chosen, by, of_accounts(told, self._namer(by), firsts), head)
+        return ""
 
     @work(exclusive=True, group="limits")
     async def _look_at_limits(self) -> None:

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from aiplat.tui.steady import Steady
 from aiplat.tui.table import Column, LiveTable
-from aiplat.tui.text import clean
+from aiplat.tui.text import clean, span
 from aiplat.tui.usage.ranges import Range
 from aiplat.tui.usage.sums import Sum
 
@@ -71,6 +71,14 @@ def columns() -> list[Column[Sum]]:
         return Column(key, title, lambda row: f"{of(row):,}", sort=of, right=True, least=least,
                       falls=True)  # fmt: skip
 
+    def seconds(key: str) -> Column[Sum]:
+        def of(row: Sum) -> float:
+            value: float | None = getattr(row, key)
+            return -1.0 if value is None else value
+
+        return Column(key, key, lambda row: span(of(row)) if of(row) >= 0 else "–", sort=of,
+                      right=True, falls=True)  # fmt: skip
+
     return [
         Column("name", "Name", lambda row: row.name),
         number("requests", "Requests"),
@@ -79,4 +87,6 @@ def columns() -> list[Column[Sum]]:
         number("cached", "From cache", least=100),
         number("completion", "Out", least=70),
         number("total", "Tokens"),
+        seconds("p50"),
+        seconds("p95"),
     ]

@@ -23,7 +23,7 @@ HELP = (
     "Where a column has room for one value of several, it is the greatest. A gap: nothing known.\n"
     "Engines and GPUs are looked at each 15 s; CPU is in percent of one, so more than 100 may be.\n"
     "Limits: ● there is room   ▲ 80 % are used   ✕ used up. Days and months are UTC.\n"
-    "How far limits at once, and those of a minute of single keys, are used is not told.\n"
+    "○ how far it is used is not told: limits at once, and those of a minute of single keys.\n"
     "n and p walk through the graphs, z or Enter shows one alone, Space holds all still."
 )
 
@@ -87,20 +87,32 @@ def account_fault(fault: AiplatError) -> str:
     return f"{told} The pane Keys does that." if isinstance(fault, InvalidApiKey) else told
 
 
-def of_accounts(told: UsageReply, since: str, *, everyone: bool) -> str:
-    """Whose count the table is, and since when."""
+_FIRSTS = " p50 and p95: time to the first token"
+
+
+def of_accounts(told: UsageReply, since: str, role: Role, *, everyone: bool) -> str:
+    """Whose count the table is, and since when.
+
+    Arguments:
+        role: the role of this node that saw how long first tokens took.
+    """
     whose = "Everyone's" if everyone else "Your"
     left = f" {told.left_out} smaller rows are left out." if told.left_out else ""
     return (
         f"{whose} usage by {told.by} since {since}, as the gateway's accounts count it: "
-        f"{amount(told.total.requests)} requests, {amount(told.total.total_tokens)} tokens.{left}"
+        f"{amount(told.total.requests)} requests, {amount(told.total.total_tokens)} tokens."
+        f"{left}{_FIRSTS} of all {_SEEN[role]}."
     )
 
 
-def of_series(by: str, words: str, role: Role, trouble: str) -> str:
+def of_series(by: str, chosen: Range, role: Role, trouble: str) -> str:
     """Whose count the table is where accounts do not tell."""
-    text = f"Requests {_SEEN[role]} by {by}, in the last {words}, as this node has them."
-    return f"{text} No accounts: {flat(trouble)}" if trouble else text
+    longer = " in up to two minutes" if chosen.is_by_seconds else ""  # whole minutes alone
+    why = f" No accounts: {flat(trouble)}" if trouble else ""
+    return (
+        f"Requests {_SEEN[role]} by {by}, in the last {chosen.words}, as this node has them."
+        f"{why}{_FIRSTS}{longer}."
+    )
 
 
 def drawn_in(graphs: Graphs, pen: str) -> str:
