@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from rich.cells import cell_len
 
 from aiplat.tui.markdown import blocks as under_test
 from aiplat.tui.markdown.blocks import Blocks
@@ -80,3 +81,37 @@ def test_a_table_is_drawn_anew_for_another_width() -> None:
     for width in (80, 24, 50):
         assert lines_of(blocks, width) == lines_of(Blocks(TABLE), width)
     assert "row 0" in text_of(lines_of(blocks)[2])
+
+
+WIDE = "".join(
+    "| " + " | ".join(f"{lead}{number}" for number in range(12)) + " |\n" + rule
+    for lead, rule in (("name ", "|---" * 12 + "|\n"), ("**value** ", ""), ("other ", ""))
+)
+
+
+def test_a_table_too_wide_for_its_columns_is_a_record_a_row() -> None:
+    lines = [text_of(line) for line in lines_of(Blocks(WIDE), 57)]
+    assert lines == [
+        *(f"name {number}: value {number}" for number in range(12)), "",
+        *(f"name {number}: other {number}" for number in range(12)),
+    ]  # fmt: skip
+    assert "│" in text_of(lines_of(Blocks(WIDE), 200)[0])
+
+
+def test_nothing_of_such_a_table_is_cut_off_in_a_list_or_without_rows() -> None:
+    for source in (WIDE, WIDE.replace("other 3", "other " * 30), "\n".join(WIDE.split("\n")[:2])):
+        inner = "- a\n\n" + "".join(f"  {line}\n" for line in source.splitlines())
+        for text in (source, inner):
+            lines = [text_of(line) for line in lines_of(Blocks(text), 30)]
+            assert all(cell_len(line) <= 30 for line in lines)
+            assert all(f"name {number}" in "\n".join(lines) for number in range(12))
+
+
+def test_such_a_table_that_streams_in_is_as_the_whole_at_each_line() -> None:
+    blocks, place = Blocks(), 0
+    for line in WIDE.splitlines(keepends=True):
+        blocks.append(line)
+        place += len(line)
+        assert lines_of(blocks, 57) == lines_of(Blocks(WIDE[:place]), 57)
+    blocks.append(WIDE.splitlines(keepends=True)[-1])
+    assert len(lines_of(blocks, 57)) == 3 * 12 + 2

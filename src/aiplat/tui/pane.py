@@ -85,7 +85,6 @@ class Pane(Vertical):
 
     def shown(self) -> None:
         """It is seen from now on."""
-        self.node_changed()
         self._load_again()
 
     def hidden(self) -> None:

@@ -11,7 +11,7 @@ from aiplat.domain.conversations import Turn
 from aiplat.tui.chat.facts import facts_lines
 from aiplat.tui.markdown.blocks import Block, Blocks
 from aiplat.tui.markdown.lines import Line, Span, wrap
-from aiplat.tui.markdown.render import render
+from aiplat.tui.markdown.render import code_of, render
 from aiplat.tui.text import clean, cut, flat, harmless, size
 
 MAX_QUESTION_LINES = 400
@@ -194,6 +194,6 @@ def _put(block: Block, width: int, lines: list[Line], stops: list[Stop]) -> None
     if len(lines) > 1 and not block.close_up:
         lines.append(())
     first = len(lines)
-    lines += render(block, width)
-    if block.code is not None:
-        stops.append(Stop(first, len(lines), block.code))
+    drawn = render(block, width)
+    lines += drawn
+    stops += [Stop(first + begin, first + end, code) for begin, end, code in code_of(block, drawn)]

@@ -128,7 +128,12 @@ class ChatPane(Pane):
         """Where the list takes the chat's place, it has the focus: nothing is typed unseen."""
         if self._list_covers and self.composer.has_focus:
             self.query_one(Sidebar).focus_list()
-        self.call_after_refresh(self.draw_list)
+        self.call_after_refresh(self._resized)
+
+    def _resized(self) -> None:
+        if self._can_draw:
+            self._draw_head()
+            self.draw_list()
 
     def node_changed(self) -> None:
         """Show how the network is."""
@@ -198,14 +203,17 @@ class ChatPane(Pane):
         self._entries = entries_of(self.book, self._entries, own)
         self.set_class(not self._entries, "-empty")
         self.transcript.show(list(self._entries.values()), keep_place=keep_place)
-        head = self.query_one("#head", Static)
-        head.update(head_line(self.talk, head.size.width or self.app.size.width - 36))
+        self._draw_head()
         self.draw_files()
         self._draw_empty()
         self._draw_rail()
         self.draw_list()
         self._dirty.set()
         self.refresh_bindings()
+
+    def _draw_head(self) -> None:
+        head = self.query_one("#head", Static)
+        head.update(head_line(self.talk, head.size.width or self.app.size.width - 36))
 
     def draw_files(self) -> None:
         """Show what goes with the next question."""

@@ -11,29 +11,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from aiplat.tui.markdown.code import Budget
+from aiplat.tui.markdown.fence import GrowingCode
 from aiplat.tui.markdown.lines import Line
+from aiplat.tui.markdown.parser import parser
 from aiplat.tui.markdown.tables import Table, rows_of
 from aiplat.tui.text import flat
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-Kind = Literal["text", "fence"]
-
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)\n", re.MULTILINE)
-MAX_SOURCE = 2_000_000
-
-
-@lru_cache(maxsize=1)
-def parser() -> MarkdownIt:
-    """CommonMark with tables, strikethrough; no HTML, which is shown as it stands."""
-    from markdown_it import MarkdownIt  # 30 ms, and an empty screen needs none
-
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+MAX_SOURCE = 200_000
+"""Characters of a whole text that are read as Markdown; those behind them are drawn as they are."""
 
 
 @dataclass
@@ -48,9 +39,13 @@ class Block:
         number: of an item, its own, whatever the source counts.
         code: of a fence: what is in it.
         language: of a fence: what stands behind its marks.
+        marks: of a fence whose code comes: what it begins with.
+        inner: the code in the fences that it holds, as they come.
         table: of a table: its rows.
-        open: whether more of it may come.
         close_up: whether it follows the one before without an empty line, as items do.
+        plain: whether it is drawn as it stands.
+        growing: of the last block of a text that grows: its fences as they were drawn.
+        budget: the time for its colours, which it shares with the others of its text.
     """
 
     source: str
@@ -59,13 +54,15 @@ class Block:
     number: int | None = None
     code: str | None = None
     language: str = ""
+    marks: str = ""
+    inner: list[str] = field(default_factory=list)
     table: Table | None = None
-    open: bool = False
     close_up: bool = False
+    plain: bool = False
+    growing: list[GrowingCode] | None = None
+    budget: Budget = field(default_factory=Budget)
     drawn: dict[int, list[Line]] = field(default_factory=dict)
     """Its lines, by the width that they were made for."""
-    drawn_code: tuple[int, int, list[Line]] = (0, 0, [])
-    """Of an open fence: the width, the characters of its whole lines, and what these look like."""
 
 
 class Blocks:
@@ -80,6 +77,9 @@ class Blocks:
         """The source of the tail; of a table that grows its head, and the row that is open."""
         self._growing: Table | None = None
         """The table that the tail is, with the rows that are no longer in its source."""
+        self._code: list[GrowingCode] = []
+        """The fences of the tail, which is read anew but not drawn anew."""
+        self._budget = Budget()
         if source:
             self._source.append(source)
             self.close()
@@ -110,8 +110,16 @@ class Blocks:
         """Nothing more comes: read all of it once more, as a whole."""
         source = "".join(self._source)
         self._source = [source]
-        self._closed, self._tail = _blocks(source), []
+        end = len(source)
+        if end > MAX_SOURCE:
+            end = source.rfind("\n", 0, MAX_SOURCE) + 1 or MAX_SOURCE
+        self._closed, self._tail, self._code = _blocks(source[:end]), [], []
+        if end < len(source):
+            self._closed.append(Block(source[end:], plain=True))
         self._text, self._fresh, self._growing = "", [], None
+        self._budget = Budget()
+        for block in self._closed:
+            block.budget = self._budget
 
     def _take(self) -> None:
         """Read what came since it was asked for."""
@@ -125,17 +133,23 @@ class Blocks:
         self._read()
 
     def _extend_fence(self, text: str) -> bool:
-        """Put more code into an open fence without reading it anew; not where it may end."""
+        """Put more code into an open fence without reading it anew; not where it ends."""
         last = self._tail[-1]
-        if last.code is None or not last.open:
+        if last.code is None or not last.marks:
             return False
-        line = self._text.rpartition("\n")[2] + text
-        if any(part.lstrip().startswith(("```", "~~~", "`", "~")) for part in line.split("\n")):
+        ends = _end_of(last.marks)
+        lines = (self._text.rpartition("\n")[2] + text).split("\n")
+        if any(ends.fullmatch(line) for line in lines[:-1]):
             return False
-        self._text += text
-        last.source += text
-        last.code += text
-        last.drawn.clear()
+        if ends.fullmatch(lines[-1]):  # it may end here: who knows once the line has
+            held = min(len(text), len(lines[-1]))
+            self._fresh = [text[len(text) - held :]]
+            text = text[: len(text) - held]
+        if text:
+            self._text += text
+            last.source += text
+            last.code += text
+            last.drawn.clear()
         return True
 
     def _read(self) -> None:
@@ -145,12 +159,16 @@ class Blocks:
         if self._growing is not None and found and found[0].table is not None:
             self._growing.take((), found[0].table.rows[1:])
             found[0].table = self._growing
+        for block in found:
+            block.budget = self._budget
         if len(found) > 1:
             self._closed += found[:-1]
-            self._text, self._growing = found[-1].source, None
+            self._text, self._growing, self._code = found[-1].source, None, []
             found = found[-1:]
         elif found and found[0].table is not None:
             self._close_rows(found[0], found[0].table)
+        for block in found:
+            block.growing = self._code
         self._tail = found
 
     def _close_rows(self, block: Block, table: Table) -> None:
@@ -191,7 +209,7 @@ def _blocks(source: str) -> list[Block]:
     first = 0
     for (_, part, close_up), stop in zip(pieces, [*begins, len(lines)], strict=True):
         text = "\n".join(lines[first:stop]) + ("\n" if stop < len(lines) else "")
-        blocks.append(_block(text, part, close_up, references))
+        blocks.append(_block(text, part, close_up, references, lines))
         first = stop
     return blocks
 
@@ -232,23 +250,27 @@ def tokens_of(block: Block) -> list[Token]:
     return tokens
 
 
-def _block(source: str, tokens: list[Token], close_up: bool, references: dict[str, Any]) -> Block:
+def _block(
+    source: str, tokens: list[Token], close_up: bool, references: dict[str, Any], lines: list[str]
+) -> Block:
     first = tokens[0]
     if first.type == "fence":
-        code = first.content
-        marks = _FENCE.match(source)
-        ended = (
-            marks is not None
-            and source.rstrip().endswith(marks[1][:3])
-            and (source.rstrip().count("\n") > 0)
-        )
-        return Block(
-            source, code=code, language=flat(first.info), open=not ended, close_up=close_up
-        )
+        begin, end = first.map or (0, 0)
+        ended = end > begin + 1 and _end_of(first.markup).fullmatch(lines[end - 1])
+        begun = begin + 1 < len(lines)  # its first line has ended: its language is whole
+        marks = first.markup if begun and not ended else ""
+        return Block(source, code=first.content, language=flat(first.info), marks=marks,
+                     close_up=close_up)  # fmt: skip
     if first.type == "table_open":
         return Block(source, tokens[:1], table=Table(rows_of(tokens)), close_up=close_up)
     if first.type == "code_block":
         return Block(source, code=first.content, close_up=close_up)
     start = first.attrs.get("start")
     number = int(start) if start is not None else None
-    return Block(source, tokens, references, number, close_up=close_up)
+    inner = [token.content for token in tokens if token.type in ("fence", "code_block")]
+    return Block(source, tokens, references, number, inner=inner, close_up=close_up)
+
+
+def _end_of(marks: str) -> re.Pattern[str]:
+    """What a line has to be to end a fence that begins with these marks."""
+    return re.compile(rf" {{0,3}}{marks[0]}{{{len(marks)},}}[ \t]*")

@@ -1,17 +1,22 @@
-"""Colours code by Pygments, in lines; code that still streams in is coloured as it comes."""
+"""Colours code by Pygments, in lines, as long as there is time for it.
+
+The language and the code are a model's: no lexer is asked that is not known to be quick, and one
+that takes longer than its time is left where it is. What has no colour is still all there.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from aiplat.tui.markdown.languages import MAX_COLOURED, lexer_of
 from aiplat.tui.markdown.lines import Line, Span
 
-if TYPE_CHECKING:
-    from pygments.lexer import Lexer
-
-MAX_COLOURED = 60_000
-"""Characters of one block; longer ones are shown without colour."""
+BLOCK_SECONDS = 0.05
+"""What the colours of one block may take; a token that is begun may take a little longer."""
+TEXT_SECONDS = 0.25
+"""What the colours of all blocks of one text may take, so that many do not take what one may."""
 
 _KINDS = {
     "Keyword": "keyword",
@@ -31,30 +36,75 @@ _KINDS = {
 }
 
 
-def coloured(code: str, language: str) -> list[Line]:
+class Budget:
+    """The time that colours may take.
+
+    Arguments:
+        seconds: of all blocks together; one of them has at most `BLOCK_SECONDS`.
+        clock: tells seconds. It is this thread's own time, so that a busy machine does not take
+            the colours away.
+    """
+
+    def __init__(
+        self, seconds: float = TEXT_SECONDS, clock: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._left = self._all = seconds
+        self._clock = clock
+        self._width = 0
+
+    def renew(self, width: int) -> None:
+        """Give all of it again where another width is drawn: that is all of the text anew."""
+        if width != self._width:
+            self._width, self._left = width, self._all
+
+    def while_there(self, tokens: Iterator[tuple[object, str]]) -> Iterator[tuple[object, str]]:
+        """The tokens of a block up to where its time is spent."""
+        begin = self._clock()
+        allowed = min(BLOCK_SECONDS, self._left)
+        spent = 0.0
+        while spent < allowed:
+            token = next(tokens, None)
+            spent = self._clock() - begin
+            if token is None:
+                break
+            yield token
+        self._left -= spent
+
+
+def coloured(code: str, language: str, budget: Budget | None = None) -> list[Line]:
     """Break code into lines, each of spans by what its tokens are.
 
     Arguments:
         code: without a line feed at its end.
-        language: what stands behind the fence; an unknown one is plain text.
+        language: what stands behind the fence; one that is not known is plain text.
+        budget: the time for it; the usual one of a block where there is none.
     """
-    lexer = _lexer(language.strip().split(" ")[0].lower())
-    if lexer is None or len(code) > MAX_COLOURED:
-        return [((line, "code"),) for line in code.split("\n")]
     lines: list[Line] = []
     line: list[Span] = []
-    for kind, text in lexer.get_tokens(code):
-        style = _style(str(kind))
+    for text, style in _spans(code, language, budget or Budget()):
         for number, part in enumerate(text.split("\n")):
             if number:
                 lines.append(tuple(line))
                 line = []
             if part:
                 line.append((part, style))
-    if line:
-        lines.append(tuple(line))
-    wanted = code.count("\n") + 1  # a lexer may add a line feed, or take some away
-    return (lines + [()] * wanted)[:wanted]
+    return [*lines, tuple(line)]
+
+
+def _spans(code: str, language: str, budget: Budget) -> Iterator[Span]:
+    """The tokens with their styles, and in one piece what nobody coloured."""
+    lexer = lexer_of(language.strip().split(" ")[0].lower())
+    done = 0
+    if lexer is not None:
+        end = len(code)
+        if end > MAX_COLOURED:
+            end = code.rfind("\n", 0, MAX_COLOURED) + 1
+        for kind, text in budget.while_there(iter(lexer.get_tokens(code[:end]))):
+            if not code.startswith(text, done):
+                break  # a lexer that takes text away, or adds some: the code itself is right
+            yield text, _style(str(kind))
+            done += len(text)
+    yield code[done:], "code"
 
 
 @lru_cache(maxsize=256)
@@ -65,16 +115,3 @@ def _style(kind: str) -> str:
             return f"code.{_KINDS[name]}"
         name = name.rpartition(".")[0]
     return "code"
-
-
-@lru_cache(maxsize=64)
-def _lexer(language: str) -> Lexer | None:
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
-    if not language or len(language) > 40:
-        return None
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from aiplat.tui.markdown.blocks import Block, tokens_of
-from aiplat.tui.markdown.code import coloured
+from aiplat.tui.markdown.fence import (
+    EDGE_STYLE,
+    FILL_STYLE,
+    FOLDED,
+    HEAD_STYLE,
+    GrowingCode,
+    code_places,
+    fence_lines,
+)
 from aiplat.tui.markdown.inline import spans_of
-from aiplat.tui.markdown.lines import Line, fold, indented, tabbed, width_of, wrap
+from aiplat.tui.markdown.lines import Line, indented, wrap
 from aiplat.tui.markdown.tables import Table, rows_of
-from aiplat.tui.text import clean, flat, harmless
+from aiplat.tui.text import clean
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _BULLETS = ("•", "◦", "▪")
 _LEAST = 10
-HEAD_STYLE, EDGE_STYLE, FILL_STYLE = "fence.head", "fence.more", "fence.fill"
-"""Of what stands around code and is none of it: above, before and behind."""
-FOLDED = "↪"
-"""Stands before what goes on of a line of code."""
 
 
 def render(block: Block, width: int) -> list[Line]:
@@ -32,65 +36,47 @@ def render(block: Block, width: int) -> list[Line]:
     found = block.drawn.get(width)
     if found is None:
         block.drawn.clear()  # of one width alone: a resize draws all anew anyhow
-        if block.code is not None and block.open:
-            return _open_fence(block, block.code, width)
-        if block.code is not None:
-            found = list(fence_lines(block.code, block.language, width))
-        elif block.table is not None:
-            found = block.table.lines(max(_LEAST, width))
-        else:
-            found = list(_Drawing(tokens_of(block)).lines(max(_LEAST, width)))
-            block.tokens = []
+        block.budget.renew(width)
+        found = list(_lines(block, max(_LEAST, width)))
         block.drawn[width] = found
     return found
 
 
-def _open_fence(block: Block, code: str, width: int) -> list[Line]:
-    """A fence that still grows: whole lines are coloured once, as they come.
+def code_of(block: Block, lines: list[Line]) -> list[tuple[int, int, str]]:
+    """The code in a block: its first line, the one behind its last, and how it was written.
 
-    What spans several lines may be coloured wrongly until the fence is closed.
+    Arguments:
+        lines: what `render` made of the block.
     """
-    drawn_width, done, lines = block.drawn_code
-    if drawn_width != width or not lines:
-        done, lines = 0, [_head(block.language, width)]
-    whole = code.rfind("\n") + 1
-    if whole > done:
-        lines += _code_lines(code[done:whole].removesuffix("\n"), block.language, width)
-        done = whole
-    block.drawn_code = (width, done, lines)
-    rest = code[done:]
-    return [*lines, *_code_lines(rest, block.language, width)] if rest else lines
+    if block.code is not None:
+        return [(0, len(lines), block.code)]
+    if not block.inner:
+        return []
+    places = zip(code_places(lines), block.inner, strict=True)
+    return [(first, last, code) for (first, last), code in places]
 
 
-def fence_lines(code: str, language: str, width: int) -> Iterator[Line]:
-    """A block of code: its language above, its lines broken where the screen ends."""
-    yield _head(language, width)
-    yield from _code_lines(code.removesuffix("\n"), language, width)
-
-
-def _head(language: str, width: int) -> Line:
-    return _padded(((f" {flat(language) or 'text'}", HEAD_STYLE),), width, HEAD_STYLE)
-
-
-def _code_lines(code: str, language: str, width: int) -> Iterator[Line]:
-    inner = max(_LEAST, width - 2)
-    for line in coloured(harmless(code), language):
-        for number, part in enumerate(fold(tabbed(line), inner)):
-            lead = " " if number == 0 else FOLDED
-            yield _padded(((lead, EDGE_STYLE), *part), width, FILL_STYLE)
-
-
-def _padded(line: Line, width: int, style: str) -> Line:
-    room = width - width_of(line)
-    return (*line, (" " * room, style)) if room > 0 else line
+def _lines(block: Block, width: int) -> Iterable[Line]:
+    if block.plain:
+        return wrap([(clean(block.source), "")], width)
+    if block.table is not None:
+        return block.table.lines(width)
+    drawing = _Drawing(block)
+    if block.code is not None:
+        return drawing.code(block.code, block.language, width)
+    lines = list(drawing.lines(width))
+    block.tokens = []
+    return lines
 
 
 class _Drawing:
     """The tokens of a block, read once from the first to the last."""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._tokens = tokens_of(block) if block.code is None else []
         self._place = 0
+        self._codes = 0
 
     def lines(self, width: int, until: str = "", depth: int = 0) -> Iterator[Line]:
         """The lines of what comes, up to the token `until`."""
@@ -122,18 +108,31 @@ class _Drawing:
             case "ordered_list_open":
                 yield from self._list(width, depth, int(token.attrs.get("start", 1)))
             case "blockquote_open":
-                inner = self.lines(max(_LEAST, width - 2), "blockquote_close", depth)
-                for line in inner:
-                    yield (("▌ ", "quote"), *((text, f"{style} quote".strip())
-                                              for text, style in line))  # fmt: skip
+                yield from self._quote(width, depth)
             case "fence" | "code_block":
-                yield from fence_lines(token.content, token.info.strip(), width)
+                yield from self.code(token.content, token.info.strip(), width)
             case "hr":
                 yield (("─" * width, "muted"),)
             case "table_open":
                 yield from self._table(width)
             case "html_block":
                 yield from wrap([(clean(token.content).rstrip("\n"), "")], width)
+
+    def code(self, code: str, language: str, width: int) -> Iterable[Line]:
+        """A block of code; of a text that grows only what is new of it is drawn."""
+        growing, number = self._block.growing, self._codes
+        self._codes += 1
+        if growing is None:
+            return fence_lines(code, language, width, self._block.budget)
+        if number == len(growing):
+            growing.append(GrowingCode())
+        return growing[number].lines(code, language, width)
+
+    def _quote(self, width: int, depth: int) -> Iterator[Line]:
+        narrow = width - 2 < _LEAST  # deep within others: without its bar, for nothing is cut off
+        for line in self.lines(width if narrow else width - 2, "blockquote_close", depth):
+            quoted = tuple((text, _with(style, "quote")) for text, style in line)
+            yield quoted if narrow else (("▌ ", "quote"), *quoted)
 
     def _heading(self, token: Token, width: int) -> Iterator[Line]:
         level = f"h{min(3, int(token.tag[1:] or 1))}"
@@ -149,8 +148,14 @@ class _Drawing:
             self._place += 1  # list_item_open
             mark = f"{_BULLETS[depth % 3]} " if number is None else f"{number}. "
             number = None if number is None else number + 1
-            inner = self.lines(max(_LEAST, width - len(mark)), "list_item_close", depth + 1)
-            yield from indented(inner, (mark, "mark"), (" " * len(mark), ""))
+            narrow = width - len(mark) < _LEAST  # deep within others: no room to step in
+            room = width if narrow else width - len(mark)
+            inner = self.lines(room, "list_item_close", depth + 1)
+            if narrow:
+                yield ((mark.rstrip(), "mark"),)
+                yield from inner
+            else:
+                yield from indented(inner, (mark, "mark"), (" " * len(mark), ""))
         self._place += 1
 
     def _table(self, width: int) -> list[Line]:
@@ -159,3 +164,10 @@ class _Drawing:
             self._place += 1
         self._place += 1
         return Table(rows_of(self._tokens[first : self._place])).lines(width)
+
+
+def _with(style: str, word: str) -> str:
+    return style if word in style.split() else f"{style} {word}".strip()
+
+
+__all__ = ["EDGE_STYLE", "FILL_STYLE", "FOLDED", "HEAD_STYLE", "code_of", "render"]

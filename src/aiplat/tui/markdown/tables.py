@@ -1,11 +1,12 @@
 """Draws a table: columns as wide as what is in them, narrower ones where the screen ends.
 
-One that streams in keeps the lines of the rows that it has, as long as no column changes.
+Where even narrow ones do not fit, each row is a record: a line for each cell, behind its head. A
+table that streams in keeps the lines of the rows that it has, as long as no column changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aiplat.tui.markdown.inline import spans_of
@@ -52,6 +53,7 @@ class Table:
         self.open_rows = list(open_rows)
         self._wanted = _wanted((), self.rows)
         self._drawn: tuple[list[int], list[Line]] = ([], [])
+        """The widths of the columns, or of a record the width, and the lines of the rows."""
         self._drawn_rows = 0
 
     def take(self, rows: Sequence[Row], open_rows: Sequence[Row] = ()) -> None:
@@ -67,15 +69,25 @@ class Table:
             width: cells of the screen that it may take.
         """
         widths = _fitted(_wanted(self._wanted, self.open_rows), width)
-        if widths != self._drawn[0]:
-            self._drawn, self._drawn_rows = (widths, []), 0
+        if sum(widths) + len(_BETWEEN[0]) * (len(widths) - 1) <= width:
+            return self._grown(widths, lambda row, number: _ruled(row, number, widths))
+        names = [spans for spans, _ in self.rows[0]]
+        if len(self.rows) + len(self.open_rows) == 1:
+            return [line for name in names for line in wrap(name, width)]
+        return self._grown([-width], lambda row, number: _record(row, number, names, width))
+
+    def _grown(
+        self, shape: list[int], lines_of: Callable[[Row, int], Iterator[Line]]
+    ) -> list[Line]:
+        """The lines of all rows; of those that stay, what was drawn before."""
+        if shape != self._drawn[0]:
+            self._drawn, self._drawn_rows = (shape, []), 0
         lines = self._drawn[1]
         for number in range(self._drawn_rows, len(self.rows)):
-            lines += _row(self.rows[number], widths)
-            if number == 0:
-                lines.append((("─┼─".join("─" * size for size in widths), "muted"),))
-        self._drawn_rows = len(self.rows)
-        return [*lines, *(line for row in self.open_rows for line in _row(row, widths))]
+            lines.extend(lines_of(self.rows[number], number))
+        self._drawn_rows = count = len(self.rows)
+        rest = enumerate(self.open_rows, count)
+        return [*lines, *(line for number, row in rest for line in lines_of(row, number))]
 
 
 def _wanted(before: Sequence[int], rows: Sequence[Row]) -> list[int]:
@@ -103,6 +115,22 @@ def _fitted(wanted: list[int], width: int) -> list[int]:
             else wanted[widest] - 1
         )
     return wanted
+
+
+def _ruled(row: Row, number: int, widths: Sequence[int]) -> Iterator[Line]:
+    """A row, and below the first one a rule."""
+    yield from _row(row, widths)
+    if number == 0:
+        yield (("─┼─".join("─" * size for size in widths), "muted"),)
+
+
+def _record(row: Row, number: int, names: Sequence[list[Span]], width: int) -> Iterator[Line]:
+    """A row whose cells stand below each other, each behind its name; the first row is these."""
+    if number > 1:
+        yield ()
+    if number > 0:
+        for name, (spans, _) in zip(names, row, strict=False):
+            yield from wrap([*name, (": ", "strong"), *spans], width)
 
 
 def _row(row: Sequence[Cell], widths: Sequence[int]) -> Iterator[Line]:

@@ -134,6 +134,10 @@ class PeersPane(Pane):
         await self._history.ask(self.aiplat.clock.now(), () if status is None else status.roles)
         self._draw_detail()
 
+    def on_mount(self) -> None:
+        """Say what is waited for."""
+        self.call_after_refresh(self.node_changed)  # not before all of it is there
+
     def node_changed(self) -> None:
         """Show what its status says; of a node that was started anew, ask for all anew."""
         if self.world.lives != self._lives:

@@ -98,7 +98,7 @@ class UsagePane(Pane):
     def on_mount(self) -> None:
         """Show what is chosen at first."""
         self._arrange()
-        self._wait()
+        self.call_after_refresh(self.node_changed)  # not before all of it is there
 
     def on_resize(self) -> None:
         """Show as many graphs as there is room for."""
