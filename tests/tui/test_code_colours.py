@@ -38,7 +38,7 @@ def styles(lines: list[Line]) -> set[str]:
     return {style for line in lines for _, style in line}
 
 
-@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize("language", sorted(LANGUAGES | {"c", "c++", "cpp"}))
 def test_each_language_has_a_lexer_and_loses_no_character(language: str) -> None:
     assert lexer_of(language) is not None
     for text in (*HOSTILE, CODE):
@@ -48,13 +48,20 @@ def test_each_language_has_a_lexer_and_loses_no_character(language: str) -> None
 @pytest.mark.parametrize(
     "language",
     ["autohotkey", "lilypond", "autoit", "make", "console", "ini", "pycon", "fish", "matlab",
-     "postgres", "c", "c++", "objc", "scala", "nosuch", "", "x" * 99],
+     "postgres", "objc", "scala", "nosuch", "", "x" * 99],
 )  # fmt: skip
 def test_code_in_another_language_is_plain_and_no_lexer_is_asked(language: str) -> None:
     assert lexer_of(language) is None
     assert coloured(CODE, language) == [
         ((line, "code"),) if line else () for line in CODE.split("\n")
     ]
+
+
+@pytest.mark.parametrize("language", ["c", "cpp"])
+def test_c_is_coloured_though_not_by_all_its_rules(language: str) -> None:
+    told = styles(coloured("static int f(int x) { return x + 1; } // why", language))
+    assert {"code.keyword", "code.number", "code.comment"} <= told
+    assert type(lexer_of(language)).__name__.startswith("Quick")
 
 
 def test_code_within_markdown_asks_no_other_lexer() -> None:
