@@ -59,7 +59,7 @@ def test_code_in_another_language_is_plain_and_no_lexer_is_asked(language: str) 
 
 @pytest.mark.parametrize("language", ["c", "cpp"])
 def test_c_is_coloured_though_not_by_all_its_rules(language: str) -> None:
-    told = styles(coloured("static int f(int x) { return x + 1; } // why", language))
+    told = styles(coloured("static int f(int x) { return x + 1; } // why\n;", language))
     assert {"code.keyword", "code.number", "code.comment"} <= told
     assert type(lexer_of(language)).__name__.startswith("Quick")
 
