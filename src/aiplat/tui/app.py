@@ -95,6 +95,9 @@ class AiplatApp(Frame):
         Binding("f9", "settings", "Settings", show=False, priority=True, id="app.settings"),
         Binding("f10", "welcome", "First steps", show=False, priority=True, id="app.welcome"),
         Binding("ctrl+q", "quit", "Quit", priority=True, id="app.quit"),
+        # At once, so that what is typed behind it goes to where it leads.
+        Binding("tab", "focus_next", show=False, priority=True),
+        Binding("shift+tab", "focus_previous", show=False, priority=True),
     ]
     CSS = """
     #panes { height: 1fr; }

@@ -8,10 +8,11 @@ from textual.document._edit import Edit
 from textual.widgets import TextArea
 from textual.widgets.text_area import EditResult
 
+from aiplat.tui.line import InOrder
 from aiplat.tui.text import harmless
 
 
-class Area(TextArea):
+class Area(InOrder, TextArea):
     """The field. Tabs and line feeds stay; what an editor, a paste or a model put there is cleaned.
 
     Arguments:

@@ -21,6 +21,7 @@ from textual.widgets import Button, Checkbox, Input, Label, Select, Static
 
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.area import Area
+from aiplat.tui.line import Line
 from aiplat.tui.text import clean, flat
 from aiplat.tui.threads import in_thread
 
@@ -119,7 +120,7 @@ class Confirm(Dialog[bool]):
             yield Static(Content(clean(self._text)), classes="text")
             if self._typed:
                 yield Label(Content(f"Type {flat(self._typed)} to confirm:"))
-                yield Input(id="typed", compact=True)
+                yield Line(id="typed", compact=True)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")
                 yield Button(Content(self._yes), id="yes", variant="error",
@@ -246,7 +247,7 @@ class Form(Dialog[dict[str, str]]):
             area.styles.height = asked.lines
             yield area
         else:
-            yield Input(asked.value, placeholder=asked.hint, password=asked.secret, id=name,
+            yield Line(asked.value, placeholder=asked.hint, password=asked.secret, id=name,
                         compact=True)  # fmt: skip
 
     def values(self) -> dict[str, str]:

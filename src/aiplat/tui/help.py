@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from aiplat.tui.dialogs import Dialog
 from aiplat.tui.footer import Keys
 from aiplat.tui.guide import Group, Key, joined, matching
+from aiplat.tui.line import Line
 from aiplat.tui.pane import Pane
 from aiplat.tui.text import clean, flat
 
@@ -78,7 +79,7 @@ class HelpScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         """A line to search, what is explained, and the keys of this screen."""
         with Vertical():
-            yield Input(placeholder="Type to find a key or what it does", id="find", compact=True)
+            yield Line(placeholder="Type to find a key or what it does", id="find", compact=True)
             with VerticalScroll(id="read", can_focus=False):
                 yield Static("", id="keys", markup=False)
             yield Keys()

@@ -21,6 +21,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
 from aiplat.tui.grid import MANY_LESS, Grid
+from aiplat.tui.line import Line
 from aiplat.tui.steady import Steady
 from aiplat.tui.text import flat
 
@@ -144,7 +145,7 @@ class LiveTable(Vertical, Generic[Row]):
 
     def compose(self) -> ComposeResult:
         """The line for the filter, the grid, what is said instead."""
-        yield Input(placeholder="Filter: type what a row must hold", id="filter", compact=True)
+        yield Line(placeholder="Filter: type what a row must hold", id="filter", compact=True)
         yield Grid(cursor_type="row", zebra_stripes=False, cell_padding=1)
         yield Steady(classes="empty")
 

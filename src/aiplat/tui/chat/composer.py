@@ -71,8 +71,6 @@ class Composer(Area):
             event.stop()
             event.prevent_default()
             self.insert("\n")
-            return
-        await super()._on_key(event)
 
     async def _on_paste(self, event: Paste) -> None:
         event.prevent_default()

@@ -261,7 +261,8 @@ class ChatPane(Pane):
             return
         draft = talk.draft if self._editing is not None else ""
         self._editing, talk.files, talk.draft = None, (), ""
-        self.write(draft)
+        typed = self.composer.text  # more than was sent, where keys come fast
+        self.write(draft + (typed.removeprefix(event.text) if typed != event.text else ""))
         self._begin(talk, question)
 
     def _begin(self, talk: Talk, question: Turn) -> None:

@@ -16,6 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from aiplat.tui.line import Line
 from aiplat.tui.steady import Steady
 from aiplat.tui.text import cut, flat
 
@@ -109,7 +110,7 @@ class Sidebar(Vertical):
 
     def compose(self) -> ComposeResult:
         """The line, what is wrong, the list, what is said instead of it."""
-        yield Input(placeholder="Search all conversations", id="search", compact=True)
+        yield Line(placeholder="Search all conversations", id="search", compact=True)
         yield Steady(classes="trouble")
         yield OptionList(id="conversations", markup=False)
         yield Steady(classes="empty")

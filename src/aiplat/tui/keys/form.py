@@ -22,6 +22,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.dialogs import Field, Form, ShowText, Tick
 from aiplat.tui.keys.faults import fault_words
+from aiplat.tui.line import Line
 from aiplat.tui.text import clean, flat
 
 Got = TypeVar("Got")
@@ -176,7 +177,7 @@ def _row(asked: Field) -> Widget:
         field = Select(options, value=asked.value or asked.choices[0][0], allow_blank=False,
                        id=name, compact=True)  # fmt: skip
     else:
-        field = Input(asked.value, placeholder=asked.hint, password=asked.secret, id=name,
+        field = Line(asked.value, placeholder=asked.hint, password=asked.secret, id=name,
                       compact=True)  # fmt: skip
     return Horizontal(Label(Content(flat(label))), field, classes="row")
 

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from aiplat.control import calls
 from aiplat.control.machine import MAX_LOG_LINES, LogAsk, LogLevel, LogReply
 from aiplat.tui.dialogs import ShowText
+from aiplat.tui.line import Line
 from aiplat.tui.logs.book import LEVELS, MAX_LINES, SIGNS, Book, Entry, as_text, matching
 from aiplat.tui.logs.view import LogView
 from aiplat.tui.notice import Notice
@@ -106,7 +107,7 @@ class LogsPane(Pane):
             yield _Word("wrap", "wrap")
             yield _Word("count", "unfilter")
             yield Steady(id="path")
-        yield Input(placeholder="Filter: type what a line must hold", id="filter", compact=True)
+        yield Line(placeholder="Filter: type what a line must hold", id="filter", compact=True)
         yield Steady(id="empty")
         yield LogView(self.aiplat.clock, id="lines")
         yield _Word("newer", "newest")

@@ -22,6 +22,7 @@ from aiplat.control.messages import Done, ModelName
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.dialogs import Confirm, Dialog
 from aiplat.tui.footer import Keys
+from aiplat.tui.line import Line
 from aiplat.tui.models.words import (
     Item,
     items_of,
@@ -108,7 +109,7 @@ class ModelsScreen(Dialog[None]):
             yield OptionList(id="models")
             yield Steady(id="note")
             yield Steady(classes="fault")
-            yield Input(placeholder="Another one of the hub: org/name", id="name", compact=True)
+            yield Line(placeholder="Another one of the hub: org/name", id="name", compact=True)
             yield Keys()
 
     def on_mount(self) -> None:

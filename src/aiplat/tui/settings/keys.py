@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from aiplat.tui.actions import Known, known_actions
 from aiplat.tui.keymap import changed, display, keys_of, rivals
+from aiplat.tui.line import Line
 from aiplat.tui.settings.capture import PressKey
 from aiplat.tui.text import cut, flat
 from aiplat.tui.threads import in_thread
@@ -55,7 +56,7 @@ class KeyList(Vertical):
 
     def compose(self) -> ComposeResult:
         """A line to find one, and the list."""
-        yield Input(placeholder="Find an action, a key or a place", id="find-key", compact=True)
+        yield Line(placeholder="Find an action, a key or a place", id="find-key", compact=True)
         yield OptionList(id="key-list")
         yield Static("Enter asks for another key, Backspace gives the usual one.", classes="hint")
 

@@ -27,6 +27,7 @@ from aiplat.control.messages import Done
 from aiplat.domain.errors import AiplatError
 from aiplat.tui.dialogs import Confirm, Dialog
 from aiplat.tui.footer import Keys
+from aiplat.tui.line import Line
 from aiplat.tui.settings.keys import KeyList
 from aiplat.tui.settings.words import (
     KEPT,
@@ -141,7 +142,7 @@ class SettingsScreen(Dialog[None]):
             yield Static("Asking the node …", id="history", classes="said", markup=False)
             with Horizontal(id="retain"):
                 yield Static("Keep them for ", markup=False)
-                yield Input(id="days", type="integer", compact=True, max_length=6)
+                yield Line(id="days", type="integer", compact=True, max_length=6)
                 yield Static(" days", markup=False)
                 yield Button("Keep", id="keep", compact=True)
             yield Static(
