@@ -145,6 +145,21 @@ def test_a_followed_answer_that_is_stopped_before_it_says_more_keeps_what_came()
     drive(test)
 
 
+def test_a_new_conversation_takes_over_who_is_asked_and_no_draft_is_lost() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app, (110, 34)) as pilot:
+            pane = chat(app)
+            pane.talk.set(ConversationSettings(model="echo", privacy="machine", max_tokens=5))
+            pane.write("a draft")
+            await pilot.press("ctrl+n")
+            expected = ConversationSettings(model="echo", privacy="machine")
+            assert pane.talk.conversation.settings == expected and pane.composer.text == ""
+            await until(pilot, lambda: "a draft" in text_of(app), "it is in the list")
+
+    drive(test)
+
+
 def test_nothing_is_typed_into_a_field_that_the_list_covers() -> None:
     async def test() -> None:
         app = app_of(ScriptedLink())

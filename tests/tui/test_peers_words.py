@@ -391,7 +391,7 @@ def test_figures_are_of_one_peer_in_parts_of_the_time() -> None:
     found = figures_of(series(hour), FAST, "last hour", NOW)
     assert len(found.tokens) == 30 and found.tokens[2] == 80 and found.tokens[3] == 0
     assert found.requests == 42 and found.errors == 3
-    assert found.words == "42 requests · 3 failed · 9.8k tokens · first token 280 ms"
+    assert found.words == "42 requests · 3 failed · 9.8k tokens · first token after 300 ms"
     assert len(figures_of(series(day), FAST, "last day", NOW).tokens) == 24
     assert figures_of(series(hour), AWAY, "last hour", NOW).words == "nothing"
 

@@ -12,7 +12,13 @@ from msgspec.structs import replace
 
 from aiplat.control.messages import Accepted, Ask
 from aiplat.domain.answers import Delta, Finished, Queued, Started
-from aiplat.domain.conversations import AttachedFile, Conversation, ConversationSettings, Turn
+from aiplat.domain.conversations import (
+    AnswerFacts,
+    AttachedFile,
+    Conversation,
+    ConversationSettings,
+    Turn,
+)
 from aiplat.domain.errors import InvalidRequest, NoPeer, NotReady
 from aiplat.domain.usage import Usage
 from aiplat.tui.chat.talk import Talk, new_id
@@ -211,6 +217,23 @@ def test_branches_are_walked() -> None:
         edited = talk.edited(question, "Other?")
         assert edited.parent == "" and [t.text for t in talk.path] == ["Other?"]
         assert not talk.branch(followed, 1)
+
+    drive(test)
+
+
+def test_what_was_seen_of_an_answer_stays_where_the_node_lost_the_last_of_it() -> None:
+    async def test() -> None:
+        link = ScriptedLink()
+        talk, _ = talk_of(link)
+        question = talk.question("One?")
+        ended = await answered(talk, link, question, "Half of it, and more")
+        for told, shown in (("Half of it", "Half of it, and more"), ("Quite other", "Quite other")):
+            kept = replace(ended, text=told, facts=AnswerFacts(state="failed", error="It ended."))
+            link.says["history:show"] = replace(talk.conversation, turns=(question, kept))
+            await talk.refresh(ended.id)
+            now = talk.find(ended.id)
+            assert now is not None and now.text == shown
+            assert now.facts is not None and now.facts.state == "failed"
 
     drive(test)
 

@@ -46,3 +46,16 @@ def quantiles(counts: Sequence[float], shares: Iterable[float]) -> list[float]:
         inside = rank - (below[place - 1] if place else 0)
         found.append(lower + (EDGES[place] - lower) * inside / counts[place])
     return found
+
+
+def largest(seconds: float, counts: Sequence[float]) -> float:
+    """The most that the longest of some times can be: no quantile is more.
+
+    Arguments:
+        seconds: what they sum up to.
+        counts: how many of them each bucket has; of one at least.
+    """
+    lowest = (0.0, *EDGES)
+    top = max(place for place, count in enumerate(counts) if count)
+    others = sum(low * count for low, count in zip(lowest, counts, strict=True)) - lowest[top]
+    return max(lowest[top], seconds - others)

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from aiplat.control.series import MachineRow, SeriesRow, ShareSum, Spread
 from aiplat.series.book import Page
-from aiplat.series.buckets import COUNT, quantiles
+from aiplat.series.buckets import COUNT, largest, quantiles
 from aiplat.series.figures import (
     FIRST,
     MACHINE_FIELDS,
@@ -91,7 +91,8 @@ def spread(seconds: float, counts: Figures) -> Spread | None:
     number = sum(counts)
     if not number:
         return None
-    p50, p95, p99 = (round(value, 4) for value in quantiles(counts, (0.5, 0.95, 0.99)))
+    most = largest(seconds, counts)
+    p50, p95, p99 = (round(min(value, most), 4) for value in quantiles(counts, (0.5, 0.95, 0.99)))
     return Spread(mean=round(seconds / number, 4), p50=p50, p95=p95, p99=p99)
 
 

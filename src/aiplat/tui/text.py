@@ -75,6 +75,11 @@ def amount(number: float) -> str:
     return f"{number:.0f}P"
 
 
+def speed(rate: float) -> str:
+    """Tokens a second, with a tenth as long as that says something: 41.3, 7.0M."""
+    return f"{rate:.1f}" if rate < 999.95 else amount(rate)
+
+
 def size(count: float) -> str:
     """Bytes in binary units, as the commands show them: 512 B, 1.5 GiB."""
     if count < 1024:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from aiplat.series.buckets import COUNT, EDGES, bucket, quantile
+from aiplat.series.buckets import COUNT, EDGES, bucket, largest, quantile
 
 
 def test_an_upper_bound_belongs_to_its_bucket() -> None:
@@ -45,3 +45,17 @@ def test_a_quantile_is_within_a_bucket_of_the_true_one() -> None:
         true, found = times[int(share * len(times))], quantile(counts, share)
         assert found is not None
         assert true / 2 < found < true * 2
+
+
+def test_the_longest_is_bounded_by_the_sum() -> None:
+    def counts(*times: float) -> list[int]:
+        found = [0] * COUNT
+        for time in times:
+            found[bucket(time)] += 1
+        return found
+
+    assert largest(13.4, counts(13.4)) == pytest.approx(13.4)
+    times = (0.2, 0.3, 0.3, 13.4)
+    assert 13.4 <= largest(sum(times), counts(*times)) < 14
+    many = [0.3] * 50 + [19.0]
+    assert 19.0 <= largest(sum(many), counts(*many)) <= 19.0 + 50 * 0.15

@@ -10,7 +10,7 @@ from aiplat.control.history import (
     HistoryList,
 )
 from aiplat.control.messages import Done
-from aiplat.domain.conversations import Conversation, ConversationSettings, Turn
+from aiplat.domain.conversations import Conversation, ConversationSettings, Turn, title_of
 from aiplat.tui.chat.sidebar import Item
 from aiplat.tui.chat.talk import Hears, Talk, new_id
 from aiplat.tui.clock import Clock
@@ -101,7 +101,7 @@ class Book:
         self.open.pop(conversation, None)
         seen = self.current.conversation.id == conversation
         if seen:
-            self.new(self.current.conversation.settings)
+            self.new(asked_as(self.current.conversation.settings))
         return seen
 
     def items(self, words: str) -> list[Item]:
@@ -110,14 +110,16 @@ class Book:
         wanted = words.casefold().split()
         here = [
             self._item(talk) for talk in self.open.values()
-            if talk.conversation.id not in listed and (not talk.is_empty or talk is self.current)
+            if talk.conversation.id not in listed
+            and (not talk.is_empty or talk is self.current or talk.draft or talk.files)
             and all(word in _words(talk) for word in wanted)
         ]  # fmt: skip
         return [*reversed(here), *(self._summary(summary) for summary in self.listed)]
 
     def _item(self, talk: Talk) -> Item:
         return Item(
-            talk.conversation.id, talk.title, self.when(talk.conversation.updated),
+            talk.conversation.id, talk.title if not talk.is_empty or not talk.draft else
+            title_of(talk.draft), self.when(talk.conversation.updated),
             bool(talk.running), talk.kept or talk.is_empty,
         )  # fmt: skip
 
@@ -138,6 +140,11 @@ class Book:
         if then.date() == now.date():
             return then.strftime("%H:%M")
         return then.strftime("%d %b" if then.year == now.year else "%b %Y")
+
+
+def asked_as(settings: ConversationSettings) -> ConversationSettings:
+    """What a new conversation takes over: who is asked and who may read, and not how it is said."""
+    return ConversationSettings(model=settings.model, peer=settings.peer, privacy=settings.privacy)
 
 
 def _words(talk: Talk) -> str:

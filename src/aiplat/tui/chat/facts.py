@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from aiplat.domain.conversations import AnswerFacts
 from aiplat.tui.markdown.lines import Line, Span
-from aiplat.tui.text import cut, flat, short_peer, span
+from aiplat.tui.text import cut, flat, short_peer, span, speed
 
 _BETWEEN = " · "
 _ENDS = {
@@ -65,7 +65,7 @@ def _parts(facts: AnswerFacts, own: str) -> Iterator[Span]:
     if facts.first_token_ms:
         yield f"TTFT {span(facts.first_token_ms / 1000)}", "muted"
     if facts.tokens_per_second:
-        yield f"{facts.tokens_per_second:.1f} tok/s", "muted"
+        yield f"{speed(facts.tokens_per_second)} tok/s", "muted"
     if facts.prompt_tokens or facts.completion_tokens:
         about = "" if facts.exact else "~"
         yield f"{about}{facts.prompt_tokens} in, {about}{facts.completion_tokens} out", "muted"

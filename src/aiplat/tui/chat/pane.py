@@ -16,7 +16,7 @@ from aiplat.domain.conversations import Turn
 from aiplat.domain.errors import AiplatError, InvalidRequest
 from aiplat.tui.chat import bindings, deeds
 from aiplat.tui.chat.answers import Answers
-from aiplat.tui.chat.book import Book
+from aiplat.tui.chat.book import Book, asked_as
 from aiplat.tui.chat.composer import Composer
 from aiplat.tui.chat.drawing import entries_of, files_line, head_line
 from aiplat.tui.chat.empty import empty_words
@@ -321,9 +321,9 @@ class ChatPane(Pane):
             self.answers.stop(self.talk)
 
     async def action_new(self) -> None:
-        """Begin a conversation, asked as this one."""
+        """Begin a conversation, with the model, gateway and readers of this one."""
         self._remember_draft()
-        self.book.new(self.talk.conversation.settings)
+        self.book.new(asked_as(self.talk.conversation.settings))
         self.turned()
 
     @work

@@ -20,7 +20,7 @@ from aiplat.domain.answers import Privacy
 from aiplat.domain.conversations import ConversationSettings
 from aiplat.tui.chat.why import READERS
 from aiplat.tui.dialogs import Dialog
-from aiplat.tui.text import cut, filled, flat, short_peer
+from aiplat.tui.text import amount, cut, filled, flat, short_peer
 
 PRIVACIES: tuple[Privacy, ...] = ("any", "network", "machine")
 ABSENT = "not there now"
@@ -87,7 +87,7 @@ def _speed_of(peer: PeerStatus) -> float:
 
 
 def _speed_words(speed: float) -> str:
-    return f"{speed:.0f} tok/s" if speed > 0 else ""
+    return f"{amount(speed)} tok/s" if speed > 0 else ""
 
 
 def _load_words(running: int, slots: int, waiting: int) -> str:

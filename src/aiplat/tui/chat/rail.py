@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from aiplat.control.messages import PeerStatus, Status
 from aiplat.tui.steady import Steady
-from aiplat.tui.text import cut, filled, flat, short_peer
+from aiplat.tui.text import amount, cut, filled, flat, short_peer, speed
 
 WIDTH = 32
 
@@ -42,7 +42,8 @@ def rail_text(status: Status | None, speeds: list[float], running: int) -> Conte
     room = WIDTH - 4
     lines: list[Content] = [Content.styled("Speed", "bold $text-muted")]
     if speeds:
-        lines.append(Content.assemble((f"{speeds[-1]:6.1f} tok/s", "$success"), "  last answer"))
+        last = f"{speed(speeds[-1]):>6} tok/s"
+        lines.append(Content.assemble((last, "$success"), "  last answer"))
         lines.append(Content.styled(spark(speeds[-room:]), "$primary"))
     else:
         lines.append(Content.styled("no answer yet", "$text-muted"))
@@ -76,8 +77,8 @@ def _peer(peer: PeerStatus, room: int) -> Content:
     sign = ("● ", "$success") if good else ("◌ ", "$warning")
     roles = "".join(role[0] for role in peer.roles)
     name = f"{short_peer(peer.peer_id)} {roles}".strip()
-    speed = peer.measured_tokens_per_second or peer.tokens_per_second
-    state = peer.state if not good else f"{speed:.0f} tok/s" if speed else (
+    rate = peer.measured_tokens_per_second or peer.tokens_per_second
+    state = peer.state if not good else f"{amount(rate)} tok/s" if rate else (
         f"{peer.latency_ms:.0f} ms" if peer.latency_ms is not None else ""
     )  # fmt: skip
     return _row(sign, name, state, room)

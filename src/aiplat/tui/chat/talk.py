@@ -38,7 +38,7 @@ from aiplat.domain.conversations import (
 from aiplat.domain.errors import AiplatError, InvalidRequest, NotReady
 from aiplat.tui.clock import Clock
 from aiplat.tui.link import Link
-from aiplat.tui.text import span
+from aiplat.tui.text import span, speed
 
 DEADLINE_MS = 3_600_000
 """Milliseconds of a whole answer: a slow machine takes its time with a long one; Esc ends it."""
@@ -245,10 +245,23 @@ class Talk:
             self.broken -= set(turns)
             return ()
         self.broken -= set(turns)
-        there = [turn for turn in found.turns if turn.id in turns and turn.id not in self.running]
+        there = [
+            self._longer(turn) for turn in found.turns
+            if turn.id in turns and turn.id not in self.running
+        ]  # fmt: skip
         self.conversation = with_turns(self.conversation, *there)
         self._hears.changed(self)
         return tuple(t for t in there if t.facts is not None and t.facts.state == "running")
+
+    def _longer(self, told: Turn) -> Turn:
+        """The node's word for a turn, with the text that was seen of it.
+
+        A node that died had not written down the last of it.
+        """
+        seen = self.find(told.id)
+        if seen is None or len(seen.text) <= len(told.text):
+            return told
+        return replace(told, text=seen.text) if seen.text.startswith(told.text) else told
 
     def abandon(self, turn: Turn) -> None:
         """End an answer whose task is gone."""
@@ -360,10 +373,9 @@ class Talk:
         if run.first is None:
             return f"◌ waits for the first word · {spent} · Esc stops"
         seconds = now - run.first
-        speed = (
-            f" · {(run.tokens - 1) / seconds:.1f} tok/s" if seconds > 0 and run.tokens > 1 else ""
-        )
-        return f"◉ {spent}{speed} · {run.tokens} tokens · Esc stops"
+        known = seconds > 0 and run.tokens > 1
+        fast = f" · {speed((run.tokens - 1) / seconds)} tok/s" if known else ""
+        return f"◉ {spent}{fast} · {run.tokens} tokens · Esc stops"
 
     # -- stopping, branches, settings --------------------------------------------------------------
 

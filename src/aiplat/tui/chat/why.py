@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiplat.control.messages import Choice, Explanation, Weighed
 from aiplat.tui.chat.facts import who
-from aiplat.tui.text import flat, span
+from aiplat.tui.text import amount, flat, span
 
 
 def why_text(told: Explanation, own: str) -> str:
@@ -43,7 +43,7 @@ def _weighed(weighed: Weighed, own: str) -> str:
     mark = "●" if weighed.chosen else "○"
     if weighed.refused:
         return f"   {mark} {who(weighed.processor, own)}: not taken, {flat(weighed.refused)}"
-    speed = f", {weighed.tokens_per_second:.0f} tok/s" if weighed.tokens_per_second else ""
+    speed = f", {amount(weighed.tokens_per_second)} tok/s" if weighed.tokens_per_second else ""
     return (
         f"   {mark} {who(weighed.processor, own)}: expected wait {span(weighed.expected_wait)}, "
         f"{weighed.load} of {weighed.slots} slots{speed}, round trip {span(weighed.latency)}"

@@ -10,7 +10,7 @@ from aiplat.tui.peers.folding import beside
 from aiplat.tui.peers.rows import Row, latency_cell, role_words, since_cell, state_cell
 from aiplat.tui.peers.share_words import state_words
 from aiplat.tui.peers.words import MUTED, Line, Part
-from aiplat.tui.text import flat, short_peer, size
+from aiplat.tui.text import flat, short_peer, size, speed
 
 MAX_MODELS = 32
 Fact = tuple[str, Part]
@@ -43,9 +43,9 @@ def _load(peer: PeerStatus) -> list[Fact]:
         found.append(("slots", (f"{peer.running or 0} of {peer.slots} taken{waiting}", "")))
     speeds = []
     if peer.measured_tokens_per_second:
-        speeds.append(f"{peer.measured_tokens_per_second:.1f} tok/s measured here")
+        speeds.append(f"{speed(peer.measured_tokens_per_second)} tok/s measured here")
     if peer.tokens_per_second:
-        speeds.append(f"{peer.tokens_per_second:.1f} tok/s by its own word")
+        speeds.append(f"{speed(peer.tokens_per_second)} tok/s by its own word")
     found += [("speed" if not place else "", (text, "")) for place, text in enumerate(speeds)]
     return found
 
@@ -76,13 +76,13 @@ def _channel(peer: PeerStatus) -> list[Fact]:
 def _own(status: Status) -> list[Fact]:
     """What is known of this node alone."""
     found: list[Fact] = []
-    for place, model in enumerate(status.models[:MAX_MODELS]):
+    for place, model in enumerate(status.here[:MAX_MODELS]):
         note = f": {flat(model.note)}" if model.note else ""
         on_disk = f", {size(model.bytes)}" if model.bytes else ""
         text = f"{flat(model.name)} ({model.state}{on_disk}{note})"
         found.append(("models" if not place else "", (text, "")))
-    if len(status.models) > MAX_MODELS:
-        found.append(("", (f"and {len(status.models) - MAX_MODELS} more", MUTED)))
+    if len(status.here) > MAX_MODELS:
+        found.append(("", (f"and {len(status.here) - MAX_MODELS} more", MUTED)))
     if status.active:
         found.append(("running", (f"{status.active} requests", "")))
     for place, address in enumerate(status.addresses):

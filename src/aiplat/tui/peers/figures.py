@@ -22,7 +22,7 @@ class Figures:
     Arguments:
         label: which time.
         tokens: of answers, in each part of the time, the oldest first.
-        first: seconds to the first token, of half the answers; None where there is none.
+        first: seconds to the first token, on average; None where there is none.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Figures:
         parts = [f"{amount(self.requests)} request{'' if self.requests == 1 else 's'}"]
         parts += [f"{amount(self.errors)} failed"] if self.errors else []
         parts.append(f"{amount(sum(self.tokens))} tokens")
-        parts += [f"first token {span(self.first)}"] if self.first is not None else []
+        parts += [f"first token after {span(self.first)}"] if self.first is not None else []
         return " · ".join(parts)
 
 
@@ -75,13 +75,13 @@ def figures_of(reply: SeriesReply, peer: str, label: str, until: float) -> Figur
             tokens[place] += row.completion_tokens
     return Figures(
         label, tuple(tokens), sum(row.requests for row in rows), sum(row.errors for row in rows),
-        _typical(rows),
+        _mean(rows),
     )  # fmt: skip
 
 
-def _typical(rows: Sequence[SeriesRow]) -> float | None:
-    """The time that half did not exceed: of the parts, each by its weight."""
-    known = [(row.first.p50, row.requests - row.errors) for row in rows if row.first is not None]
+def _mean(rows: Sequence[SeriesRow]) -> float | None:
+    """The time on average: of all parts, each by its weight, and so the same in whatever parts."""
+    known = [(row.first.mean, row.requests - row.errors) for row in rows if row.first is not None]
     weight = sum(max(1, count) for _, count in known)
     return sum(value * max(1, count) for value, count in known) / weight if known else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiplat.control.messages import PeerStatus, Status
 from aiplat.domain.ids import Role
-from aiplat.tui.text import flat, short_peer, span
+from aiplat.tui.text import amount, flat, short_peer, span
 
 MAX_NAMES = 8
 """Models of a peer that are named; it may offer many."""
@@ -127,7 +127,7 @@ def speed(peer: PeerStatus) -> float:
 
 def speed_cell(peer: PeerStatus) -> str:
     """Its speed; in brackets what it says of itself."""
-    shown = f"{speed(peer):.0f}" if speed(peer) else ""
+    shown = amount(speed(peer)) if speed(peer) else ""
     return f"({shown})" if shown and not peer.measured_tokens_per_second else shown
 
 

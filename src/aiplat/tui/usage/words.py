@@ -21,6 +21,7 @@ HELP = (
     "this node as gateway, those asked here, or those answered here.\n"
     "1 m is by the second, as tokens come. Longer times count a request when it ends.\n"
     "Where a column has room for one value of several, it is the greatest. A gap: nothing known.\n"
+    "p50 and p95 are estimates, of classes of times each twice as long as the one before.\n"
     "Engines and GPUs are looked at each 15 s; CPU is in percent of one, so more than 100 may be.\n"
     "Limits: ● there is room   ▲ 80 % are used   ✕ used up. Days and months are UTC.\n"
     "○ how far it is used is not told: limits at once, and those of a minute of single keys.\n"
