@@ -78,13 +78,13 @@ class Detail(VerticalScroll):
         self._draw()
 
     def on_resize(self, event: Resize) -> None:
-        """Break the lines anew."""
-        self._draw()
+        """Break the lines anew; Textual may forget that they take other room now, if at once."""
+        self.call_after_refresh(self._draw)
 
     def _draw(self) -> None:
         parts = tuple(self.query(Told))
-        if len(parts) != _PARTS:
-            return  # it is not composed yet, or taken down
+        if len(parts) != _PARTS or not self.size.width:
+            return  # it is not composed or not laid out yet, or taken down
         facts_part, figures, hints = parts
         shown, cells = self.shown, max(20, self.scrollable_content_region.width)
         if shown is None:

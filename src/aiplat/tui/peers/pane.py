@@ -136,7 +136,7 @@ class PeersPane(Pane):
 
     def on_mount(self) -> None:
         """Say what is waited for."""
-        self.call_after_refresh(self.node_changed)  # not before all of it is there
+        self.call_after_refresh(self._wait)  # not before all of it is there
 
     def node_changed(self) -> None:
         """Show what its status says; of a node that was started anew, ask for all anew."""
