@@ -254,14 +254,14 @@ class Talk:
         return tuple(t for t in there if t.facts is not None and t.facts.state == "running")
 
     def _longer(self, told: Turn) -> Turn:
-        """The node's word for a turn, with the text that was seen of it.
+        """The node's word for a turn; or what was seen of it, where that is more of the same.
 
         A node that died had not written down the last of it.
         """
         seen = self.find(told.id)
         if seen is None or len(seen.text) <= len(told.text):
             return told
-        return replace(told, text=seen.text) if seen.text.startswith(told.text) else told
+        return seen if seen.text.startswith(told.text) else told
 
     def abandon(self, turn: Turn) -> None:
         """End an answer whose task is gone."""
