@@ -251,6 +251,20 @@ def test_a_text_that_is_told_again_is_not_drawn_again(monkeypatch: pytest.Monkey
     drive(test)
 
 
+def test_a_wrong_name_is_told_to_be_none() -> None:
+    async def test() -> None:
+        app = app_of(ScriptedLink())
+        async with running(app) as pilot:
+            app.push_screen(Confirm("Revoke", "Gone for good.", typed="laptop"))
+            await until(pilot, lambda: len(app.screen_stack) == 2)
+            await pilot.press(*"Bobby", "enter")
+            await until(pilot, lambda: "That is not laptop: nothing was done." in text_of(app))
+            await pilot.press("backspace")
+            await until(pilot, lambda: "That is not" not in text_of(app))
+
+    drive(test)
+
+
 def test_no_key_is_lost_when_what_had_the_focus_is_hidden() -> None:
     async def test() -> None:
         app = app_of(ScriptedLink())

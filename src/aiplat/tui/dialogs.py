@@ -121,6 +121,7 @@ class Confirm(Dialog[bool]):
             if self._typed:
                 yield Label(Content(f"Type {flat(self._typed)} to confirm:"))
                 yield Line(id="typed", compact=True)
+                yield Static("", classes="fault", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")
                 yield Button(Content(self._yes), id="yes", variant="error",
@@ -134,11 +135,14 @@ class Confirm(Dialog[bool]):
     @on(Input.Changed)
     def _on_typed(self, event: Input.Changed) -> None:
         self.query_one("#yes", Button).disabled = event.value.strip() != self._typed
+        self.fault("")
 
     @on(Input.Submitted)
     def _on_line(self) -> None:
         if not self.query_one("#yes", Button).disabled:
             self.dismiss(True)
+        else:
+            self.fault(f"That is not {flat(self._typed)}: nothing was done.")
 
     @on(Button.Pressed)
     def _on_button(self, event: Button.Pressed) -> None:
