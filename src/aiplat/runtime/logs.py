@@ -163,6 +163,7 @@ def configure(
     quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
     for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
         logging.getLogger(name).setLevel(quiet)
+        logging.getLogger(name).propagate = True  # libp2p leaves the tree when it is imported
     logging.getLogger(_CRIES_WOLF).setLevel(
         logging.DEBUG if least <= logging.DEBUG else logging.ERROR
     )
