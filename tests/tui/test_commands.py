@@ -24,7 +24,7 @@ from tests.support.screens import (
     until,
 )
 from tests.tui.test_help import still
-from tests.tui.test_logs import Log, pane_of
+from tests.tui.test_logs import Log, over_logs, pane_of
 
 
 def test_every_action_has_one_name_and_words() -> None:
@@ -156,9 +156,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
     preferences = prefer(look, monkeypatch)
 
     async def test() -> None:
-        app = app_of(ScriptedLink(log=Log(3)), preferences=preferences)
-        async with running(app, size, "logs") as pilot:
-            await until(pilot, lambda: pane_of(app).view.entries, "lines are shown")
+        async with over_logs(size, preferences) as (app, pilot):
             await _open(pilot, app)
             still(app)
             await settled(pilot)

@@ -20,7 +20,7 @@ from tests.support.screens import (
     text_of,
     until,
 )
-from tests.tui.test_logs import Log, pane_of
+from tests.tui.test_logs import Log, over_logs, pane_of
 
 
 def still(app: AiplatApp) -> None:
@@ -112,9 +112,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
     preferences = prefer(look, monkeypatch)
 
     async def test() -> None:
-        app = app_of(ScriptedLink(log=Log(3)), preferences=preferences)
-        async with running(app, size, "logs") as pilot:
-            await until(pilot, lambda: pane_of(app).view.entries, "lines are shown")
+        async with over_logs(size, preferences) as (app, pilot):
             await pilot.press("f1")
             await until(pilot, lambda: isinstance(app.screen, HelpScreen), "help is shown")
             still(app)

@@ -19,7 +19,7 @@ from tests.support.screens import (
     text_of,
     until,
 )
-from tests.tui.test_logs import Log, pane_of
+from tests.tui.test_logs import Log, over_logs, pane_of
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, len(LETTERS), len(LETTERS) + 1, 60, 300, 676])
@@ -95,9 +95,7 @@ def test_picture(size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPat
     preferences = prefer(look, monkeypatch)
 
     async def test() -> None:
-        app = app_of(ScriptedLink(log=Log(3)), preferences=preferences)
-        async with running(app, size, "logs") as pilot:
-            await until(pilot, lambda: pane_of(app).view.entries, "lines are shown")
+        async with over_logs(size, preferences) as (app, pilot):
             await pilot.press("slash")  # so that the line of the filter has a letter, too
             await pilot.press("f2")
             await until(pilot, lambda: isinstance(app.screen, JumpScreen), "letters are shown")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from aiplat.control.faults import NoNode
@@ -15,6 +18,7 @@ from aiplat.tui.app import AiplatApp
 from aiplat.tui.logs.book import Book, Entry, as_text, matching
 from aiplat.tui.logs.folding import fold
 from aiplat.tui.logs.pane import LogsPane
+from aiplat.tui.preferences import Preferences
 from tests.support.screens import (
     NOW,
     Copies,
@@ -75,6 +79,17 @@ class Log:
 
 def pane_of(app: AiplatApp) -> LogsPane:
     return cast("LogsPane", app.pane)
+
+
+@asynccontextmanager
+async def over_logs(
+    size: tuple[int, int], preferences: Preferences
+) -> AsyncIterator[tuple[AiplatApp, Pilot[None]]]:
+    """The app with some lines in Logs, for what is drawn over them."""
+    app = app_of(ScriptedLink(log=Log(3)), preferences=preferences)
+    async with running(app, size, "logs") as pilot:
+        await until(pilot, lambda: pane_of(app).view.entries, "lines are shown")
+        yield app, pilot
 
 
 def texts(entries: list[Entry]) -> list[str]:

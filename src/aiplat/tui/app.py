@@ -102,6 +102,8 @@ class AiplatApp(Frame):
     CSS = """
     #panes { height: 1fr; }
     CommandPalette SearchIcon { display: none; }
+    /* All commands come at once; on a busy machine Textual 8.2.8 shows it, and hides it never. */
+    CommandPalette LoadingIndicator, CommandPalette LoadingIndicator.--visible { display: none; }
     CommandPalette > Vertical { width: 76; max-width: 100%; }
     CommandPalette CommandInput { padding-left: 1; }
     ToastRack { align: right top; margin: 1 0 0 0; }
