@@ -15,6 +15,7 @@ from aiplat.domain.answers import Failed
 from aiplat.domain.chat import Message, Sampling
 from aiplat.domain.conversations import Conversation
 from aiplat.domain.ids import Role
+from aiplat.domain.models import Ability
 
 PeerState = Literal["connected", "connecting", "draining", "blocked"]
 
@@ -61,7 +62,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     It is `drained` when all who offer it take no new requests. `cold` goes with ``loading``: the
     first request has it loaded. A node tells its faces more of the models that are its own: the
     states ``cold``, and ``on disk`` for one that was pulled and is not served; `bytes` on the
-    disk; and `last_used`, in seconds since 1970 (UTC), 0 for never.
+    disk; and `last_used`, in seconds since 1970 (UTC), 0 for never. `can` names what it does.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     cold: bool = False
     bytes: int = 0
     last_used: int = 0
+    can: tuple[Ability, ...] = ("generate",)
 
     @property
     def is_usable(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from aiplat.domain.chat import Embed, Generate, check_messages, check_sampling
+from aiplat.domain.chat import Embed, Generate, check_embed, check_generate
 from aiplat.domain.errors import AiplatError, InvalidRequest, from_code
 from aiplat.domain.ids import Role, is_request_id
 from aiplat.domain.models import Manifest
@@ -20,9 +20,12 @@ from aiplat.domain.usage import Timings, Usage
 DEFAULT_CREDIT = 16 * 1024
 LEAST_CREDIT = 8
 """A window that holds no two tokens or characters, and is granted anew by halves, never moves."""
+MAX_PIECE_CHARS = 64
+"""Of a piece of a call (`CallPiece.chars`): it travels whole."""
 MAX_LOGPROB_CHARS = 64
 """Of a token's text beside its logprob; longer ones, runs of spaces, are cut."""
 _LOGPROB_COST = 64
+_CALL_COST = 16
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_TAG_CHARS = 128
 
@@ -85,6 +88,7 @@ def check_submission(submission: Submission) -> None:
             "answer could move."
         )
     _check_credit_for_logprobs(submission)
+    _check_credit_for_calls(submission)
     if len(submission.fairness) > MAX_TAG_CHARS:
         raise InvalidRequest(
             f"A fairness tag has at most {MAX_TAG_CHARS} characters, this one "
@@ -98,8 +102,23 @@ def check_submission(submission: Submission) -> None:
             param="model",
         )
     if isinstance(submission.work, Generate):
-        check_messages(submission.work.messages)
-        check_sampling(submission.work.sampling)
+        check_generate(submission.work)
+    else:
+        check_embed(submission.work)
+
+
+def _check_credit_for_calls(submission: Submission) -> None:
+    """So does a piece of a call."""
+    work = submission.work
+    if not isinstance(work, Generate) or not work.tools:
+        return
+    least = 2 * (LEAST_CREDIT + _CALL_COST + 4 * MAX_PIECE_CHARS)
+    if submission.credit < least:
+        raise InvalidRequest(
+            f"credit must be at least {least} for answers that may call tools, but is "
+            f"{submission.credit}: no call could move.",
+            param="tools",
+        )
 
 
 def _check_credit_for_logprobs(submission: Submission) -> None:
@@ -168,15 +187,42 @@ class Logprobs(msgspec.Struct, frozen=True, omit_defaults=True):
         return cost
 
 
+class CallPiece(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """More of a call of a tool: the `index`-th of its answer, whose first piece has the `name`.
+
+    `arguments` are the next characters of its JSON text. Calls come one after another, in pieces of
+    at most `MAX_PIECE_CHARS`.
+    """
+
+    index: int
+    name: str = ""
+    arguments: str = ""
+
+    @property
+    def chars(self) -> int:
+        """How long its texts are."""
+        return len(self.name) + len(self.arguments)
+
+
 class Delta(msgspec.Struct, frozen=True, omit_defaults=True, tag="delta"):
-    """The next tokens, and the text that became certain with them.
+    """The next tokens, and what became certain with them: text, calls of tools; or vectors.
 
     Text may lag behind ids: a character or a possible stop string is held back until decided.
+    `vectors` are those of the next inputs of an `Embed`, in their order: little-endian float32.
     """
 
     ids: tuple[int, ...] = ()
     text: str = ""
     logprobs: Logprobs | None = None
+    calls: tuple[CallPiece, ...] = ()
+    vectors: tuple[bytes, ...] = ()
+
+    @property
+    def chars(self) -> int:
+        """How long its texts are, those of calls too."""
+        if not self.calls:
+            return len(self.text)
+        return len(self.text) + sum([piece.chars for piece in self.calls])
 
     @property
     def cost(self) -> int:
@@ -187,16 +233,24 @@ class Delta(msgspec.Struct, frozen=True, omit_defaults=True, tag="delta"):
         cost = 4 * (len(self.ids) + len(self.text))
         if self.logprobs is not None:
             cost += self.logprobs.cost
+        if self.calls:
+            cost += sum([_CALL_COST + 4 * piece.chars for piece in self.calls])
+        if self.vectors:
+            cost += sum([len(vector) for vector in self.vectors])
         return cost
 
 
 class Finished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):
-    """The end of an answer that went as it should, or was cancelled. `receipt` is opaque."""
+    """The end of an answer that went as it should, or was cancelled. `receipt` is opaque.
+
+    `stop` is the stop string that ended it; empty where none did, or an upstream does not say.
+    """
 
     reason: Literal["stop", "length", "cancelled", "tool_calls"]
     usage: Usage
     timings: Timings = Timings()
     receipt: bytes = b""
+    stop: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, omit_defaults=True, tag="failed"):
@@ -266,7 +320,7 @@ class Inference(Protocol):
 
 
 __all__ = [
-    "DEFAULT_CREDIT", "MAX_DEADLINE_MS", "AnswerEvent", "AnswerSink", "Asking", "Delta", "Failed",
-    "Finished", "Inference", "Logprobs", "Privacy", "Queued", "Resume", "Started", "Submission",
-    "TokenLogprob", "check_submission",
+    "DEFAULT_CREDIT", "MAX_DEADLINE_MS", "MAX_PIECE_CHARS", "AnswerEvent", "AnswerSink", "Asking",
+    "CallPiece", "Delta", "Failed", "Finished", "Inference", "Logprobs", "Privacy", "Queued",
+    "Resume", "Started", "Submission", "TokenLogprob", "check_submission",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.errors import InvalidRequest, clip
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 
@@ -14,13 +14,35 @@ MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_MESSAGES = 4096
 MAX_BIASES = 1024
+MAX_TOOLS = 128
+MAX_CALLS = 128
+MAX_NAME = 64
+"""Characters of a tool's name."""
+MAX_INPUTS = 2048
+
+
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A call that a model made: of the tool `name`, with `arguments` as JSON text."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One message of a conversation. `content` is plain text, never markup."""
+    """One message of a conversation. `content` is plain text, never markup.
+
+    Arguments:
+        calls: what tools an assistant's message called.
+        call_id: of a tool's message, the call that it answers.
+        name: of a tool's message, the tool; empty where it is not said.
+    """
 
     role: Speaker
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    name: str = ""
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -93,16 +115,101 @@ def check_messages(messages: tuple[Message, ...]) -> None:
         )
 
 
+ToolChoice = Literal["auto", "none", "required"]
+
+
 class Generate(msgspec.Struct, frozen=True, omit_defaults=True, tag="generate"):
-    """Continue a conversation. `tools` and `grammar` are as the OpenAI API has them (JSON)."""
+    """Continue a conversation.
+
+    Arguments:
+        messages: the conversation; empty where there is a `prompt`.
+        tools: functions that may be called, each ``{"name", "description"?, "parameters"?}`` with
+            a JSON Schema of its arguments.
+        grammar: what form the answer must have: ``{"type": "json_object"}``, or ``{"type":
+            "json_schema", "schema": {…}}``.
+        prompt: text that is continued as it is, without a template, in place of messages.
+        tool_choice: whether a tool may be called, must not, or must be.
+        tool: the only one that may be called; empty for any.
+        one_call: at most one tool is called.
+        only_count: nothing is generated: `Started` tells how long the prompt is, and the answer
+            ends. Asked for with ``max_tokens`` 1, as an older processor answers it.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     tools: tuple[dict[str, Any], ...] = ()
     grammar: dict[str, Any] | None = None
+    prompt: str | None = None
+    tool_choice: ToolChoice = "auto"
+    tool: str = ""
+    one_call: bool = False
+    only_count: bool = False
 
 
 class Embed(msgspec.Struct, frozen=True, omit_defaults=True, tag="embed"):
-    """Turn texts into vectors."""
+    """Turn texts into vectors of length 1.
+
+    Arguments:
+        inputs: the texts.
+        dimensions: numbers that a vector shall have, fewer than the model's; None for all.
+        truncate: whether a text over the model's context is cut rather than refused.
+    """
 
     inputs: tuple[str, ...]
+    dimensions: int | None = None
+    truncate: bool = False
+
+
+def check_generate(work: Generate) -> None:
+    """Raise `InvalidRequest` for the first thing that is out of its bounds, with both."""
+    if work.prompt is None:
+        check_messages(work.messages)
+    elif work.messages or work.tools:
+        raise InvalidRequest("A prompt that is continued as it is has no messages and no tools.")
+    check_sampling(work.sampling)
+    _check_tools(work)
+
+
+def _check_tools(work: Generate) -> None:
+    if len(work.tools) > MAX_TOOLS:
+        raise InvalidRequest(
+            f"tools may hold at most {MAX_TOOLS} tools, but holds {len(work.tools)}.", param="tools"
+        )
+    names = [tool.get("name") for tool in work.tools]
+    for name in names:
+        if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
+            raise InvalidRequest(
+                f"A tool's name must have 1 to {MAX_NAME} characters.", param="tools"
+            )
+    if len(set(names)) < len(names):
+        raise InvalidRequest("Two tools have the same name.", param="tools")
+    if work.tool and work.tool not in names:
+        raise InvalidRequest(
+            f"tool_choice names {clip(work.tool)!r}, which is none of the tools.",
+            param="tool_choice",
+        )
+    if work.tool_choice == "required" and not work.tools:
+        raise InvalidRequest(
+            "tool_choice wants a call, but there are no tools.", param="tool_choice"
+        )
+    for message in work.messages:
+        if len(message.calls) > MAX_CALLS:
+            raise InvalidRequest(
+                f"A message may hold at most {MAX_CALLS} calls, but one holds "
+                f"{len(message.calls)}.",
+                param="messages",
+            )
+
+
+def check_embed(work: Embed) -> None:
+    """Raise `InvalidRequest` for the first thing that is out of its bounds, with both."""
+    if not 1 <= len(work.inputs) <= MAX_INPUTS:
+        raise InvalidRequest(
+            f"input must hold 1 to {MAX_INPUTS} texts, but holds {len(work.inputs)}.", param="input"
+        )
+    if not all(work.inputs):
+        raise InvalidRequest("input holds an empty text: leave it out.", param="input")
+    if work.dimensions is not None and not 1 <= work.dimensions <= 65_536:
+        raise InvalidRequest(
+            f"dimensions must be from 1 to 65536, but is {work.dimensions}.", param="dimensions"
+        )

@@ -41,6 +41,11 @@ def _numerics(manifest: Manifest) -> str:
     return digest.hexdigest()[:16]
 
 
+Ability = Literal["generate", "tools", "grammar", "embed"]
+"""What a model does: answers; calls tools, because its template has them; keeps to a grammar; makes
+vectors."""
+
+
 class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What one processor offers of one model at this moment.
 
@@ -48,6 +53,8 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `tokens_per_second` is what one request got lately, 0 while unknown. `note` says why a
     model is not ready, in words for a person. `cold` goes with ``loading``: nothing loads it yet,
     and a request will; `load_ms` is about how long that takes, in milliseconds, 0 while unknown.
+
+    `can` names what it does; a peer that says nothing generates, and no more is known.
 
     `reach` says how far a prompt goes from there: no farther, to another machine of the network's
     people, or to anybody's.
@@ -66,6 +73,12 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     cold: bool = False
     load_ms: int = 0
     reach: Literal["", "network", "any"] = ""
+    can: tuple[Ability, ...] = ("generate",)
+
+    @property
+    def generates(self) -> bool:
+        """Whether it answers conversations, rather than making vectors."""
+        return "embed" not in self.can
 
     def keeps_to(self, privacy: str) -> bool:
         """Whether a request of that class (`Privacy`) may go as far as this model would send it."""

@@ -139,14 +139,26 @@ class Answers:
 
 
 async def next_batch(
-    request: Request, answer: Source[Batch], pause: float, comment: Callable[[], bytes]
+    request: Request,
+    answer: Source[Batch],
+    pause: float,
+    comment: Callable[[], bytes],
+    begin: Callable[[], Awaitable[None]] | None = None,
 ) -> Batch:
-    """The next events of an answer that is streamed; writes a comment after each `pause`."""
+    """The next events of an answer that is streamed; writes a comment after each `pause`.
+
+    Arguments:
+        comment: makes it; an empty one is not written.
+        begin: sends the stream's head, if it was not; None sends that of events.
+    """
     while True:
         with trio.move_on_after(pause):
             return await answer.next()
-        await begin_stream(request)
-        await request.write(comment())
+        data = comment()
+        if not data:
+            continue
+        await (begin() if begin is not None else begin_stream(request))
+        await request.write(data)
 
 
 async def begin_stream(request: Request, headers: Headers = ()) -> None:

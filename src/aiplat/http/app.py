@@ -10,6 +10,7 @@ from aiplat.http.asgi import App, Request
 from aiplat.http.certificate import Certificate
 from aiplat.http.control import make_control_app
 from aiplat.http.errors import NoSuchRoute
+from aiplat.http.generating import Generating
 from aiplat.http.health import Health, MetricsPage
 from aiplat.http.limits import LimitHeaders
 from aiplat.http.openai_api.chat import Chat
@@ -44,7 +45,8 @@ def make_public_app(
     keeper = Doorkeeper(token, settings.allowed_hosts, metrics, covers, operations.check_key)
     limits = LimitHeaders(operations.rate)
     models = Models(operations, settings.call_seconds)
-    chat = Chat(Answers(operations, settings, metrics), settings)
+    generating = Generating(Answers(operations, settings, metrics), settings)
+    chat = Chat(generating, settings)
     health = Health(operations)
     locked = (limits.promise, keeper.check_token)
     routes = [

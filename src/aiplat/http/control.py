@@ -201,4 +201,5 @@ def _joined(deltas: list[Delta]) -> Delta:
         )
         if logprobs
         else None,
+        calls=tuple(piece for delta in deltas for piece in delta.calls),
     )

@@ -17,13 +17,16 @@ def join(*deltas: Delta) -> Delta:
         tuple(chain.from_iterable(delta.ids for delta in deltas)),
         "".join([delta.text for delta in deltas]),
         _join_logprobs(said) if said else None,
+        tuple(chain.from_iterable(delta.calls for delta in deltas)),
+        tuple(chain.from_iterable(delta.vectors for delta in deltas)),
     )
 
 
 def split(delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
     """Cut off what `credit` pays for: that piece, and the rest. Either may be None.
 
-    Ids go first, with their log-probabilities; text lags behind them, as it may.
+    Ids go first, with their log-probabilities; text lags behind them, as it may, and calls and
+    vectors behind that. One piece of a call, and one vector, is never cut.
     """
     if delta.cost <= credit:
         return delta, None
@@ -32,12 +35,36 @@ def split(delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
     while count < tokens and (price := _price(delta, count)) <= left:
         left -= price
         count += 1
-    chars = left // 4 if count == tokens else 0
-    if count == 0 and chars == 0:
+    chars = min(len(delta.text), left // 4) if count == tokens else 0
+    left -= 4 * chars
+    calls = vectors = 0
+    if count == tokens and chars == len(delta.text):
+        prices = [Delta(calls=(piece,)).cost for piece in delta.calls]
+        calls = _affordable(prices, left)
+        if calls == len(prices):
+            vectors = _affordable(list(map(len, delta.vectors)), left - sum(prices))
+    if not (count or chars or calls or vectors):
         return None, delta
-    head = Delta(delta.ids[:count], delta.text[:chars], _cut(delta.logprobs, 0, count))
-    tail = Delta(delta.ids[count:], delta.text[chars:], _cut(delta.logprobs, count, None))
+    head = Delta(
+        delta.ids[:count], delta.text[:chars], _cut(delta.logprobs, 0, count),
+        delta.calls[:calls], delta.vectors[:vectors],
+    )  # fmt: skip
+    tail = Delta(
+        delta.ids[count:], delta.text[chars:], _cut(delta.logprobs, count, None),
+        delta.calls[calls:], delta.vectors[vectors:],
+    )  # fmt: skip
     return head, tail
+
+
+def _affordable(prices: Sequence[int], credit: int) -> int:
+    """How many of what has these prices `credit` pays for, in their order."""
+    count = 0
+    for price in prices:
+        credit -= price
+        if credit < 0:
+            break
+        count += 1
+    return count
 
 
 def _tokens(delta: Delta) -> int:

@@ -140,6 +140,7 @@ class Processors(Pool):
             context=best.manifest.context if best.manifest else 0,
             note=best.note if taking else self.why_nobody(name),
             cold=best.cold and bool(taking),
+            can=best.can,
         )
 
     def _remember(self, processor: Processor) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from aiplat.domain.answers import Submission
-from aiplat.domain.chat import Generate
+from aiplat.domain.chat import Generate, Message
 
 CHARS_A_TOKEN = 4
 """Of common text; a processor tells the prompt's true length before its first token."""
@@ -43,7 +43,8 @@ def chars_of(submission: Submission) -> int:
     """How long its texts are, in characters."""
     work = submission.work
     if isinstance(work, Generate):
-        return sum(len(message.content) for message in work.messages) + _tools(work)
+        said = sum(len(message.content) + _calls(message) for message in work.messages)
+        return said + len(work.prompt or "") + _tools(work)
     return sum(map(len, work.inputs))
 
 
@@ -60,8 +61,9 @@ def most_prompt(submission: Submission) -> int:
     if isinstance(work, Generate):
         size = sum(
             _size(message.content) * (MOST_ESCAPED if message.role == "tool" else 1)
+            + _calls(message) * MOST_ESCAPED
             for message in work.messages
-        )
+        ) + _size(work.prompt or "")
         size += MOST_ESCAPED * _tools(work)
         return size + MOST_A_MESSAGE * len(work.messages) + MOST_A_TEMPLATE
     return sum(map(_size, work.inputs)) + MOST_A_MESSAGE * len(work.inputs) + MOST_A_TEMPLATE
@@ -72,6 +74,8 @@ def same_prompt(one: Submission, other: Submission) -> bool:
     if not (isinstance(one.work, Generate) and isinstance(other.work, Generate)):
         return False
     if one.model != other.model or one.work.tools != other.work.tools:
+        return False
+    if one.work.prompt != other.work.prompt:
         return False
     mine, its = one.work.messages, other.work.messages
     return mine is its or mine == its
@@ -87,6 +91,16 @@ def _size(text: str) -> int:
     if text.isascii():
         return len(text)  # all forms are the same
     return max(size_of(text), *(size_of(unicodedata.normalize(form, text)) for form in _FORMS))
+
+
+def _calls(message: Message) -> int:
+    """Bytes of what a message has besides its text."""
+    if not (message.calls or message.call_id or message.name):
+        return 0
+    size = size_of(message.call_id) + size_of(message.name)
+    return size + sum(
+        size_of(call.id) + size_of(call.name) + size_of(call.arguments) for call in message.calls
+    )
 
 
 def _tools(work: Generate) -> int:

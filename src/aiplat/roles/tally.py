@@ -77,7 +77,7 @@ class Tally:
 
     def is_made_up(self, delta: Delta) -> bool:
         """Whether its text is more than all tokens that came can be: it would count as nothing."""
-        chars, count = len(delta.text), len(delta.ids)
+        chars, count = delta.chars, len(delta.ids)
         if chars <= MOST_CHARS_A_TOKEN * count or not self._exact:
             return False
         return self._size + chars > MOST_CHARS_A_TOKEN * (len(self.ids) + count)
@@ -86,7 +86,7 @@ class Tally:
         """Accept a delta."""
         self.ids.extend(delta.ids)
         self.pieces += 1
-        self._size += len(delta.text) if self._exact else size_of(delta.text)
+        self._size += delta.chars if self._exact else _size(delta)
 
     def usage(self, told: Usage | None = None, *, cut: bool = False) -> Usage | None:
         """What it comes to; None where no processor began.
@@ -120,6 +120,12 @@ class Tally:
         if told > most:
             self._doubt(part, told, most)
         return min(told, most)
+
+
+def _size(delta: Delta) -> int:
+    """Bytes of its texts."""
+    calls = sum(size_of(piece.name) + size_of(piece.arguments) for piece in delta.calls)
+    return size_of(delta.text) + calls
 
 
 def _usage(prompt: int, answer: int, cached: int, *, exact: bool) -> Usage:

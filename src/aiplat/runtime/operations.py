@@ -309,7 +309,7 @@ class Operations:
                 name=offer.name, state=offer.state, processors=1, slots=offer.slots,
                 running=offer.running, waiting=offer.waiting,
                 context=offer.manifest.context if offer.manifest else 0, note=offer.note,
-                cold=offer.cold,
+                cold=offer.cold, can=offer.can,
             )
             for offer in self.processor.announcement.models
         )  # fmt: skip

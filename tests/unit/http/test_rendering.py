@@ -23,7 +23,8 @@ from aiplat.domain.answers import (
 from aiplat.domain.errors import ProcessorLost, ShuttingDown
 from aiplat.domain.usage import Usage
 from aiplat.http.openai_api.chunks import DONE, ChunkStream
-from aiplat.http.openai_api.rendering import WholeAnswer
+from aiplat.http.openai_api.rendering import completion_body
+from aiplat.http.said import Said
 from tests.support.fake_node import finished, started
 
 REQUEST = "req-0123456789abcdef01234567"
@@ -41,12 +42,12 @@ def stream(batches: Sequence[Sequence[AnswerEvent]], *, usage: bool = False) -> 
 
 
 def whole(deltas: Sequence[Delta], end: Finished) -> dict[str, Any]:
-    answer = WholeAnswer(REQUEST, 7)
-    answer.take(started())
+    said = Said()
+    said.take(started())
     for delta in deltas:
-        answer.take(delta)
-    answer.take(end)
-    return dict(msgspec.json.decode(answer.body("asked")))
+        said.take(delta)
+    said.take(end)
+    return dict(msgspec.json.decode(completion_body(REQUEST, "asked", 7, [said])))
 
 
 def test_a_whole_answer() -> None:
@@ -157,7 +158,7 @@ def test_bytes_are_right_where_the_text_cannot_be_and_the_end_is_no_content() ->
 
 
 def test_choices_are_one_answer_and_their_prompt_counts_once() -> None:
-    answer = WholeAnswer(REQUEST, 7, 2)
+    answers = [Said(), Said()]
     chunks = ChunkStream(REQUEST, "asked", 7, include_usage=True, choices=2)
     first, second = Finished("length", Usage(5, 2, 0)), Finished("stop", Usage(5, 1, 4))
     events: list[tuple[int, AnswerEvent]] = [
@@ -166,11 +167,10 @@ def test_choices_are_one_answer_and_their_prompt_counts_once() -> None:
     ]  # fmt: skip
     data = b""
     for index, event in events:
-        assert not answer.is_complete
         assert DONE not in data
-        answer.take(event, index)
+        answers[index].take(event)
         data += chunks.feed([event], index)
-    found = msgspec.json.decode(answer.body("asked"))
+    found = msgspec.json.decode(completion_body(REQUEST, "asked", 7, answers))
     texts = [choice["message"]["content"] for choice in found["choices"]]
     assert texts == ["ac", "b"]
     assert [choice["index"] for choice in found["choices"]] == [0, 1]

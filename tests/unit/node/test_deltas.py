@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiplat.domain.answers import Delta, Logprobs, TokenLogprob
+from aiplat.domain.answers import CallPiece, Delta, Logprobs, TokenLogprob
 from aiplat.node.deltas import join, split
 
 texts = st.text(max_size=20)
@@ -21,7 +21,9 @@ def deltas(draw: st.DrawFn) -> Delta:
         tokens = tuple(TokenLogprob(i, "x", -0.5) for i in scored)
         tops = tuple(tokens[: draw(st.integers(0, 3))] for _ in scored)
         logprobs = Logprobs(tokens, tops)
-    return Delta(ids, draw(texts), logprobs)
+    calls = tuple(draw(st.lists(st.builds(CallPiece, st.integers(0, 2), texts, texts), max_size=3)))
+    vectors = tuple(draw(st.lists(st.binary(min_size=4, max_size=40), max_size=3)))
+    return Delta(ids, draw(texts), logprobs, calls, vectors)
 
 
 UNNAMED = Logprobs((TokenLogprob(-1, "x", -0.5),) * 3)
@@ -38,6 +40,7 @@ def test_a_cut_costs_no_more_than_the_credit_and_loses_nothing(delta: Delta, cre
     assert 0 < head.cost <= credit or delta.cost == 0
     whole = head if rest is None else join(head, rest)
     assert (whole.ids, whole.text) == (delta.ids, delta.text)
+    assert (whole.calls, whole.vectors) == (delta.calls, delta.vectors)
     assert whole.cost == delta.cost
     assert whole.logprobs == delta.logprobs
 
@@ -48,3 +51,5 @@ def test_what_is_joined_costs_what_it_did(first: Delta, second: Delta) -> None:
     assert joined.cost == first.cost + second.cost
     assert joined.ids == first.ids + second.ids
     assert joined.text == first.text + second.text
+    assert joined.calls == first.calls + second.calls
+    assert joined.vectors == first.vectors + second.vectors

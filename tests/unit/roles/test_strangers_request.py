@@ -142,7 +142,7 @@ async def test_beside_what_reads_differently_the_prompt_counts_again(
     if other == "model":
         changes["model"] = "large"
     else:
-        changes["work"] = msgspec.structs.replace(changes["work"], tools=({"type": "function"},))
+        changes["work"] = msgspec.structs.replace(changes["work"], tools=({"name": "f"},))
     house.asks(**changes)
     for work in processor.work:
         work.starts().says("x", 1).finishes()
@@ -153,7 +153,7 @@ async def test_tools_are_a_part_of_what_is_held_back(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.processor()
     house.home.directory.owner.limit(Limits(tokens_per_minute=10_000))
-    tools = ({"type": "function", "function": {"description": "x" * 4000}},)
+    tools = ({"name": "f", "description": "x" * 4000},)
     work = Generate((Message("user", "hi"),), Sampling(max_tokens=10), tools)
     house.asks(work=work)
     state = house.home.accounts.admission.state("")

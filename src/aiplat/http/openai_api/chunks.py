@@ -18,9 +18,9 @@ from aiplat.http.openai_api.rendering import (
     fingerprint,
     logprobs_of,
     reason_of,
-    together,
     usage_of,
 )
+from aiplat.http.said import together
 
 DONE = b"data: [DONE]\n\n"
 _UNSET = msgspec.UNSET
@@ -96,6 +96,10 @@ class ChunkStream:
     def is_over(self) -> bool:
         """Whether nothing more is written: all ended well, or one failed."""
         return self.complete or self.failed is not None
+
+    def comment(self) -> bytes:
+        """What keeps a waiting stream alive (`EventStream`)."""
+        return f": {self.waiting}\n\n".encode()
 
     def feed(self, events: Sequence[AnswerEvent], index: int = 0) -> bytes:
         """Write a batch of one choice: its text in one chunk, and the end if it holds it."""

@@ -11,17 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from aiplat.domain.answers import (
-    AnswerEvent,
-    Delta,
-    Failed,
-    Finished,
-    Logprobs,
-    Started,
-    TokenLogprob,
-)
-from aiplat.domain.errors import ShuttingDown
+from aiplat.domain.answers import Delta, Finished, Logprobs, Started, TokenLogprob
 from aiplat.domain.usage import Usage
+from aiplat.http.said import Said, refuse_cancelled, together
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 _LEAST_LOGPROB = -9999.0  # OpenAI's, for what JSON cannot say: minus infinity
@@ -114,24 +106,14 @@ def usage_of(usage: Usage) -> CompletionUsage:
     )
 
 
-def together(usages: Sequence[Usage]) -> Usage:
-    """What the choices of one request came to: its prompt counts once."""
-    return Usage(
-        max(usage.prompt_tokens for usage in usages),
-        sum(usage.completion_tokens for usage in usages),
-        min(usage.cached_tokens for usage in usages),  # the others' was read for the first
-        all(usage.exact for usage in usages),
-    )
-
-
 def reason_of(finished: Finished) -> FinishReason:
     """Why it ended.
 
     Raises:
         ShuttingDown: it was cancelled, and not by its reader, who would not ask.
     """
-    if finished.reason == "cancelled":
-        raise ShuttingDown("The answer was cancelled inside the network before its end. Ask again.")
+    refuse_cancelled(finished)
+    assert finished.reason != "cancelled"
     return finished.reason
 
 
@@ -165,66 +147,28 @@ def _bytes(token: TokenLogprob) -> list[int]:
     return list(token.raw or token.text.encode("utf-8", "replace"))
 
 
-class WholeAnswer:
-    """Gathers the events of one request's choices to one completion.
+def completion_body(request_id: str, model: str, created: int, said: Sequence[Said]) -> bytes:
+    """The JSON of a whole completion.
 
     Arguments:
         request_id: names it.
+        model: the name that was asked for.
         created: Unix time, in seconds.
-        choices: how many there are.
+        said: its choices, all complete.
     """
-
-    def __init__(self, request_id: str, created: int, choices: int = 1) -> None:
-        self._id = request_id
-        self._created = created
-        self._deltas: list[list[Delta]] = [[] for _ in range(choices)]
-        self._ends: dict[int, Finished] = {}
-        self._started: Started | None = None
-
-    @property
-    def attempts(self) -> int | None:
-        """How many were tried; None while nobody works on it."""
-        return None if self._started is None else self._started.attempts
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all choices have ended."""
-        return len(self._ends) == len(self._deltas)
-
-    def take(self, event: AnswerEvent, index: int = 0) -> None:
-        """Gather the next event of a choice.
-
-        Raises:
-            AiplatError: it failed.
-        """
-        match event:
-            case Delta():
-                self._deltas[index].append(event)
-            case Started():  # a later one, after a move, has the last word
-                self._started = event
-            case Failed():
-                raise event.error()
-            case Finished():
-                reason_of(event)
-                self._ends[index] = event
-
-    def body(self, model: str) -> bytes:
-        """The completion's JSON; `model` is the name that was asked for."""
-        started = self._started
-        usage = together([end.usage for end in self._ends.values()])
-        return msgspec.json.encode(
-            Completion(
-                id=completion_id(self._id),
-                created=self._created,
-                model=started.manifest.name if started else model,
-                system_fingerprint=fingerprint(started) if started else None,
-                choices=tuple(self._choice(index) for index in range(len(self._deltas))),
-                usage=usage_of(usage),
-            )
+    started = said[-1].started
+    return msgspec.json.encode(
+        Completion(
+            id=completion_id(request_id),
+            created=created,
+            model=started.manifest.name if started else model,
+            system_fingerprint=fingerprint(started) if started else None,
+            choices=tuple(_choice(one, index) for index, one in enumerate(said)),
+            usage=usage_of(together([one.end.usage for one in said])),
         )
+    )
 
-    def _choice(self, index: int) -> Choice:
-        deltas = self._deltas[index]
-        text = "".join(delta.text for delta in deltas)
-        reason = reason_of(self._ends[index])
-        return Choice(AnswerMessage(text), reason, logprobs_of(deltas), index)
+
+def _choice(said: Said, index: int) -> Choice:
+    reason = reason_of(said.end)
+    return Choice(AnswerMessage(said.text), reason, logprobs_of(said.deltas), index)
