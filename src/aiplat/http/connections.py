@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -21,6 +21,7 @@ from aiplat.domain.errors import Overloaded
 from aiplat.http.asgi import App
 from aiplat.http.certificate import Certificate
 from aiplat.http.errors import problem_of
+from aiplat.http.http1 import Idleness, mend_http1
 from aiplat.http.http2 import DoorConfig, mend_http2
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sources import Sources
@@ -50,6 +51,7 @@ _FULL_SOURCE = _refusal(
 
 def hypercorn_config(settings: HttpSettings, count: Callable[[str], None]) -> DoorConfig:
     """Configure hypercorn: its log goes to ours, and its surprises are turned off."""
+    mend_http1()
     mend_http2()
     config = DoorConfig(settings.stalled_seconds, count)
     config.accesslog = None
@@ -73,10 +75,17 @@ class _Server(TCPServer):
 
     _gone = False
 
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._idleness = Idleness(
+            self.config.keep_alive_timeout, self.context.terminated, self._initiate_server_close
+        )
+        self.idle_task = self._idleness  # type: ignore[assignment]  # all that is used of it
+
     async def _read_data(self) -> None:
         await super()._read_data()
         self._gone = True
-        await self.idle_task.stop()
+        self._idleness.end()
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol says; when nobody is there, that it is idle starts no wait."""

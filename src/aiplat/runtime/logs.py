@@ -142,7 +142,6 @@ def configure(
     least = level_of(level, environ)
     stream = terminal if terminal is not None else sys.stderr
     person = logging.StreamHandler(stream)
-    person.setFormatter(TerminalFormatter(signs=wants_signs(stream, environ)))
     person.addFilter(_NotFileOnly())
     try:
         program = _File(
@@ -150,10 +149,13 @@ def configure(
         )
     except OSError as error:
         raise ConfigError(f"The log {file} cannot be written: {error.strerror}.") from None
-    program.setFormatter(JsonFormatter())
     program.addFilter(lambda record: record.name != _UNWRITTEN.name)
-    for name, handler in (("aiplat.terminal", person), ("aiplat.file", program)):
-        behind = Behind(handler)
+    forms: tuple[tuple[str, logging.Handler, logging.Formatter], ...] = (
+        ("aiplat.terminal", person, TerminalFormatter(signs=wants_signs(stream, environ))),
+        ("aiplat.file", program, JsonFormatter()),
+    )
+    for name, handler, formatter in forms:
+        behind = Behind(handler, formatter, chars=min(65_536, max_bytes // 4))
         behind.set_name(name)
         root.addHandler(behind)
     ring = Ring(lines, file)

@@ -218,23 +218,51 @@ def test_lines_without_room_are_counted_not_waited_for() -> None:
     class Slow(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             goes_on.wait(10)
-            seen.append(record.getMessage())
+            seen.extend(record.getMessage().splitlines())
 
-    handler = behind.Behind(Slow(), room=2)
+    handler = behind.Behind(Slow(), logging.Formatter(), room=2, gather=0)
     first = logging.makeLogRecord({"msg": "first"})
     handler.handle(first)
-    while not handler.queue.empty():
+    while not handler.waiting.empty():
         time.sleep(0.001)
     for n in range(5):
         handler.handle(logging.makeLogRecord({"msg": "n %d", "args": (n,)}))
     goes_on.set()
-    while not handler.queue.empty():
+    while not handler.waiting.empty():
         time.sleep(0.001)
     handler.handle(logging.makeLogRecord({"msg": "last"}))
     handler.close()
     assert seen[:3] == ["first", "n 0", "n 1"]
     assert seen[3].startswith("3 lines of this log were dropped")
     assert seen[4:] == ["last"]
+
+
+def test_lines_that_come_together_are_written_together_and_a_broken_one_costs_no_other() -> None:
+    written_at_once: list[str] = []
+    broken: list[logging.LogRecord] = []
+
+    class Target(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written_at_once.append(record.getMessage())
+
+        def handleError(self, record: logging.LogRecord) -> None:
+            broken.append(record)
+
+    class Picky(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return str(1 / 0) if record.msg == "broken" else str(record.msg)
+
+    target = Target()
+    target.addFilter(lambda record: record.msg != "unwanted")
+    handler = behind.Behind(target, Picky(), gather=60)
+    handler.handle(logging.makeLogRecord({"msg": "alone"}))
+    while not written_at_once:
+        time.sleep(0.001)
+    for text in ("one", "unwanted", "broken", "100 %s"):
+        handler.handle(logging.makeLogRecord({"msg": text}))
+    handler.close()
+    assert written_at_once == ["alone", "one\n100 %s"]
+    assert [record.msg for record in broken] == ["broken"]
 
 
 CRASH = """
