@@ -21,7 +21,7 @@ those of OpenTelemetry's semantic conventions for generative AI. Durations are i
 one process's steady clock. A gateway counts requests, their times and tokens; a processor its
 engines. No label holds a peer, a key, or a text of a person's; what a node keeps by model, key and
 peer is in its own series (section `series` of [settings.md](settings.md)).
-[deploy/](../deploy/README.md) has alert rules and a dashboard.
+The folder `deploy/` has alert rules and a dashboard.
 
 The last column says how many series a metric has at most: as many as its labels have values
 together. A histogram has so many for each of its bounds (the upper ends of its buckets), and a few
