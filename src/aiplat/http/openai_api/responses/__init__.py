@@ -1,0 +1,1 @@
+"""OpenAI's Responses API on our requests: items, events, stored answers. One idea a file."""
