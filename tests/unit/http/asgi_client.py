@@ -36,7 +36,8 @@ def scope(method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
     return {
         "type": "http",
         "method": method,
-        "path": path,
+        "path": path.partition("?")[0],
+        "query_string": path.partition("?")[2].encode(),
         "scheme": "http",
         "client": ("127.0.0.1", 50_000),
         "server": ("127.0.0.1", 8777),

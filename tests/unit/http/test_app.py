@@ -92,8 +92,8 @@ async def test_no_gateway_to_ask_for_models(house: House) -> None:
 
 
 async def test_paths_and_methods_that_are_not(house: House) -> None:
-    assert (await call(house.app, "GET", "/")).status == 404
-    assert (await call(house.app, "PATCH", "/v1/embeddings")).error["code"] == "not_found"
+    assert (await call(house.app, "GET", "/nothing")).status == 404
+    assert (await call(house.app, "PATCH", "/v1/none")).error["code"] == "not_found"
     answer = await call(house.app, "GET", CHAT)
     assert (answer.status, answer.headers["allow"]) == (405, "OPTIONS, POST")
     assert answer.error["code"] == "method_not_allowed"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiplat.domain.chat import Message, Sampling
+from aiplat.domain.chat import Generate, Message, Sampling
 from aiplat.domain.errors import AiplatError, InvalidRequest, UnsupportedParameter
 from aiplat.http.openai_api.parsing import ChatRequest, parse_chat
 
@@ -85,13 +85,6 @@ def test_what_asks_for_nothing_is_taken(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tool_choice", "required"),
-        ("functions", [{}]),
-        ("function_call", {"name": "f"}),
-        ("response_format", {"type": "json_object"}),
-        ("response_format", {"type": "json_schema", "json_schema": {}}),
-        ("response_format", "json"),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "x"}),
         ("best_of", 2),
@@ -100,6 +93,16 @@ def test_what_asks_for_nothing_is_taken(fields: dict[str, Any]) -> None:
         ("store", True),
         ("store", 0),  # no neutral value, though equal to one
         ("web_search_options", {}),
+        ("service_tier", "flex"),
+        ("verbosity", "low"),
+        ("moderation", {"model": "x"}),
+        ("prompt_cache_options", {"mode": "explicit"}),
+        ("prompt_cache_retention", "24h"),
+        ("echo", True),
+        ("guided_json", {}),
+        ("chat_template_kwargs", {"enable_thinking": False}),
+        ("stop_token_ids", [2]),
+        ("privacy", "machine"),
     ],
 )
 def test_what_nothing_can_honour_is_refused_by_name(field: str, value: object) -> None:
@@ -156,6 +159,16 @@ def test_what_nothing_can_honour_is_refused_by_name(field: str, value: object) -
         ({"stream_options": {"include_usage": True}}, "stream_options", ["stream is true"]),
         ({"stream_options": {}}, "stream_options", ["stream is true"]),
         ({"stream": True, "stream_options": 1}, "stream_options", ["an object"]),
+        ({"user": 5}, "user", ["a string", "5"]),
+        ({"safety_identifier": "x" * 1025}, "safety_identifier", ["1024", "1025"]),
+        ({"prompt_cache_key": []}, "prompt_cache_key", ["a string", "an array of 0"]),
+        ({"metadata": "x"}, "metadata", ["an object", "'x'"]),
+        ({"metadata": {str(n): "" for n in range(17)}}, "metadata", ["16", "17"]),
+        ({"metadata": {"k" * 65: ""}}, "metadata", ["64", "65"]),
+        ({"metadata": {"k": 5}}, "metadata.k", ["a string", "5"]),
+        ({"metadata": {"k": "v" * 513}}, "metadata.k", ["512", "513"]),
+        ({"tools": {}}, "tools", ["an array"]),
+        ({"response_format": "json"}, "response_format", ["an object", "'json'"]),
     ],
 )
 def test_what_is_wrong_is_said_with_value_and_bound(
@@ -175,36 +188,21 @@ def test_a_request_may_have_the_usage_in_its_stream() -> None:
     assert error.param == "stream_options.include_obfuscation"
 
 
-def test_developers_are_the_system_and_parts_are_joined() -> None:
-    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
-    asked = parse(messages=[{"role": "developer", "content": "be"}, {**USER, "content": parts}])
-    assert asked.work.messages == (Message("system", "be"), Message("user", "one\ntwo"))
-
-
-def test_an_answer_of_ours_can_be_sent_back_as_clients_do() -> None:
-    said: dict[str, Any] = {
-        "role": "assistant", "content": "hi", "refusal": None, "annotations": [], "audio": None,
-        "function_call": None, "tool_calls": None,
-    }  # fmt: skip
-    assert parse(messages=[USER, said, USER]).work.messages[1] == Message("assistant", "hi")
-
-
-@pytest.mark.parametrize(
-    ("message", "param"),
-    [
-        ({"role": "tool", "content": "x", "tool_call_id": "1"}, "messages[0].role"),
-        ({"role": "assistant", "content": None, "tool_calls": [{}]}, "messages[0].tool_calls"),
-        (
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
-            "messages[0].content[0]",
-        ),
-        ({"role": "user", "content": [{"type": "input_audio"}]}, "messages[0].content[0]"),
-    ],
-)
-def test_pictures_sounds_and_tools_are_refused(message: dict[str, Any], param: str) -> None:
-    error = refused(messages=[message])
-    assert isinstance(error, UnsupportedParameter)
-    assert error.param == param
+def test_everything_at_once() -> None:
+    """Tools, a format and how it is sampled reach one work, and each of its choices."""
+    tool = {"name": "f", "parameters": {"type": "object"}}
+    asked = parse(
+        tools=[{"type": "function", "function": tool}], tool_choice="required", n=2, seed=1,
+        parallel_tool_calls=False, response_format={"type": "json_object"}, stream=True,
+        max_completion_tokens=5,
+    )  # fmt: skip
+    assert asked.limit_name == "max_completion_tokens"
+    assert not asked.is_old
+    for place, work in enumerate(asked.works()):
+        assert work == Generate(
+            (Message("user", "hi"),), Sampling(max_tokens=5, seed=1 + place), tools=(tool,),
+            grammar={"type": "json_object"}, tool_choice="required", one_call=True,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

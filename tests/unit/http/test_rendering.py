@@ -22,6 +22,7 @@ from aiplat.domain.answers import (
 )
 from aiplat.domain.errors import ProcessorLost, ShuttingDown
 from aiplat.domain.usage import Usage
+from aiplat.http.openai_api.chat_chunks import ChatShape
 from aiplat.http.openai_api.chunks import DONE, ChunkStream
 from aiplat.http.openai_api.rendering import completion_body
 from aiplat.http.said import Said
@@ -37,7 +38,7 @@ def chunks_of(data: bytes) -> list[dict[str, Any]]:
 
 
 def stream(batches: Sequence[Sequence[AnswerEvent]], *, usage: bool = False) -> bytes:
-    chunks = ChunkStream(REQUEST, "asked", 7, usage)
+    chunks = ChunkStream(ChatShape(REQUEST), "asked", 7, usage)
     return b"".join(chunks.feed(batch) for batch in batches)
 
 
@@ -112,7 +113,7 @@ def test_text_that_is_held_back_makes_no_chunk() -> None:
 
 
 def test_a_failure_comes_after_the_text_before_it_and_has_no_done() -> None:
-    chunks = ChunkStream(REQUEST, "asked", 7, include_usage=False)
+    chunks = ChunkStream(ChatShape(REQUEST), "asked", 7, include_usage=False)
     lost = Failed.of(ProcessorLost("It fell silent."))
     data = chunks.feed([started(), Delta((1,), "a"), lost])
     assert chunks_of(data)[-1]["choices"][0]["delta"] == {"content": "a"}
@@ -125,7 +126,7 @@ def test_an_answer_that_was_cancelled_inside_is_no_good_answer() -> None:
     end = Finished("cancelled", Usage(5, 1))
     with pytest.raises(ShuttingDown):
         whole([], end)
-    chunks = ChunkStream(REQUEST, "asked", 7, include_usage=False)
+    chunks = ChunkStream(ChatShape(REQUEST), "asked", 7, include_usage=False)
     assert DONE not in chunks.feed([started(), Delta((1,), "a"), end])
     assert isinstance(chunks.failed, ShuttingDown)
 
@@ -159,7 +160,7 @@ def test_bytes_are_right_where_the_text_cannot_be_and_the_end_is_no_content() ->
 
 def test_choices_are_one_answer_and_their_prompt_counts_once() -> None:
     answers = [Said(), Said()]
-    chunks = ChunkStream(REQUEST, "asked", 7, include_usage=True, choices=2)
+    chunks = ChunkStream(ChatShape(REQUEST), "asked", 7, include_usage=True, choices=2)
     first, second = Finished("length", Usage(5, 2, 0)), Finished("stop", Usage(5, 1, 4))
     events: list[tuple[int, AnswerEvent]] = [
         (1, started()), (0, started()), (0, Delta((1,), "a")), (1, Delta((1,), "b")),

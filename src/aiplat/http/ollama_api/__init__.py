@@ -1,0 +1,1 @@
+"""Ollama's API on our requests: parsing, rendering, streaming, models."""
