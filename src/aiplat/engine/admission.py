@@ -18,10 +18,6 @@ def generation_of(submission: Submission) -> Generate:
         raise UnsupportedParameter(
             "This model makes no embeddings: ask it for a chat completion.", param="input"
         )
-    if work.tools:
-        raise _unsupported("tools")
-    if work.grammar is not None:
-        raise _unsupported("response_format")
     if work.sampling.n != 1:
         raise UnsupportedParameter(
             f"n is {work.sampling.n}, but an engine gives one answer to a request: ask once for "
@@ -31,10 +27,20 @@ def generation_of(submission: Submission) -> Generate:
     return work
 
 
-def _unsupported(name: str) -> UnsupportedParameter:
-    return UnsupportedParameter(
-        f"This model's engine does not honour {name} yet: leave it out.", param=name
-    )
+def plain_generation_of(submission: Submission, model: str) -> Generate:
+    """The work of `submission`, when a model that writes text of no form can do it.
+
+    Raises:
+        UnsupportedParameter: names the first thing that it cannot.
+    """
+    work = generation_of(submission)
+    if work.tools and work.tool_choice != "none":
+        raise UnsupportedParameter(f"{model} calls no tools: leave them out.", param="tools")
+    if work.grammar is not None:
+        raise UnsupportedParameter(
+            f"{model} keeps to no form: leave response_format out.", param="response_format"
+        )
+    return work
 
 
 def answer_limit(

@@ -8,8 +8,8 @@ from typing import Protocol
 import msgspec
 
 from aiplat.domain.chat import Generate, Sampling
-from aiplat.domain.models import Manifest
-from aiplat.engine.rows import Drawn, Fault, Opening, Piece, Voice
+from aiplat.domain.models import Ability, Manifest
+from aiplat.engine.rows import Drawn, Fault, Matcher, Opening, Piece, Voice
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prefix_least: int = 32
     share_prefixes: bool = False
     deterministic: bool = False
+    vector_tokens: int = 8192
 
     @property
     def places(self) -> int:
@@ -51,7 +52,8 @@ class LoadError(Exception):
 
 
 class Backend(Protocol):
-    """A model in memory. One thread calls it, but for `encode` and `voice`, which another may.
+    """A model in memory. One thread calls it, but for `encode`, `voice` and `matcher`, which
+    another may.
 
     Attributes:
         manifest: what it is, exactly.
@@ -61,6 +63,7 @@ class Backend(Protocol):
         keeps: whether a place can keep what was read for the next request.
         note: why it is slower than it could be, in words that follow its name; or empty.
         defaults: what holds where a request says nothing.
+        can: what it does besides.
     """
 
     manifest: Manifest
@@ -70,16 +73,26 @@ class Backend(Protocol):
     keeps: bool
     note: str
     defaults: Sampling
+    can: tuple[Ability, ...]
 
     def encode(self, work: Generate) -> list[int]:
         """The tokens of a conversation up to the place where the answer begins.
 
         Raises:
             InvalidRequest: the model's template does not take it.
+            UnsupportedParameter: it has no tools.
         """
 
-    def voice(self, stops: tuple[str, ...]) -> Voice:
-        """What makes text of an answer's tokens."""
+    def voice(self, work: Generate) -> Voice:
+        """What makes text, and calls of tools, of an answer's tokens."""
+
+    def matcher(self, work: Generate, said: Sequence[int]) -> Matcher | None:
+        """What keeps the answer to the form that was asked for, after the tokens `said`, if any.
+
+        Raises:
+            InvalidRequest: no grammar can be made of it, or the tokens break it.
+            UnsupportedParameter: there is nothing that could.
+        """
 
     def spell(self, token: int) -> bytes:
         """The bytes of one token, for logprobs: of a special one its name, such as ``<|end|>``."""

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from typing import NamedTuple
 
-from aiplat.domain.answers import Submission
+from aiplat.domain.answers import Finished, Started, Submission
 from aiplat.domain.chat import MAX_BIASES, Sampling
 from aiplat.domain.errors import InvalidRequest, clip
+from aiplat.domain.usage import Usage
 from aiplat.engine.admission import answer_limit, generation_of
 from aiplat.engine.backend import Backend
 from aiplat.engine.outbox import Outbox
 from aiplat.engine.rows import Draw, Row
+
+
+class Counted(NamedTuple):
+    """The whole answer to who only wants to know how long the prompt is."""
+
+    events: tuple[Started, Finished]
 
 
 class Desk:
@@ -24,8 +32,8 @@ class Desk:
         self._backend = backend
         self._default_max_tokens = default_max_tokens
 
-    def row(self, number: int, submission: Submission, arrived: float) -> Row:
-        """Make the row of `submission`, which arrived at `arrived` (seconds).
+    def row(self, number: int, submission: Submission, arrived: float) -> Row | Counted:
+        """Make the row of `submission`, which arrived at `arrived` (seconds); or count its prompt.
 
         Raises:
             AiplatError: it cannot be served, and why.
@@ -35,7 +43,12 @@ class Desk:
         draw = self._draw(work.sampling)
         prompt = self._backend.encode(work)
         if not prompt:
-            raise InvalidRequest("The prompt has no tokens.", param="messages")
+            raise InvalidRequest(
+                "The prompt has no tokens.",
+                param="messages" if work.prompt is None else "prompt",
+            )
+        if work.only_count:
+            return Counted((Started(manifest, len(prompt)), Finished("stop", Usage(0, 0))))
         limit = answer_limit(
             len(prompt), work.sampling.max_tokens, self._backend.context,
             self._default_max_tokens, min(self._backend.capacity, manifest.context),
@@ -47,9 +60,11 @@ class Desk:
                 "token of this model.",
                 param="resume",
             )
-        voice = self._backend.voice(work.sampling.stop)
+        matcher = self._backend.matcher(work, said)
+        voice = self._backend.voice(work)
         for token in said:
             voice.say(token)
+        voice.take_calls()  # they were heard elsewhere
         return Row(
             number=number,
             ids=[*prompt, *said],
@@ -61,6 +76,7 @@ class Desk:
             arrived=arrived,
             deadline=arrived + submission.deadline_ms / 1000,
             tag=submission.fairness,
+            matcher=matcher,
         )
 
     def _draw(self, asked: Sampling) -> Draw:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiplat.engine.abilities import expected
 from aiplat.engine.backends.echo import EchoEngine
 from aiplat.engine.catalogue import ECHO, canonical
 from aiplat.engine.garage import Garage
 from aiplat.engine.interface import Engine
-from aiplat.engine.process import EngineProcess
+from aiplat.engine.process import VECTORS_BACKEND, EngineProcess
 from aiplat.engine.settings import EngineSettings
 from aiplat.engine.store import file_name, locate
+from aiplat.engine.vector_folder import makes_vectors
 from aiplat.telemetry.metrics import Metrics
 
 
@@ -40,4 +42,10 @@ def make_engine(
         return EchoEngine(settings, settings.echo_rate, metrics)
     own, folder = locate(name, cache)
     log = logs / f"engine-{file_name(own)}.log"
-    return EngineProcess(own, folder, cache, settings, log, metrics, garage=garage)
+    if makes_vectors(folder):
+        return EngineProcess(
+            own, folder, cache, settings, log, metrics, VECTORS_BACKEND, garage, can=("embed",)
+        )
+    return EngineProcess(
+        own, folder, cache, settings, log, metrics, garage=garage, can=expected(folder)
+    )

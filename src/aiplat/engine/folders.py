@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from aiplat.domain.errors import ConfigError, clip
+from aiplat.engine import vector_folder
+from aiplat.engine.json_files import read_object
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _CHUNK = 1 << 20
@@ -51,10 +53,12 @@ def check_folder(folder: Path) -> None:
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} has no {name}: it is not a whole transformers model.")
     for name in ("config.json", "tokenizer_config.json"):
-        if "auto_map" in _json(folder / name):
+        if "auto_map" in read_object(folder / name):
             raise ConfigError(f"{folder / name} asks for code of its own (auto_map): refused.")
     for path in weights:
         _check_safetensors(path)
+    if vector_folder.makes_vectors(folder):
+        vector_folder.layout_of(folder)
 
 
 def describe_folder(folder: Path, kept: Path) -> Described:
@@ -107,15 +111,21 @@ def facts_of(folder: Path) -> Facts:
     Raises:
         ConfigError: they lack what is needed.
     """
-    config = _json(folder / "config.json")
+    config = read_object(folder / "config.json")
     inner = config.get("text_config")  # of a model that also sees or hears
     parts = (config, inner if isinstance(inner, dict) else {})
     context = _count(folder, parts, _CONTEXT)
     vocabulary = _count(folder, parts, _VOCABULARY)
-    template = hashlib.sha256(_template(folder)).hexdigest()
+    template = template_of(folder)
+    if vector_folder.makes_vectors(folder):  # what becomes of a text there its layout says
+        layout = vector_folder.layout_of(folder)
+        context, template = layout.longest or context, msgspec.json.encode(layout)
     dtypes = (part.get(name) for part in parts for name in ("dtype", "torch_dtype"))
     dtype = next((found for found in dtypes if isinstance(found, str)), "")
-    return Facts(template=template, context=context, vocabulary=vocabulary, dtype=dtype)
+    return Facts(
+        template=hashlib.sha256(template).hexdigest(), context=context, vocabulary=vocabulary,
+        dtype=dtype,
+    )  # fmt: skip
 
 
 def _count(folder: Path, parts: Iterable[dict[str, Any]], names: Sequence[str]) -> int:
@@ -135,11 +145,16 @@ def _count(folder: Path, parts: Iterable[dict[str, Any]], names: Sequence[str]) 
     )
 
 
-def _template(folder: Path) -> bytes:
+def template_of(folder: Path) -> bytes:
+    """The chat template of a folder, as it is written there; empty where there is none.
+
+    Raises:
+        ConfigError: its file cannot be read.
+    """
     alone = folder / "chat_template.jinja"
     if alone.is_file():
         return alone.read_bytes()
-    template = _json(folder / "tokenizer_config.json").get("chat_template", "")
+    template = read_object(folder / "tokenizer_config.json").get("chat_template", "")
     return template.encode() if isinstance(template, str) else msgspec.json.encode(template)
 
 
@@ -173,20 +188,14 @@ def digest_of(digests: Mapping[str, str]) -> str:
 
 def _key(folder: Path) -> str:
     """What changes when a file of the folder does."""
-    names = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    names = (
+        "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+        *vector_folder.FILES,
+    )  # fmt: skip
     paths: Iterable[Path] = (*_weights(folder), *(folder / name for name in names))
     stats = [(path.name, path.stat()) for path in paths if path.is_file()]
     text = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from None
 
 
 def _check_safetensors(path: Path) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
+from aiplat.engine import vector_folder
 from aiplat.engine.hub_names import HubName
 
 SMALL = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
     "chat_template.jinja", "chat_template.json", "model.safetensors.index.json",
+    *vector_folder.FILES,
 )  # fmt: skip
 """What is fetched beside safetensors, where it is there."""
 
@@ -67,17 +69,27 @@ def choose(name: HubName, files: Sequence[RepoFile]) -> tuple[RepoFile, ...]:
     raise Refused(f"{name.repo} holds no weights: neither *.safetensors nor *.gguf.")
 
 
-def check_config(repo: str, config: dict[str, Any], tokenizer: dict[str, Any]) -> None:
+def check_config(
+    repo: str, config: dict[str, Any], tokenizer: dict[str, Any], *, has_modules: bool = False
+) -> None:
     """Look at a configuration before the weights are fetched.
 
+    Arguments:
+        has_modules: whether it is a repository of sentence-transformers.
+
     Raises:
-        Refused: it asks for code of its own, or is no model that writes text.
+        Refused: it asks for code of its own, or is no model that writes text or makes vectors.
     """
     if "auto_map" in config or "auto_map" in tokenizer:
         raise Refused(f"{repo} asks for code of its own (auto_map): it was refused.")
     kinds = [str(kind) for kind in config.get("architectures") or ()]
+    if vector_folder.are_vectors(config, has_modules=has_modules):
+        return
     if kinds and not any(kind.endswith(_WRITES) for kind in kinds):
-        raise Refused(f"{repo} is a {kinds[0]}, and no model that writes text: it was refused.")
+        raise Refused(
+            f"{repo} is a {kinds[0]}, and no model that writes text or makes vectors: it was "
+            "refused."
+        )
 
 
 def _check_whole(name: HubName, files: dict[str, RepoFile], weights: list[str]) -> None:

@@ -24,6 +24,7 @@ from aiplat.domain.errors import ConfigError
 from aiplat.engine.folders import facts_of
 from aiplat.engine.hub_choice import SMALL, Refused, RepoFile, check_config, choose
 from aiplat.engine.hub_names import HubName
+from aiplat.engine.vector_folder import MODULES
 
 LISTING = "listing.json"
 PART = ".part"
@@ -131,7 +132,7 @@ def _check(repo: str, folder: Path) -> None:
         except msgspec.MsgspecError:
             raise Refused(f"{name} of {repo} is no JSON: the repository is broken.") from None
         found.append(read)
-    check_config(repo, *found)
+    check_config(repo, *found, has_modules=(folder / MODULES).is_file())
     if (folder / "config.json").is_file():  # a GGUF file has it inside
         try:
             facts_of(folder)

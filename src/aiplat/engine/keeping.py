@@ -150,11 +150,11 @@ class Keeper:
         seconds = ready.load_seconds
         self._metrics.engine_loads.labels(self.name).inc()
         self._metrics.engine_load_seconds.labels(self.name).set(seconds)
-        note_use(self._folder, self._cache, load_seconds=seconds)
+        note_use(self._folder, self._cache, load_seconds=seconds, can=ready.can)
         log.info("the model %s is ready", self.name,
                  extra={"model": self.name, "seconds": seconds, "sign": "🤖"})  # fmt: skip
         self.last_used = trio.current_time()
-        self._stands.ready(ready.manifest, ready.slots, seconds, ready.note)
+        self._stands.ready(ready.manifest, ready.slots, seconds, ready.note, ready.can)
         self._resume()  # before anybody learns that it could be unloaded
         self.changed()
 

@@ -12,11 +12,14 @@ from typing import Any
 import msgspec
 
 from aiplat.engine.settings import EngineSettings
+from aiplat.engine.vector_folder import makes_vectors
 from aiplat.engine.ways import GROUPS, bytes_each, choose_way, cpu_flags
 
 MIB = 1024 * 1024
 OVERHEAD_MIB = 350
 """Of a process with torch and transformers in it, before any weight (seen: 330 to 360)."""
+VECTORS_MIB = 128
+"""Of what an encoder's layers hold while it reads a step of texts; it has no KV cache."""
 LEAST_CACHE_MIB = 64
 """A KV cache that is smaller serves nobody."""
 SHARE = 0.75
@@ -62,6 +65,9 @@ def footprint(folder: Path, settings: EngineSettings) -> Footprint:
     size = sum(path.stat().st_size for path in files if path.name != GROUPS)
     if _on_gpu(settings):
         return Footprint(weights=0, cache=0, alone=True)
+    if makes_vectors(folder):  # computed in float32 on a CPU
+        weights = round(size * 4 / _BYTES.get(stored, 4) / MIB)
+        return Footprint(weights=weights, cache=0, overhead=OVERHEAD_MIB + VECTORS_MIB)
     hidden = config.get("hidden_size")
     each = bytes_each(_way(settings, stored, folder), hidden if isinstance(hidden, int) else 0)
     factor = each / _BYTES.get(stored, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from aiplat.domain.answers import Delta, Failed, Finished, Queued, Started, Submission
-from aiplat.domain.models import Manifest
+from aiplat.domain.models import Ability, Manifest
 from aiplat.protocol.framing import Codec
 from aiplat.protocol.messages import TAGS, Ack, Cancel, Ping, Pong
 
@@ -14,7 +14,7 @@ class Ready(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The model is loaded; submissions may come.
 
     `slots` run at once, `max_waiting` may wait besides; `capacity` counts tokens of KV cache;
-    `note` says why it is slower than it could be.
+    `note` says why it is slower than it could be; `can` names what it does.
     """
 
     manifest: Manifest
@@ -23,6 +23,7 @@ class Ready(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     capacity: int
     load_seconds: float = 0.0
     note: str = ""
+    can: tuple[Ability, ...] = ()
 
 
 class LoadFailed(msgspec.Struct, frozen=True, omit_defaults=True):

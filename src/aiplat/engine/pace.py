@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from aiplat.engine.rows import Piece
+from typing import Protocol
 
 _LEAST = 16
 _FIRST_GUESS = 64
 _WEIGHT = 0.2
 _FADING = 0.95  # of what a step counts, with each later one
 _SPREAD = 0.01  # of the squared mean: with less no line can be drawn
+
+
+class Read(Protocol):
+    """What a step reads of one request: tokens, and whether it draws one."""
+
+    @property
+    def ids(self) -> list[int]:
+        """The tokens."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether a token is drawn after them."""
 
 
 class Pace:
@@ -38,7 +49,7 @@ class Pace:
         """Tokens of prompts that the next step may read beside `answering` requests."""
         return max(_LEAST, int(self._budget) - answering)
 
-    def took(self, pieces: Sequence[Piece], seconds: float) -> None:
+    def took(self, pieces: Sequence[Read], seconds: float) -> None:
         """Learn from a step."""
         self.steps += 1
         if not pieces or seconds <= 0:

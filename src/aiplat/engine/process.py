@@ -22,16 +22,20 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
+from aiplat.domain.chat import Generate
 from aiplat.domain.errors import (
     AiplatError,
     EngineFailed,
+    InvalidRequest,
     Overloaded,
     RequestTooLarge,
     ShuttingDown,
 )
-from aiplat.domain.models import ModelOffer
+from aiplat.domain.models import Ability, ModelOffer
 from aiplat.engine.admission import generation_of
 from aiplat.engine.backend import Plan
+from aiplat.engine.embedding import check_size, embedding_of
+from aiplat.engine.forms import check_schemas
 from aiplat.engine.garage import Garage
 from aiplat.engine.held import Held
 from aiplat.engine.keeping import Keeper
@@ -49,6 +53,7 @@ from aiplat.protocol.messages import Ack, Cancel
 from aiplat.telemetry.metrics import Metrics
 
 SLOTS_BACKEND = "aiplat.engine.backends.slots.backend:load"
+VECTORS_BACKEND = "aiplat.engine.backends.vectors.backend:load"
 _ANSWERS = (Queued, Started, Delta, Finished, Failed)
 
 
@@ -61,6 +66,7 @@ class EngineProcess:
         log_path: of the process's own log.
         backend: what computes in it, as ``module:function``.
         garage: who says when there is room; None for one of its own.
+        can: what the model does, as its folder tells; vectors, or answers.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class EngineProcess:
         metrics: Metrics,
         backend: str = SLOTS_BACKEND,
         garage: Garage | None = None,
+        can: tuple[Ability, ...] = ("generate",),
     ) -> None:
         self.name = name
         self.folder = folder
@@ -81,12 +88,14 @@ class EngineProcess:
         self._cache = cache
         self._metrics = metrics
         self._backend = backend
+        self._embeds = "embed" in can
         self._codec = ENGINE_CODEC.with_bound(settings.max_frame)
         self._requests = Requests(name, lambda: self._keeper.used())
         self._lives = Lives(log_path, self._codec, self._take, lambda: self._requests.any_sent)
         weights = footprint(folder, settings).weights
-        seconds = expected_load_seconds(used(folder, cache), weights)
-        self._stands = Standing(name, settings.slots, seconds, metrics)
+        known = used(folder, cache)
+        seconds = expected_load_seconds(known, weights)
+        self._stands = Standing(name, settings.slots, seconds, metrics, known.can or can)
         self._keeper = Keeper(
             name, folder, cache, settings, self._make_plan, self._requests, self._stands,
             self._lives, metrics, garage or Garage(settings), self._send_waiting,
@@ -109,7 +118,7 @@ class EngineProcess:
         Raises:
             AiplatError: it asks for what the engine cannot do, or the engine is full or failed.
         """
-        generation_of(submission)
+        self._check_work(submission)
         if self._stands.state == "failed":
             raise EngineFailed(f"The model {self.name} does not run here: {self._stands.note}")
         self._check_room(submission.fairness)
@@ -189,6 +198,24 @@ class EngineProcess:
 
     # -- requests ------------------------------------------------------------------------------
 
+    def _check_work(self, submission: Submission) -> None:
+        if not self._embeds:
+            self._check_schemas(generation_of(submission))
+            return
+        try:
+            check_size(embedding_of(submission), self._keeper.settings.embed_chars)
+        except InvalidRequest:
+            self._metrics.bound_hits.labels("embed_chars").inc()
+            raise
+
+    def _check_schemas(self, work: Generate) -> None:
+        settings = self._keeper.settings
+        try:
+            check_schemas(work, settings.schema_bytes, settings.schema_depth)
+        except InvalidRequest:
+            self._metrics.bound_hits.labels("schema").inc()
+            raise
+
     def _check_room(self, tag: str) -> None:
         settings, count = self._keeper.settings, len(self._requests)
         bound = settings.slots + settings.max_waiting
@@ -261,4 +288,5 @@ class EngineProcess:
             prefix_least=settings.prefix_least,
             share_prefixes=settings.share_prefixes,
             deterministic=settings.deterministic,
+            vector_tokens=settings.embed_tokens,
         )

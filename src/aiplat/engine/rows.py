@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from aiplat.domain.answers import Finished
+from aiplat.domain.answers import CallPiece, Finished
 from aiplat.domain.usage import Timings, Usage
 from aiplat.engine.outbox import Outbox
 from aiplat.engine.tally import Tally
@@ -16,8 +16,17 @@ _COLD = 1e-5  # below this temperature the likeliest is taken, as in vLLM
 class Voice(Protocol):
     """Turns an answer's tokens into its text."""
 
-    ended: bool
-    """Whether the model or a stop string ended the answer."""
+    @property
+    def ended(self) -> bool:
+        """Whether the model or a stop string ended the answer."""
+
+    @property
+    def stop(self) -> str:
+        """The stop string that did; empty where none did."""
+
+    @property
+    def called(self) -> bool:
+        """Whether tools were called."""
 
     def say(self, token: int) -> str:
         """Take the next token; give the text that became certain with it."""
@@ -25,8 +34,29 @@ class Voice(Protocol):
     def flush(self) -> str:
         """Give what was held back: there are no more tokens."""
 
+    def take_calls(self) -> tuple[CallPiece, ...]:
+        """The calls of tools that became certain since the last call."""
+
     def is_end(self, token: int) -> bool:
         """Whether the token is no text, but the model's sign that the answer is over."""
+
+
+class Matcher(Protocol):
+    """Keeps an answer to a grammar. One thread makes it, another uses it, never both at once."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the grammar lets nothing follow."""
+
+    def allowed(self, width: int) -> Any:
+        """Ids that may come next, ascending, below `width`: an array of numpy; never none.
+
+        Raises:
+            ValueError: the grammar's bounds of time and memory were reached.
+        """
+
+    def take(self, token: int) -> bool:
+        """Go on by the next token; false where the grammar does not have it."""
 
 
 class Draw(NamedTuple):
@@ -90,6 +120,7 @@ class Row:
         limit: most tokens of the whole answer.
         arrived, deadline: seconds on the engine's clock.
         tag: the fairness tag of who asks; rows of one tag share what was read before.
+        matcher: what keeps the answer to a grammar, while it is generated; None for free text.
     """
 
     number: int
@@ -102,6 +133,7 @@ class Row:
     arrived: float
     deadline: float
     tag: str = ""
+    matcher: Matcher | None = None
 
     place: int = -1
     """Of the KV cache; -1 while it has none."""
@@ -140,6 +172,12 @@ class Row:
         return self.prompt_tokens + self.limit
 
     @property
+    def is_over(self) -> bool:
+        """Whether the answer ends with what was said so far."""
+        ended = self.voice.ended or (self.matcher is not None and self.matcher.ended)
+        return ended or self.said >= self.limit
+
+    @property
     def usage(self) -> Usage:
         """The prompt, and what was delivered of the answer by this engine."""
         cached = min(self.cached, self.prompt_tokens)
@@ -150,7 +188,8 @@ class Row:
         begun = (now if self.begun is None else self.begun) - self.arrived
         first = 0.0 if self.first is None else self.first - self.arrived
         times = Timings(begun * 1000, first * 1000, (now - self.arrived) * 1000)
-        return Finished(reason, self.usage, times)  # type: ignore[arg-type]  # only the four are used
+        stop = self.voice.stop if reason == "stop" else ""
+        return Finished(reason, self.usage, times, stop=stop)  # type: ignore[arg-type]  # one of the four
 
 
 class Piece(NamedTuple):

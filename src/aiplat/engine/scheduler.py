@@ -190,14 +190,23 @@ class Scheduler:
         row.first = now if row.first is None else row.first
         row.ids.append(drawn.token)
         text = row.voice.say(drawn.token)
-        if row.voice.ended or row.said >= row.limit:
+        if row.matcher is not None and not row.voice.ended and not row.matcher.take(drawn.token):
+            self._release(row)
+            error = EngineFailed("The answer left its grammar.", recoverable=False)
+            self._end(row, Failed.of(error, row.usage))
+            return
+        if row.is_over:
             text += self._stop(row)
-        row.outbox.put((drawn.token,), text, told(drawn, row.voice, self._spell))
+        said = told(drawn, row.voice, self._spell)
+        row.outbox.put((drawn.token,), text, said, row.voice.take_calls())
 
     def _stop(self, row: Row) -> str:
         """It has said all: free its slot, though its reader may not have got all yet."""
         text = row.voice.flush()
-        row.reason = "stop" if row.voice.ended else "length"
+        is_whole = row.voice.ended or (row.matcher is not None and row.matcher.ended)
+        row.reason = "stop" if is_whole else "length"
+        if is_whole and row.voice.called:
+            row.reason = "tool_calls"
         self._release(row)
         return text
 
@@ -224,8 +233,8 @@ class Scheduler:
             self._waiting.remove(row)
             row.begun = now
             self._events.append((row.number, Started(self.manifest, row.prompt_tokens)))
-            if row.voice.ended or row.said >= row.limit:  # all was said elsewhere
-                row.outbox.put((), self._stop(row))
+            if row.is_over:  # all was said elsewhere
+                row.outbox.put((), self._stop(row), None, row.voice.take_calls())
                 self._speak(row, now)
                 continue
             self._reserved += row.need
@@ -298,7 +307,8 @@ class Scheduler:
     # -- ends ----------------------------------------------------------------------------------
 
     def _release(self, row: Row, *, keep: bool = True) -> None:
-        """Free its slot, if it holds one."""
+        """Free its slot, if it holds one; its grammar is of no use any more."""
+        row.matcher = None
         if row not in self._running:
             return
         self._running.remove(row)

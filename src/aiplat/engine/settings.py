@@ -35,6 +35,23 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=16, le=65_536, description="Most prompt tokens that one step reads, all requests."),
     ] = 512
+    embed_tokens: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=1_048_576,
+            description="Most tokens of texts that one step of an embedding model reads, all "
+            "requests; a text is read whole.",
+        ),
+    ] = 8192
+    embed_chars: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=16_777_216,
+            description="Most characters of all texts of one request for embeddings.",
+        ),
+    ] = 1_000_000
     cache_mib: Annotated[
         int,
         Meta(
@@ -71,6 +88,18 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             "machines of one numerics class (the same CPU features, packages and threads); slower."
         ),
     ] = False
+    schema_bytes: Annotated[
+        int,
+        Meta(
+            ge=64,
+            le=16_777_216,
+            description="Most bytes of the JSON Schema of an answer, or of one tool.",
+        ),
+    ] = 262_144
+    schema_depth: Annotated[
+        int,
+        Meta(ge=2, le=256, description="Most objects and lists within each other in a schema."),
+    ] = 64
     memory_mib: Annotated[
         int,
         Meta(

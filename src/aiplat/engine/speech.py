@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from aiplat.domain.answers import CallPiece
 from aiplat.engine.stops import StopFilter
 
 _UNFINISHED = "\ufffd"
@@ -35,6 +36,16 @@ class Speech:
         self._known = 0  # tokens of the window whose text was given
         self._known_text = ""
         self.ended = False
+        self.called = False
+
+    @property
+    def stop(self) -> str:
+        """The stop string that ended the answer (`Voice`)."""
+        return self._stop.found
+
+    def take_calls(self) -> tuple[CallPiece, ...]:
+        """None: it is text (`Voice`)."""
+        return ()
 
     def say(self, token: int) -> str:
         """Take the next token (`Voice`)."""

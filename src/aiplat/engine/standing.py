@@ -7,7 +7,7 @@ from collections.abc import Callable
 import trio
 from msgspec.structs import replace
 
-from aiplat.domain.models import Manifest, ModelOffer
+from aiplat.domain.models import Ability, Manifest, ModelOffer
 from aiplat.engine.memory import Footprint, free_mib
 from aiplat.engine.messages import Numbers
 from aiplat.engine.requests import Requests
@@ -21,10 +21,19 @@ class Standing:
         name: the model's.
         slots: requests that it will run at once.
         load_seconds: about how long it takes to load.
+        can: what it does, as far as is known before it is loaded.
     """
 
-    def __init__(self, name: str, slots: int, load_seconds: float, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        load_seconds: float,
+        metrics: Metrics,
+        can: tuple[Ability, ...] = ("generate",),
+    ) -> None:
         self._name = name
+        self._can = can
         self._metrics = metrics
         self.slots = slots
         self.load_seconds = load_seconds
@@ -33,7 +42,9 @@ class Standing:
         self._counted = Numbers()
         self.expected_wait = 0.0
         """Seconds that the next request would wait for a slot; 0 while unknown."""
-        self._offer = ModelOffer(name=name, state="loading", note=f"{name} is being loaded")
+        self._offer = ModelOffer(
+            name=name, state="loading", note=f"{name} is being loaded", can=can
+        )
         self._told = self._offer
 
     @property
@@ -80,14 +91,26 @@ class Standing:
         """Of no use for now; the note says why."""
         self._set("failed", note)
 
-    def ready(self, manifest: Manifest, slots: int, seconds: float, note: str) -> None:
-        """Loaded, in so many seconds; the note says why it is slower than it could be."""
+    def ready(
+        self,
+        manifest: Manifest,
+        slots: int,
+        seconds: float,
+        note: str,
+        can: tuple[Ability, ...] = (),
+    ) -> None:
+        """Loaded, in so many seconds; the note says why it is slower than it could be.
+
+        What it can is taken over, where its process tells.
+        """
+        self._can = can or self._can
         self.slots, self.load_seconds = slots, seconds
         self._loading_since = 0.0
         self._counted = Numbers()
         self._offer = ModelOffer(
-            name=self._name, state="ready", manifest=manifest, slots=slots, note=note
-        )
+            name=self._name, state="ready", manifest=manifest, slots=slots, note=note,
+            can=self._can,
+        )  # fmt: skip
 
     def count(self, numbers: Numbers) -> None:
         """What its process counts; no news by itself."""
@@ -110,7 +133,7 @@ class Standing:
         load_ms = round(self.load_seconds * 1000) if state == "loading" else 0
         self._offer = ModelOffer(
             name=self._name, state=state, note=note, cold=cold, load_ms=load_ms,  # type: ignore[arg-type]  # one of its three
-            slots=self.slots if cold else 0,
+            slots=self.slots if cold else 0, can=self._can,
         )  # fmt: skip
 
     def tell(self, requests: Requests) -> None:

@@ -13,12 +13,14 @@ class StopFilter:
         stops: the strings, none of them empty.
     """
 
-    __slots__ = ("_held", "_stops", "stopped")
+    __slots__ = ("_held", "_stops", "found", "stopped")
 
     def __init__(self, stops: tuple[str, ...] = ()) -> None:
         self._stops = stops
         self._held = ""
         self.stopped = False
+        self.found = ""
+        """The stop string that came; empty while none did."""
 
     @property
     def idle(self) -> bool:
@@ -34,8 +36,9 @@ class StopFilter:
         text = self._held + text
         ends = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
         if ends:
-            self.stopped, self._held = True, ""
-            return text[: min(ends)[1]]
+            end, start = min(ends)
+            self.stopped, self._held, self.found = True, "", text[start:end]
+            return text[:start]
         keep = self._undecided(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

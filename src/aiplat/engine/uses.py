@@ -13,15 +13,20 @@ from pathlib import Path
 
 import msgspec
 
+from aiplat.domain.models import Ability
+
 _BYTES_A_SECOND = 150e6
 _SECONDS_OF_IMPORTS = 6.0
 
 
 class Used(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`load_seconds` of the last load, 0 before the first; `last_used` in seconds since 1970."""
+    """`load_seconds` of the last load, 0 before the first; `last_used` in seconds since 1970; `can`
+    is what it did when it was loaded, empty while that is not known.
+    """
 
     load_seconds: float = 0.0
     last_used: int = 0
+    can: tuple[Ability, ...] = ()
 
 
 def used(folder: Path, cache: Path) -> Used:
@@ -32,11 +37,15 @@ def used(folder: Path, cache: Path) -> Used:
         return Used()
 
 
-def note_use(folder: Path, cache: Path, *, load_seconds: float = 0.0) -> None:
-    """Write down that the model in `folder` was used now, or how long it took to load."""
-    place = _place(folder, cache)
+def note_use(
+    folder: Path, cache: Path, *, load_seconds: float = 0.0, can: tuple[Ability, ...] = ()
+) -> None:
+    """Note that the model in `folder` was used now; how long it took to load; what it does."""
+    place, before = _place(folder, cache), used(folder, cache)
     found = Used(
-        load_seconds=load_seconds or used(folder, cache).load_seconds, last_used=int(time.time())
+        load_seconds=load_seconds or before.load_seconds,
+        last_used=int(time.time()),
+        can=can or before.can,
     )
     new = place.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):

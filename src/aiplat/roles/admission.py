@@ -9,9 +9,11 @@ from aiplat.domain.errors import (
     ModelNotFound,
     NoProcessor,
     Overloaded,
+    UnsupportedParameter,
     clip,
 )
 from aiplat.domain.ids import PeerId, short
+from aiplat.roles.abilities import WORDS, not_made_for
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.pool import Pool
 from aiplat.roles.processors import Processors
@@ -49,6 +51,10 @@ class Admission:
         self._settings = settings
         self._metrics = metrics
 
+    def follow(self, settings: GatewaySettings) -> None:
+        """Refuse by these from now on."""
+        self._settings = settings
+
     def check(self, submission: Submission, asker: PeerId | None, under_way: int) -> None:
         """Let a request in.
 
@@ -65,7 +71,18 @@ class Admission:
         model, known = submission.model, self._processors.names()
         if model and known and model not in known and not self._processors.was_here(model):
             raise ModelNotFound.of(model, known, where="in this network")
+        self._check_ability(submission)
         self._check_privacy(submission, asker)
+
+    def _check_ability(self, submission: Submission) -> None:
+        """Refuse at once what a model that is here was not made for; another may be."""
+        offers, needs = self._processors.offers(submission.model), submission.needs
+        if not submission.model or not offers or any(needs in offer.can for offer in offers):
+            return
+        able = dict.fromkeys(o.name for o in self._processors.offers() if needs in o.can)
+        raise UnsupportedParameter(
+            not_made_for(submission.model, offers[0].can, needs, list(able)), param="model"
+        )
 
     def _check_privacy(self, submission: Submission, asker: PeerId | None) -> None:
         """A hard rule: what may not leave the machine is refused rather than sent."""
@@ -73,7 +90,8 @@ class Admission:
             return
         if asker is not None:
             raise self._too_private(submission, "came from another machine")
-        if not self._processors.within("machine").offers(submission.model):
+        pool = self._processors.within("machine", needs=submission.needs)
+        if not pool.offers(submission.model):
             raise self._too_private(submission, "has no processor here")
 
     def _too_private(self, submission: Submission, where: str) -> NoProcessor:
@@ -94,10 +112,10 @@ class Admission:
     def nobody(self, submission: Submission) -> NoProcessor:
         """Nobody came who could serve a request, or who may read it."""
         model = submission.model
-        pool = self._processors.within(submission.privacy)
+        pool = self._processors.within(submission.privacy, needs=submission.needs)
         if submission.privacy == "machine":
             return self._too_private(submission, "has no processor here that takes it")
-        what = f"the model {model!r}" if model else "a model"
+        what = f"the model {model!r}" if model else WORDS[submission.needs].any_model
         notes = {offer.note for offer in pool.taking(model) if offer.note}
         if not self._processors.taking(model):
             notes.add(self._processors.why_nobody(model))

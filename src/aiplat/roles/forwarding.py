@@ -257,9 +257,14 @@ class Forwarding:
             # Held until the first token: until then another processor may take its place.
             self._held = event = self._tally.begins(event)
             if self.lease is not None:
-                prompt = event.prompt_tokens
+                prompt = self._tally.prompt
                 self._within_limits(lambda lease: lease.started(prompt))
         elif type(event) is Finished:
+            lacking = "" if event.reason == "cancelled" or self._cut else self._tally.lacking
+            if lacking and self.stages.cancelled_at is None:
+                who = short(self.processor or "")
+                self._make_way(EngineFailed(f"The processor {who} {lacking}."))
+                return
             self._say_started()
             self._finish(event)
         elif type(event) is Failed:
@@ -307,16 +312,13 @@ class Forwarding:
             self._cut = True  # nobody takes what was on its way when the cancel came
             return
         tally, lease, started = self._tally, self.lease, self._tally.started
-        if tally.is_made_up(delta):
-            self._make_way(EngineFailed(
-                f"The processor {short(self.processor or '')} sent text without the tokens that it "
-                "is made of."
-            ))  # fmt: skip
+        if why := tally.fault(delta):
+            self._make_way(EngineFailed(f"The processor {short(self.processor or '')} {why}."))
             return
         if lease is not None and started is not None:
             tokens = tally.with_next(delta)
             if tokens > lease.room:  # before it is taken: a limit holds to the last token
-                prompt = started.prompt_tokens
+                prompt = tally.prompt
                 self._within_limits(lambda lease: lease.grow(prompt, tokens), is_answer=True)
                 if self.ended:
                     return

@@ -120,6 +120,12 @@ class Gateway(Role):
         self._ticks: Ticks | None = None
         self._tell_at = 0.0
 
+    def follow(self, settings: GatewaySettings) -> None:
+        """Do by these from now on; requests under way keep the deadlines that they came under."""
+        self._settings = settings
+        self._admission.follow(settings)
+        self._placing.follow(settings)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch the deadlines of all requests, place those that wait, and tell them why."""
         self._ticks = Ticks(self._now(), WATCH_SECONDS)
@@ -260,7 +266,7 @@ class Gateway(Role):
             lease.progress = forwarding
         kept = forwarding.kept = self.reasons.begin(submission, asker)
         try:
-            if self._line.holds_back(submission.model) or not self._placing.place(forwarding):
+            if self._line.holds_back(submission) or not self._placing.place(forwarding):
                 self._wait(forwarding)
         except AiplatError as refusal:
             reasons.ended(kept, Failed.of(refusal))

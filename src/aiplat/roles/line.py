@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from aiplat.domain.answers import Queued
+from aiplat.domain.answers import Queued, Submission
 from aiplat.domain.errors import AiplatError
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.placing import Placing
@@ -52,16 +52,20 @@ class Line:
         """Wait no more."""
         self._told.pop(forwarding, None)
 
-    def holds_back(self, model: str) -> bool:
-        """Whether others wait already for what a new request for `model` needs."""
-        return any(w.submission.model in ("", model) or not model for w in self._told)
+    def holds_back(self, submission: Submission) -> bool:
+        """Whether others wait already for what a new request needs."""
+        model, needs = submission.model, submission.needs
+        return any(
+            (w.submission.model in ("", model) or not model) and w.submission.needs == needs
+            for w in self._told
+        )
 
     def move_up(self) -> None:
         """Place all that can be, in turn; a busy model holds back no other. Then tell the rest.
 
         They are told here and not when they join: a sink hears nothing before `submit` returned.
         """
-        full: set[tuple[str, str, bool]] = set()
+        full: set[tuple[str, str, str, bool]] = set()
         for forwarding in self._in_turn():
             self._safely(partial(self._try, full), forwarding)
         for place, forwarding in enumerate(self._in_turn()):
@@ -93,11 +97,11 @@ class Line:
             has[forwarding.payer] += not forwarding.tried
         return [forwarding for _, _, forwarding in sorted(turns, key=lambda turn: turn[:2])]
 
-    def _try(self, full: set[tuple[str, str, bool]], forwarding: Forwarding) -> None:
+    def _try(self, full: set[tuple[str, str, str, bool]], forwarding: Forwarding) -> None:
         if forwarding not in self._told:
             return  # it ended since
         submission = forwarding.submission
-        alike = (submission.model, submission.privacy, forwarding.is_own)
+        alike = (submission.model, submission.needs, submission.privacy, forwarding.is_own)
         kept = forwarding.kept
         if alike in full and not forwarding.tried and kept is not None and kept.tries:
             return  # one like it found no room a moment ago

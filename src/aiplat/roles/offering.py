@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from aiplat.control.messages import ModelStatus
 from aiplat.domain.answers import Submission
+from aiplat.domain.models import Ability
 
 MAX_MODELS = 1000
 """Names that are kept of one gateway, and refusals of the like."""
@@ -29,7 +30,8 @@ class Offering:
         self._refusal_seconds = refusal_seconds
         self._ready: frozenset[str] | None = None
         self._cold: frozenset[str] = frozenset()
-        self._refused: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._can: dict[str, tuple[Ability, ...]] = {}
+        self._refused: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._asked_at: float | None = None
 
     def is_due(self, now: float, every: float) -> bool:
@@ -45,10 +47,12 @@ class Offering:
         ready = [model.name for model in models if model.state == "ready"]
         self._ready = frozenset(ready[:MAX_MODELS])
         self._cold = frozenset([model.name for model in models if model.cold][:MAX_MODELS])
+        kept = self._ready | self._cold
+        self._can = {model.name: model.can for model in models if model.name in kept}
 
     def refused(self, submission: Submission, now: float) -> None:
         """It had nobody for a request."""
-        key = (submission.model, submission.privacy)
+        key = (submission.model, submission.privacy, submission.needs)
         self._refused[key] = now
         self._refused.move_to_end(key)
         if len(self._refused) > MAX_MODELS:
@@ -59,12 +63,13 @@ class Offering:
 
         A refusal counts for more than the list: that knows nothing of privacy, and may be old.
         """
-        refused = self._refused.get((submission.model, submission.privacy))
+        refused = self._refused.get((submission.model, submission.privacy, submission.needs))
         if refused is not None and now - refused < self._refusal_seconds:
             return REFUSED
         if self._ready is None:
             return UNKNOWN
         for names, how in ((self._ready, READY), (self._cold, COLD)):
-            if submission.model in names or (names and not submission.model):
+            asked = (submission.model,) if submission.model else names
+            if any(name in names and submission.needs in self._can[name] for name in asked):
                 return how
         return LACKS

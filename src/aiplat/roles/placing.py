@@ -12,6 +12,7 @@ from aiplat.domain.answers import Failed
 from aiplat.domain.errors import AiplatError, clip
 from aiplat.domain.ids import PeerId, short
 from aiplat.roles import reasons
+from aiplat.roles.abilities import WORDS
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.forwarding import Forwarding
 from aiplat.roles.placement import Candidate, ranked
@@ -45,9 +46,16 @@ class Placing:
         self._now = now
         self._tag = tag
 
+    def follow(self, settings: GatewaySettings) -> None:
+        """Place by these from now on."""
+        self._settings = settings
+
     def pool(self, forwarding: Forwarding) -> Pool:
         """Who may read a request; a pause of this node's own processor is for others."""
-        return self._processors.within(forwarding.submission.privacy, own=forwarding.is_own)
+        submission = forwarding.submission
+        return self._processors.within(
+            submission.privacy, own=forwarding.is_own, needs=submission.needs
+        )
 
     def place(self, forwarding: Forwarding) -> bool:
         """Hand it to the best processor that takes it; False when it has to wait.
@@ -110,6 +118,8 @@ class Placing:
         privacy, now = forwarding.submission.privacy, self._now()
         if not processor.may_read(privacy) or not candidate.offer.keeps_to(privacy):
             return f"the request may not leave its {privacy}"
+        if (needs := forwarding.submission.needs) not in candidate.offer.can:
+            return WORDS[needs].cannot
         if candidate.peer in forwarding.tried:
             return "it was tried, and failed"
         if processor.rests(model, now):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aiplat.domain.answers import AnswerSink, Asking, Inference, Privacy, Submission
 from aiplat.domain.ids import PeerId
-from aiplat.domain.models import ModelOffer
+from aiplat.domain.models import Ability, ModelOffer
 from aiplat.roles.breaker import Breaker
 from aiplat.roles.placement import Candidate, expected_wait
 
@@ -116,6 +116,7 @@ class Pool:
         now: the clock, in seconds.
         own: whether it is for a request of the gateway's own faces.
         privacy: the class of that request: offers that would send it farther do not count.
+        needs: what it asks of a model: offers of others do not count; None for anything.
     """
 
     def __init__(
@@ -125,11 +126,13 @@ class Pool:
         *,
         own: bool = False,
         privacy: Privacy = "any",
+        needs: Ability | None = None,
     ) -> None:
         self._processors = processors
         self._now = now
         self._own = own
         self._privacy = privacy
+        self._needs = needs
 
     def __len__(self) -> int:
         return len(self._processors)
@@ -141,12 +144,14 @@ class Pool:
         """The processor with that peer id, if it is live."""
         return None if peer is None else self._processors.get(peer)
 
-    def within(self, privacy: Privacy, *, own: bool = False) -> Pool:
-        """Those that a request of that class may be shown to; `own` as for a new `Pool`."""
+    def within(self, privacy: Privacy, *, own: bool = False, needs: Ability | None = None) -> Pool:
+        """Those that a request of that class may be shown to; the rest as for a new `Pool`."""
         if privacy == "any":
-            return Pool(self._processors, self._now, own=True) if own else self
+            if not own and needs == self._needs:
+                return self
+            return Pool(self._processors, self._now, own=own, needs=needs)
         may_read = {p.peer: p for p in self if p.may_read(privacy)}
-        return Pool(may_read, self._now, own=own, privacy=privacy)
+        return Pool(may_read, self._now, own=own, privacy=privacy, needs=needs)
 
     # -- what they offer -----------------------------------------------------------------------
 
@@ -160,8 +165,12 @@ class Pool:
 
     def _of(self, processor: Processor, model: str) -> list[ModelOffer]:
         """What it offers of `model` to requests of this class."""
-        offers = processor.offers.values()
-        return [o for o in offers if model in ("", o.name) and o.keeps_to(self._privacy)]
+        offers, needs = processor.offers.values(), self._needs
+        return [
+            o for o in offers
+            if model in ("", o.name) and o.keeps_to(self._privacy)
+            and (needs is None or needs in o.can)
+        ]  # fmt: skip
 
     def _taking(self) -> Iterator[Processor]:
         return (p for p in self if p.takes(own=self._own))

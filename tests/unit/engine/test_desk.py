@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from aiplat.domain.answers import DEFAULT_CREDIT, Resume, check_submission
+from aiplat.domain.answers import (
+    DEFAULT_CREDIT,
+    Finished,
+    Resume,
+    Started,
+    Submission,
+    check_submission,
+)
 from aiplat.domain.chat import Generate, Sampling
 from aiplat.domain.errors import ContextLengthExceeded, InvalidRequest
-from aiplat.engine.desk import Desk
-from aiplat.engine.rows import Draw
+from aiplat.domain.usage import Usage
+from aiplat.engine.desk import Counted, Desk
+from aiplat.engine.rows import Draw, Row
 from tests.support.counting import MANIFEST, Numerals
 from tests.unit.engine.hearing import asking
 
@@ -27,12 +37,21 @@ class FakeModel:
     def encode(self, work: Generate) -> list[int]:
         return list(range(len(work.messages[-1].content.split())))
 
-    def voice(self, stops: tuple[str, ...]) -> Numerals:
+    def voice(self, work: Generate) -> Numerals:
         return Numerals()
+
+    def matcher(self, work: Generate, said: Sequence[int]) -> None:
+        return None
 
 
 def desk(capacity: int = 10_000, **defaults: Any) -> Desk:
     return Desk(FakeModel(capacity, **defaults), 1024)  # type: ignore[arg-type]  # the part it uses
+
+
+def made(maker: Desk, number: int, submission: Submission, arrived: float) -> Row:
+    row = maker.row(number, submission, arrived)
+    assert isinstance(row, Row)
+    return row
 
 
 def test_what_is_said_counts_before_what_the_model_recommends() -> None:
@@ -42,13 +61,13 @@ def test_what_is_said_counts_before_what_the_model_recommends() -> None:
         "logit_bias": {"9": 2.0, "3": -100.0}, "logprobs": 4,
     }  # fmt: skip
     own = desk(temperature=0.2, top_p=0.9, top_k=50, repetition_penalty=1.1)
-    row = own.row(1, asking("a b", **asked), 0.0)
+    row = made(own, 1, asking("a b", **asked), 0.0)
     bias = ((3, -100.0), (9, 2.0))
     assert row.draw == Draw(0.5, 0.8, -4, 7, 0.1, 1.2, 0.3, -0.4, bias, 4)
-    left = own.row(2, asking("a b", seed=1), 0.0).draw
+    left = made(own, 2, asking("a b", seed=1), 0.0).draw
     assert left == Draw(0.2, 0.9, 1, 50, 0.0, 1.1)
-    assert desk().row(3, asking("a b", seed=1), 0.0).draw == Draw(1.0, 1.0, 1)
-    assert own.row(4, asking("a b", top_k=0, top_p=1.0, seed=1), 0.0).draw.top_k == 0
+    assert made(desk(), 3, asking("a b", seed=1), 0.0).draw == Draw(1.0, 1.0, 1)
+    assert made(own, 4, asking("a b", top_k=0, top_p=1.0, seed=1), 0.0).draw.top_k == 0
 
 
 @pytest.mark.parametrize(
@@ -71,8 +90,8 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
 
 
 def test_without_a_wish_the_answer_is_as_long_as_fits() -> None:
-    assert desk(500).row(1, asking("x " * 400), 0.0).limit == 100
-    assert desk().row(1, asking("x " * 400), 0.0).limit == 1024
+    assert made(desk(500), 1, asking("x " * 400), 0.0).limit == 100
+    assert made(desk(), 1, asking("x " * 400), 0.0).limit == 1024
 
 
 @pytest.mark.parametrize(
@@ -94,7 +113,7 @@ def test_a_bias_of_what_is_no_token_is_refused(biases: dict[str, float], words: 
 
 
 def test_tokens_said_elsewhere_are_the_answers() -> None:
-    row = desk().row(1, asking("a b c", resume=Resume((5, 6)), fairness="tag"), 0.0)
+    row = made(desk(), 1, asking("a b c", resume=Resume((5, 6)), fairness="tag"), 0.0)
     assert (row.ids, row.prompt_tokens, row.said, row.tag) == ([0, 1, 2, 5, 6], 3, 2, "tag")
 
 
@@ -103,3 +122,11 @@ def test_a_window_that_holds_no_token_with_its_logprobs_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="logprobs"):
         check_submission(asking("a", **wish))
     check_submission(asking("a", **{**wish, "credit": DEFAULT_CREDIT}))
+
+
+def test_who_only_counts_hears_the_prompts_length_and_pays_nothing() -> None:
+    long = asking("x " * 5000, max_tokens=1)  # more than the context holds: that is worth knowing
+    work = msgspec.structs.replace(long.work, only_count=True)
+    counted = desk().row(1, msgspec.structs.replace(long, work=work), 0.0)
+    assert isinstance(counted, Counted)
+    assert counted.events == (Started(MANIFEST, 5000), Finished("stop", Usage(0, 0)))

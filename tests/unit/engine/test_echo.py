@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from aiplat.domain.answers import Finished, Queued, Resume, Submission
-from aiplat.domain.chat import Embed
 from aiplat.domain.errors import (
     ContextLengthExceeded,
     InvalidRequest,
@@ -196,9 +196,6 @@ async def test_refusals() -> None:
         with pytest.raises(UnsupportedParameter) as refused:
             engine.submit(asking(TEXT, n=2), Heard())
         assert refused.value.param == "n"
-        embed = Submission(id="req-" + "0" * 24, to="processor", work=Embed(("a",)))
-        with pytest.raises(UnsupportedParameter):
-            engine.submit(embed, Heard())
         with pytest.raises(InvalidRequest):
             engine.submit(asking(TEXT, resume=Resume((2**40,))), Heard())
 
@@ -217,3 +214,44 @@ async def test_the_end_of_the_engine_is_told() -> None:
         engine.submit(asking(TEXT, credit=0), heard)
         await wait_all_tasks_blocked()
     assert heard.failed.code == "shutting_down"
+
+
+def _asks(**work: Any) -> Submission:
+    whole = asking(TEXT)
+    return msgspec.structs.replace(whole, work=msgspec.structs.replace(whole.work, **work))
+
+
+@pytest.mark.trio
+async def test_the_stop_string_is_told() -> None:
+    async with running() as engine:
+        stopped = await answered(engine, asking(TEXT, max_tokens=1000, stop=("zzz", "three f")))
+        free = await answered(engine, asking(TEXT, max_tokens=3, stop=("zzz",)))
+    assert stopped.finished.stop == "three f"
+    assert free.finished.stop == ""
+
+
+@pytest.mark.trio
+async def test_a_bare_prompt_is_said_and_a_count_says_nothing() -> None:
+    async with running() as engine:
+        bare = await answered(engine, _asks(messages=(), prompt="Once upon a time"))
+        counted = await answered(engine, _asks(only_count=True))
+        whole = await answered(engine, asking(TEXT))
+    assert bare.text == "Once upon a time"
+    assert counted.started == whole.started
+    assert counted.deltas == []
+    assert counted.finished.usage == Usage(0, 0)
+    assert counted.finished.reason == "stop"
+
+
+@pytest.mark.trio
+async def test_tools_and_forms_are_refused_by_name() -> None:
+    async with running() as engine:
+        for work, param in (
+            ({"tools": ({"name": "now"},)}, "tools"),
+            ({"grammar": {"type": "json_object"}}, "response_format"),
+        ):
+            with pytest.raises(UnsupportedParameter, match="echo") as refused:
+                engine.submit(_asks(**work), Heard())
+            assert refused.value.param == param
+        none = await answered(engine, _asks(tools=({"name": "now"},), tool_choice="none"))
+    assert none.text == TEXT

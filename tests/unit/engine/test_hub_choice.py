@@ -83,5 +83,7 @@ def test_a_configuration() -> None:
         check_config("o/n", {}, {"auto_map": {}})
     with pytest.raises(Refused, match="code of its own"):
         check_config("o/n", {"auto_map": {}}, {})
-    with pytest.raises(Refused, match="is a BertModel, and no model that writes text"):
-        check_config("o/n", {"architectures": ["BertModel"]}, {})
+    check_config("o/n", {"architectures": ["BertModel"]}, {})
+    check_config("o/n", {"architectures": ["BertForMaskedLM"]}, {}, has_modules=True)
+    with pytest.raises(Refused, match="is a BertForMaskedLM, and no model that writes text or"):
+        check_config("o/n", {"architectures": ["BertForMaskedLM"]}, {})

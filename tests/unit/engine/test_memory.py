@@ -9,6 +9,7 @@ import pytest
 
 from aiplat.engine.memory import (
     OVERHEAD_MIB,
+    VECTORS_MIB,
     Footprint,
     budget_mib,
     footprint,
@@ -74,6 +75,16 @@ def test_a_model(tmp_path: Path) -> None:
     assert (
         footprint(tmp_path, EngineSettings(device="cpu", dtype="float32", cache_mib=16)).cache == 16
     )
+
+
+def test_an_encoder_has_no_cache_and_is_whole_on_a_cpu(tmp_path: Path) -> None:
+    config = {"architectures": ["BertModel"], "dtype": "float16", "hidden_size": 512}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    found = footprint(tmp_path, EngineSettings(device="cpu"))
+    assert found == Footprint(weights=200, cache=0, overhead=OVERHEAD_MIB + VECTORS_MIB)
+    assert found.cache_within(100) == found.cache_within(None) == 0
 
 
 def test_small_matrices_take_more_when_they_are_packed() -> None:

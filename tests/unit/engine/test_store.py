@@ -19,6 +19,7 @@ from aiplat.telemetry.metrics import Metrics
 
 pytest.importorskip("safetensors.numpy")
 
+from tests.support.tiny_encoder import make_tiny_encoder  # needs safetensors
 from tests.support.tiny_model import CONTEXT, make_tiny_model  # needs safetensors
 
 
@@ -44,6 +45,15 @@ def test_an_engine_for_each_kind_of_name(tiny: Path, tmp_path: Path) -> None:
         made("SmolLM2", tmp_path)
     with pytest.raises(ConfigError, match="no folder"):
         made("./nothing-here", tmp_path)
+
+
+def test_a_folder_of_an_encoder_has_an_engine_that_makes_vectors(tmp_path: Path) -> None:
+    encoder = made(str(make_tiny_encoder(tmp_path / "encoder")), tmp_path)
+    assert isinstance(encoder, EngineProcess)
+    assert encoder.offer().can == ("embed",)
+    (tmp_path / "encoder" / "1_Pooling" / "config.json").write_text('{"pooling_mode": "lasttoken"}')
+    with pytest.raises(ConfigError, match="takes pooling_mode_lasttoken"):
+        made(str(tmp_path / "encoder"), tmp_path)
 
 
 @pytest.mark.parametrize(

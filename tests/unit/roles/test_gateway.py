@@ -378,6 +378,22 @@ async def test_bounds_refuse_and_say_when_to_come_back() -> None:
 
 
 @pytest.mark.trio
+async def test_other_settings_hold_from_now_on() -> None:
+    house = House(max_requests=2)
+    house.processor("a", offer(slots=1))
+    [house.asks() for _ in range(2)]
+    with pytest.raises(Overloaded, match="2 requests under way"):
+        house.asks()
+    house.gateway.follow(GatewaySettings(max_requests=3, max_waiting=0))
+    with pytest.raises(Overloaded, match="0 requests waiting"):
+        house.asks()
+    house.gateway.follow(GatewaySettings(max_requests=3))
+    house.asks()
+    with pytest.raises(Overloaded, match="3 requests under way"):
+        house.asks()
+
+
+@pytest.mark.trio
 async def test_a_full_queue_refuses_and_leaves_nothing_behind() -> None:
     house = House(max_waiting=0)
     house.processor("a", offer(slots=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiplat.accounts.directory import Key, User
@@ -114,6 +115,19 @@ async def test_an_answer_is_counted_for_the_keys_user(tmp_path: Path) -> None:
     assert (event.manifest, event.outcome) == (MANIFEST.numerics, "stop")
     assert ends(sink).usage == Usage(3, 3)
     assert house.home.accounts.meter.live() == []
+
+
+async def test_a_prompt_that_is_only_counted_costs_no_tokens(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    processor = house.processor()
+    work = msgspec.structs.replace(asking(max_tokens=1), only_count=True)
+    sink = house.asks(credential=house.key("ann"), work=work)
+    [asked] = processor.work
+    asked.starts().finishes()
+    [started] = [event for event in sink.events if isinstance(event, Started)]
+    assert started.prompt_tokens == 3
+    assert ends(sink).usage == Usage(0, 0)
+    assert house.tokens() == [(0, 0, "stop")]
 
 
 async def test_each_way_to_end_is_counted_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`echo`: says the prompt's tokens over and over. For tests, and for benches of all the rest.
+"""`echo`: says the prompt's tokens over and over, or counts them in vectors. For tests and benches.
 
 It runs in the node's process, in one task whatever the number of requests. Each request goes
 its own pace; the task looks after those that can go on, and sleeps while none can.
@@ -14,12 +14,15 @@ from pathlib import Path
 import trio
 
 from aiplat.domain.answers import AnswerSink, Asking, Queued, Submission
-from aiplat.domain.errors import Overloaded, ShuttingDown
+from aiplat.domain.chat import Embed
+from aiplat.domain.errors import InvalidRequest, Overloaded, ShuttingDown
 from aiplat.domain.models import Manifest, ModelOffer
 from aiplat.engine import pieces
-from aiplat.engine.admission import answer_limit, generation_of
+from aiplat.engine.admission import answer_limit, plain_generation_of
 from aiplat.engine.backends.echo_row import EchoRow
+from aiplat.engine.backends.echo_vectors import EchoVectors
 from aiplat.engine.catalogue import ECHO
+from aiplat.engine.embedding import check_size
 from aiplat.engine.settings import EngineSettings
 from aiplat.telemetry.metrics import Metrics
 
@@ -46,8 +49,8 @@ class EchoEngine:
         self._settings = settings
         self._rate = rate
         self._metrics = metrics
-        self._running: list[EchoRow] = []
-        self._waiting: deque[EchoRow] = deque()
+        self._running: list[EchoRow | EchoVectors] = []
+        self._waiting: deque[EchoRow | EchoVectors] = deque()
         self._wake = trio.Event()
         self._shown = (0, 0)
         self._manifest = manifest(settings.echo_context)
@@ -62,6 +65,7 @@ class EchoEngine:
             running=len(self._running),
             waiting=len(self._waiting),
             tokens_per_second=self._rate,
+            can=("generate", "embed"),
         )
 
     def submit(self, submission: Submission, sink: AnswerSink) -> Asking:
@@ -70,7 +74,6 @@ class EchoEngine:
         Raises:
             AiplatError: it asks for what echo cannot, does not fit, or all places are taken.
         """
-        work = generation_of(submission)
         full = len(self._running) >= self._settings.echo_slots
         if full and len(self._waiting) >= self._settings.max_waiting:
             if self._metrics is not None:
@@ -80,11 +83,7 @@ class EchoEngine:
                 f"{len(self._waiting)} requests that wait.",
                 retry_after=1.0,
             )
-        texts = pieces.cut("\n".join(message.content for message in work.messages))
-        asked = work.sampling.max_tokens
-        limit = answer_limit(len(texts), asked, self._settings.echo_context, max(1, len(texts)))
-        over = asked is not None or limit < len(texts)
-        row = EchoRow(submission, sink, texts, limit, over, trio.current_time(), self._wake_up)
+        row = self._row(submission, sink)
         if full:
             self._waiting.append(row)
             row.tell(Queued(len(self._waiting) - 1, 0, "all slots of echo are taken"))
@@ -92,6 +91,31 @@ class EchoEngine:
             self._running.append(row)
         self._wake_up()
         return row
+
+    def _row(self, submission: Submission, sink: AnswerSink) -> EchoRow | EchoVectors:
+        now, context = trio.current_time(), self._settings.echo_context
+        if isinstance(submission.work, Embed):
+            return self._vectors(submission, submission.work, sink, now)
+        work = plain_generation_of(submission, self.name)
+        said = "\n".join(message.content for message in work.messages)
+        texts = pieces.cut(said if work.prompt is None else work.prompt)
+        if work.only_count:
+            return EchoRow(submission, sink, texts, 0, False, now, self._wake_up)
+        asked = work.sampling.max_tokens
+        limit = answer_limit(len(texts), asked, context, max(1, len(texts)))
+        over = asked is not None or limit < len(texts)
+        return EchoRow(submission, sink, texts, limit, over, now, self._wake_up)
+
+    def _vectors(
+        self, submission: Submission, work: Embed, sink: AnswerSink, now: float
+    ) -> EchoVectors:
+        try:
+            check_size(work, self._settings.embed_chars)
+        except InvalidRequest:
+            if self._metrics is not None:
+                self._metrics.bound_hits.labels("embed_chars").inc()
+            raise
+        return EchoVectors(submission, sink, self._settings.echo_context, now, self._wake_up)
 
     async def run(
         self,

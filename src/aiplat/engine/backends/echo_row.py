@@ -40,9 +40,9 @@ class EchoRow:
     """
 
     __slots__ = (
-        "_base", "_began", "_cancelled", "_deadline", "_events", "_first", "_limit", "_logprobs",
-        "_outbox", "_over", "_place", "_prompt", "_sink", "_started", "_stop", "_texts", "_wake",
-        "ended",
+        "_base", "_began", "_cancelled", "_counts", "_deadline", "_events", "_first", "_limit",
+        "_logprobs", "_outbox", "_over", "_place", "_prompt", "_sink", "_started", "_stop",
+        "_texts", "_wake", "ended",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +61,8 @@ class EchoRow:
         self._prompt = pieces.encode(texts)
         self._limit = limit if texts else 0
         self._over = over
-        sampling = generation_of(submission).sampling
+        work = generation_of(submission)
+        sampling, self._counts = work.sampling, work.only_count
         self._logprobs = sampling.logprobs
         self._stop = StopFilter(sampling.stop)
         self._stop.push(_text_of(said))
@@ -173,7 +174,8 @@ class EchoRow:
         self.ended = True
         first = (self._first - self._began) * 1000 if self._started else 0.0
         timings = Timings(first, first, (now - self._began) * 1000)
-        self._sink.deliver(Finished(reason, self._usage(), timings))
+        stop = self._stop.found if reason == "stop" else ""
+        self._sink.deliver(Finished(reason, self._usage(), timings, stop=stop))
         return _NEVER
 
     def _expire(self, stage: str) -> float:
@@ -184,7 +186,7 @@ class EchoRow:
         return _NEVER
 
     def _usage(self) -> Usage:
-        return Usage(len(self._prompt), self._outbox.delivered)
+        return Usage(0 if self._counts else len(self._prompt), self._outbox.delivered)
 
 
 def _text_of(ids: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from aiplat.domain.answers import Resume
-from aiplat.domain.chat import Embed, Generate, Message
+from aiplat.domain.chat import Embed, Generate, Message, Sampling, ToolCall
 from aiplat.domain.errors import AiplatError, ConfigError
 from aiplat.engine.backends.upstream.address import parse_address
 from aiplat.engine.backends.upstream.body import LLAMA_CPP, OLLAMA, Dialect, accepted, request_body
@@ -55,9 +55,13 @@ def test_what_ollama_would_pass_over_is_refused(name: str) -> None:
 
 
 def test_what_no_upstream_is_asked_for() -> None:
-    tools = Generate((Message("user", "hi"),), tools=({"type": "function"},))
-    grammar = Generate((Message("user", "hi"),), grammar={"type": "json_object"})
-    for work, param in ((Embed(("a",)), "input"), (tools, "tools"), (grammar, "response_format")):
+    counts = Generate((Message("user", "hi"),), only_count=True)
+    scored = Generate((), Sampling(logprobs=1), prompt="Once")
+    formed = Generate((), prompt="Once", grammar={"type": "json_object"})
+    for work, param in (
+        (Embed(("a",)), "input"), (counts, "messages"), (scored, "logprobs"),
+        (formed, "response_format"),
+    ):  # fmt: skip
         with pytest.raises(AiplatError) as told:
             accepted(replace(asking("hi"), work=work), "")
         assert told.value.param == param
@@ -68,6 +72,52 @@ def test_what_no_upstream_is_asked_for() -> None:
     assert told.value.recoverable  # who has the model itself can go on
     with pytest.raises(AiplatError, match="takes 1600"):
         body(logprobs=20, credit=1599)
+
+
+def told_of(work: Generate, kind: str = "") -> dict[str, Any]:
+    accepted(replace(asking("hi"), work=work), kind)
+    told: dict[str, Any] = json.loads(request_body("m", work, kind, Dialect()))
+    return told
+
+
+def test_tools_calls_and_forms_go_as_openai_has_them() -> None:
+    call = ToolCall("call_1", "now", '{"zone": "UTC"}')
+    messages = (
+        Message("user", "What time is it?"),
+        Message("assistant", "", (call,)),
+        Message("tool", "12:00", (), "call_1", "now"),
+    )
+    now = {"name": "now", "parameters": {"type": "object"}}
+    told = told_of(Generate(messages, tools=(now,), one_call=True))
+    assert told["tools"] == [{"type": "function", "function": now}]
+    assert told["parallel_tool_calls"] is False
+    assert "tool_choice" not in told
+    assert told["messages"][1]["tool_calls"] == [
+        {"id": "call_1", "type": "function",
+         "function": {"name": "now", "arguments": '{"zone": "UTC"}'}}
+    ]  # fmt: skip
+    assert told["messages"][2] == {"role": "tool", "content": "12:00", "tool_call_id": "call_1"}
+    must = told_of(Generate(messages, tools=(now,), tool_choice="required"))
+    assert must["tool_choice"] == "required"
+    this = told_of(Generate(messages, tools=(now,), tool="now"))
+    assert this["tool_choice"] == {"type": "function", "function": {"name": "now"}}
+    none = told_of(Generate(messages, tools=(now,), tool_choice="none"))
+    assert not {"tools", "tool_choice"} & set(none)
+    with pytest.raises(AiplatError, match="leaves it to the model") as refused:
+        told_of(Generate(messages, tools=(now,), tool="now"), OLLAMA)
+    assert refused.value.param == "tool_choice"
+    told_of(Generate(messages, tools=(now,)), OLLAMA)
+    kept = told_of(Generate(messages, grammar={"type": "json_schema", "schema": {"type": "null"}}))
+    assert kept["response_format"]["json_schema"]["schema"] == {"type": "null"}
+    free = told_of(Generate(messages, grammar={"type": "json_object"}))
+    assert free["response_format"] == {"type": "json_object"}
+
+
+def test_a_bare_prompt_goes_as_it_is() -> None:
+    told = told_of(Generate((), Sampling(max_tokens=3), prompt="Once upon"))
+    assert told["prompt"] == "Once upon"
+    assert "messages" not in told
+    assert told["max_tokens"] == 3
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
-from aiplat.domain.answers import Queued
+from aiplat.domain.answers import MAX_PIECE_CHARS, Queued
+from aiplat.domain.chat import Generate, Message
 from aiplat.domain.errors import AiplatError, EngineFailed, Overloaded, PermissionDenied
 from aiplat.domain.usage import Usage
 from aiplat.engine.backends.upstream.key import Key
@@ -52,6 +54,46 @@ async def test_an_answer_passes_through_with_the_upstreams_own_count() -> None:
         assert heard.started.manifest.context == 512
         assert server.chatted[0].body["seed"] == 4
         assert "authorization" not in server.chatted[0].headers
+
+
+async def test_calls_of_tools_pass_through() -> None:
+    def part(*calls: Any) -> bytes:
+        return event({"choices": [{"index": 0, "delta": {"tool_calls": list(calls)}}]})
+
+    first = {"index": 0, "id": "x", "function": {"name": "now", "arguments": '{"zo'}}
+    more = {"index": 0, "function": {"arguments": 'ne": "' + "U" * 200 + '"}'}}
+    with ScriptedUpstream() as server:
+        server.chats(saying(chunk("I look."), part(first), part(more), chunk(None, "tool_calls")))
+        async with running(server.url) as found:
+            engine, heard = await found.ready(), Waited()
+            work = Generate((Message("user", "hi"),), tools=({"name": "now"},))
+            request = engine.submit(replace(asking("hi", credit=600), work=work), heard)
+            await heard.until(lambda: sum(delta.cost for delta in heard.deltas) > 300)
+            request.accept(1, 4000)
+            await heard.until(lambda: heard.ended)
+            assert set(engine.offer().can) >= {"tools", "grammar"}
+    pieces = [piece for delta in heard.deltas for piece in delta.calls]
+    assert heard.text == "I look."
+    assert [piece.name for piece in pieces if piece.name] == ["now"]
+    assert "".join(piece.arguments for piece in pieces) == '{"zone": "' + "U" * 200 + '"}'
+    assert all(piece.chars <= MAX_PIECE_CHARS for piece in pieces)
+    assert heard.finished.reason == "tool_calls"
+
+
+async def test_a_bare_prompt_goes_to_the_older_door() -> None:
+    def script(talk: Talk) -> None:
+        talk.stream(
+            event({"choices": [{"index": 0, "text": " a time", "finish_reason": "stop"}]}), DONE
+        )
+
+    with ScriptedUpstream() as server:
+        server.scripts["POST /v1/completions"] = script
+        async with running(server.url) as found:
+            engine, heard = await found.ready(), Waited()
+            work = Generate((), prompt="Once upon")
+            engine.submit(replace(asking("hi"), work=work), heard)
+            await heard.until(lambda: heard.ended)
+    assert heard.text == " a time"
 
 
 async def test_nothing_is_read_beyond_credit_and_the_upstream_is_held_back() -> None:

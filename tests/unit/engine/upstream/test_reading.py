@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aiplat.domain.answers import Delta, TokenLogprob
-from aiplat.domain.chat import Generate
+from aiplat.domain.answers import CallPiece, Delta, TokenLogprob
+from aiplat.domain.chat import Generate, Message
 from aiplat.domain.errors import AiplatError
 from aiplat.domain.usage import Usage
 from aiplat.engine.backends.upstream.chunks import Scored
@@ -84,6 +84,59 @@ def test_a_stream_that_breaks_is_a_failure_that_may_go_well_elsewhere(
     assert told.value.code == "engine_failed"
     assert told.value.recoverable
     assert SECRET not in str(told.value)
+
+
+def calls(*parts: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"tool_calls": list(parts)}}]})
+
+
+def call(index: int | None, name: str = "", arguments: Any = "") -> dict[str, Any]:
+    return {"index": index, "function": {"name": name or None, "arguments": arguments}}
+
+
+def calling(*pieces: bytes, one: bool = False) -> list[CallPiece]:
+    work = Generate((Message("user", "hi"),), tools=({"name": "now"},), one_call=one)
+    found = Hearing("m", asking("hi"), work, Key("K", SECRET))
+    for piece in pieces:
+        found.feed(piece)
+    found.close()
+    assert found.reason == "tool_calls"
+    return list((found.pending.take() or Delta()).calls)
+
+
+def test_calls_are_put_in_order_however_a_server_cuts_and_numbers_them() -> None:
+    end = chunk(None, "tool_calls")
+    two = [CallPiece(0, "now", "{}"), CallPiece(1, "now", "[]")]
+    assert calling(calls(call(0, "now", "{}"), call(1, "now", "[]")), end) == two
+    assert calling(calls(call(4, "now", "{}")), calls(call(9, "now", "[]")), end) == two
+    whole = calls(call(None, "now", {"a": 1}))  # as Ollama once did
+    assert calling(whole, chunk(None, "stop")) == [CallPiece(0, "now", '{"a":1}')]
+    parts = calling(calls(call(0, "now")), calls(call(0, "", "{")), calls(call(0, "", "}")), end)
+    assert "".join(piece.arguments for piece in parts) == "{}"
+    assert (
+        calling(calls(call(0, "now", "{}")), calls(call(1, "now", "[]")), end, one=True) == two[:1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ([calls(call(0, "", "{}"))], "without its name"),
+        ([calls(call(0, "n" * 65, "{}"))], "more than 64 characters"),
+        ([calls(call(0, "now")), calls(call(0, "now"))], "twice"),
+        ([calls(call(1, "now")), calls(call(0, "now"))], "in turns"),
+        ([calls(*(call(n, "now") for n in range(129)))], "more than 128"),
+    ],
+)
+def test_calls_that_are_none_are_a_failure(parts: list[bytes], why: str) -> None:
+    with pytest.raises(AiplatError, match=why) as told:
+        calling(*parts)
+    assert told.value.recoverable
+
+
+def test_a_call_where_there_are_no_tools_is_a_failure() -> None:
+    with pytest.raises(AiplatError, match="was given none"):
+        heard(calls(call(0, "now", "{}")), chunk(None, "tool_calls"))
 
 
 def test_a_content_filter_says_no_everywhere() -> None:

@@ -10,22 +10,22 @@ from typing import Any
 
 import torch
 import transformers
-from jinja2 import TemplateError
 
 from aiplat.domain.chat import Generate, Sampling
-from aiplat.domain.errors import ConfigError, InvalidRequest, clip
-from aiplat.domain.models import Manifest
+from aiplat.domain.errors import ConfigError
+from aiplat.domain.models import Ability, Manifest
 from aiplat.engine import store
 from aiplat.engine.backend import LoadError, Plan
 from aiplat.engine.backends.slots import devices
 from aiplat.engine.backends.slots.choosing import serve
+from aiplat.engine.backends.slots.grammars import Grammars
 from aiplat.engine.backends.slots.groups import StoredGroups
 from aiplat.engine.backends.slots.loading import load_tokenizer, use_threads
 from aiplat.engine.backends.slots.sampling import choose
 from aiplat.engine.backends.slots.spelling import Spellings
+from aiplat.engine.backends.slots.templates import Templates
 from aiplat.engine.backends.slots.threads import Threads
-from aiplat.engine.rows import Drawn, Fault, Opening, Piece
-from aiplat.engine.speech import Speech
+from aiplat.engine.rows import Drawn, Fault, Matcher, Opening, Piece, Voice
 
 _REVISION = 3  # of our own arithmetic: what another one began is not gone on with as the same
 
@@ -66,7 +66,14 @@ class SlotsBackend:
         most = 1 if plan.deterministic or choice.device.type != "cpu" else torch.get_num_threads()
         self._threads = Threads(most, torch.set_num_threads, time.perf_counter)
         self._spellings: Spellings | None = None
-        self._ends = _end_tokens(model, self._tokenizer)
+        ends = _end_tokens(model, self._tokenizer)
+        self._templates = Templates(stored.name, self._tokenizer, ends)
+        self._grammars = Grammars(stored.name, self._tokenizer, stored.vocabulary, tuple(ends))
+        self.can: tuple[Ability, ...] = (
+            "generate",
+            *(("tools",) if self._templates.form is not None else ()),
+            *(("grammar",) if self._grammars.works else ()),
+        )
         self.context = stored.context
         self.capacity = served.capacity
         self.places = served.places
@@ -91,21 +98,15 @@ class SlotsBackend:
 
     def encode(self, work: Generate) -> list[int]:
         """The prompt's tokens (`Backend`)."""
-        messages = [{"role": m.role, "content": m.content} for m in work.messages]
-        try:
-            ids: Any = self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=False
-            )
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
-            raise InvalidRequest(
-                f"The model's chat template does not take these messages: {clip(str(error), 200)}",
-                param="messages",
-            ) from None
-        return list(ids)
+        return self._templates.encode(work)
 
-    def voice(self, stops: tuple[str, ...]) -> Speech:
+    def voice(self, work: Generate) -> Voice:
         """What makes text of tokens (`Backend`)."""
-        return Speech(self._decode, self._ends, stops)
+        return self._templates.voice(work)
+
+    def matcher(self, work: Generate, said: Sequence[int]) -> Matcher | None:
+        """What keeps the answer to its form (`Backend`)."""
+        return self._grammars.matcher(work, self._templates.form, said)
 
     def spell(self, token: int) -> bytes:
         """The token's bytes (`Backend`)."""
@@ -131,12 +132,6 @@ class SlotsBackend:
             if isinstance(drawn, Fault):
                 self._runner.spoil(piece.place)
         return {piece.row.number: got for piece, got in zip(drawing, chosen, strict=True)}
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        text = self._tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text)
 
 
 def _kernels(device: torch.device) -> str:

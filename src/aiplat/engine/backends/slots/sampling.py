@@ -2,8 +2,9 @@
 
 The order of what is done to a row of logits is vLLM's (``vllm/v1/sample/sampler.py``): logprobs
 are taken of the raw logits; then the bias is added, then the penalties count (repetition first,
-then frequency and presence); then the likeliest is taken, or the logits are divided by the
-temperature, and min_p, top_k and top_p leave out what shall not be drawn, in that order.
+then frequency and presence); then what a grammar does not allow is left out; then the likeliest is
+taken, or the logits are divided by the temperature, and min_p, top_k and top_p leave out what shall
+not be drawn, in that order.
 
 Every number of a row comes from that row alone, one row after another, so that the same logits
 give the same token bit for bit, alone or among others. All but the likeliest is
@@ -46,13 +47,19 @@ def choose(logits: Tensor, rows: Sequence[Row]) -> list[Drawn | Fault]:
     for at, row in enumerate(rows):
         if not good[at]:
             chosen[at] = _NAN
-        elif not (row.draw.greedy and row.draw.plain and row.draw.logprobs is None):
+        elif not _is_likeliest(row):
             wanting.append(at)
     if wanting:
         own = (logits if len(wanting) == len(rows) else logits[wanting]).cpu()
         for place, at in enumerate(wanting):
             chosen[at] = _own(own[place], rows[at], best[at])
     return chosen
+
+
+def _is_likeliest(row: Row) -> bool:
+    """Whether a row takes the likeliest token and tells nothing of it."""
+    draw = row.draw
+    return draw.greedy and draw.plain and draw.logprobs is None and row.matcher is None
 
 
 def _likeliest(logits: Tensor) -> tuple[list[int], list[float]]:
@@ -77,7 +84,9 @@ def _own(logits: Tensor, row: Row, best: int) -> Drawn | Fault:
         if not draw.plain:
             shaped = logits.clone()
             shape(shaped.numpy(), row)
-        if not draw.greedy:
+        if row.matcher is not None:
+            token = _within(shaped, row, row.matcher.allowed(len(logits)))
+        elif not draw.greedy:
             odds = torch.softmax(shaped / draw.temperature, -1).numpy()
             token = _pick(odds, draw, uniform(draw.seed, row.said))
         else:
@@ -85,6 +94,18 @@ def _own(logits: Tensor, row: Row, best: int) -> Drawn | Fault:
         return _told(logits, token, draw.logprobs)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other rows go on
         return Fault(f"The next token could not be drawn ({type(error).__name__}).")
+
+
+def _within(shaped: Tensor, row: Row, allowed: NDArray[np.intp]) -> int:
+    """The token of a row that keeps to a grammar, as if there were no others than those allowed.
+
+    What is not allowed is left out rather than given no odds: nothing can round to it.
+    """
+    draw, left = row.draw, shaped[torch.from_numpy(allowed)]
+    if draw.greedy:
+        return int(allowed[int(left.numpy().argmax())])
+    odds = torch.softmax(left / draw.temperature, -1).numpy()
+    return int(allowed[_pick(odds, draw, uniform(draw.seed, row.said))])
 
 
 def _pick(odds: _Floats, draw: Draw, at: float) -> int:

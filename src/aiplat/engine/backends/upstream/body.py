@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from aiplat.domain.answers import Submission
-from aiplat.domain.chat import Embed, Generate, Sampling
+from aiplat.domain.chat import Embed, Generate, Message, Sampling
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter
+from aiplat.engine.calling.asked import must_call
 
 OLLAMA, LLAMA_CPP = "ollama", "llama.cpp"
 """Kinds of servers that need words of their own; any other speaks OpenAI's."""
@@ -41,10 +42,13 @@ def accepted(submission: Submission, kind: str) -> Generate:
     work = submission.work
     if isinstance(work, Embed):
         raise _unsupported("input", "This model makes no embeddings here")
-    if work.tools:
-        raise _unsupported("tools", "Tools are not passed on to an upstream yet")
-    if work.grammar is not None:
-        raise _unsupported("response_format", "A grammar is not passed on to an upstream yet")
+    if work.only_count:
+        raise UnsupportedParameter(
+            "An upstream counts no prompt without answering it: ask a model that runs here.",
+            param="messages",
+        )
+    if work.prompt is not None:
+        _check_prompt(work)
     if work.sampling.n != 1:
         raise _unsupported("n", f"One answer is given to a request, and n is {work.sampling.n}")
     if submission.resume is not None:
@@ -59,8 +63,18 @@ def accepted(submission: Submission, kind: str) -> Generate:
         for name in _IGNORED_BY_OLLAMA:
             if getattr(work.sampling, name) not in (None, *_NEUTRAL[name]):
                 raise _unsupported(name, f"Ollama's OpenAI API does not honour {name}")
+        if must_call(work):
+            raise _unsupported("tool_choice", "Ollama's OpenAI API leaves it to the model to call")
     _check_window(submission, work.sampling)
     return work
+
+
+def _check_prompt(work: Generate) -> None:
+    """A prompt without a template goes to the older API, which has less."""
+    if work.sampling.logprobs is not None:
+        raise _unsupported("logprobs", "An upstream gives no log-probabilities with a bare prompt")
+    if work.grammar is not None:
+        raise _unsupported("response_format", "An upstream keeps to no form after a bare prompt")
 
 
 def _unsupported(name: str, why: str) -> UnsupportedParameter:
@@ -102,18 +116,18 @@ class Dialect(msgspec.Struct, frozen=True):
 
 
 def request_body(model: str, work: Generate, kind: str, dialect: Dialect) -> bytes:
-    """The JSON of a streamed chat completion.
+    """The JSON of a streamed chat completion; of a completion where there is a bare prompt.
 
     Arguments:
         model: as the upstream calls it.
         kind: of the upstream.
     """
     sampling = work.sampling
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": m.role, "content": m.content} for m in work.messages],
-        "stream": True,
-    }
+    body: dict[str, Any] = {"model": model, "stream": True}
+    if work.prompt is None:
+        body["messages"] = [_message(message) for message in work.messages]
+    else:
+        body["prompt"] = work.prompt
     if dialect.wants_usage:
         body["stream_options"] = {"include_usage": True}
     for name in _AS_THEY_ARE:
@@ -121,7 +135,7 @@ def request_body(model: str, work: Generate, kind: str, dialect: Dialect) -> byt
         # A server that lacks a parameter refuses it: none is sent that asks for nothing.
         if value is not None and value not in _NEUTRAL.get(name, ()):
             body[name] = value
-    if "max_tokens" in body:
+    if "max_tokens" in body and work.prompt is None:
         body[dialect.limit] = body.pop("max_tokens")
     if kind == LLAMA_CPP and "repetition_penalty" in body:
         body["repeat_penalty"] = body.pop("repetition_penalty")
@@ -129,4 +143,41 @@ def request_body(model: str, work: Generate, kind: str, dialect: Dialect) -> byt
         body["stop"] = list(sampling.stop)
     if sampling.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-    return msgspec.json.encode(body)
+    return msgspec.json.encode(body | _tools(work) | _form(work))
+
+
+def _message(message: Message) -> dict[str, Any]:
+    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        told["tool_calls"] = [
+            {"id": call.id, "type": "function",
+             "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]  # fmt: skip
+    if message.call_id:
+        told["tool_call_id"] = message.call_id
+    if message.name and message.role != "tool":  # which OpenAI's tool messages have not
+        told["name"] = message.name
+    return told
+
+
+def _tools(work: Generate) -> dict[str, Any]:
+    if not work.tools or work.tool_choice == "none":
+        return {}
+    told: dict[str, Any] = {"tools": [{"type": "function", "function": t} for t in work.tools]}
+    if work.tool:
+        told["tool_choice"] = {"type": "function", "function": {"name": work.tool}}
+    elif work.tool_choice == "required":
+        told["tool_choice"] = "required"
+    if work.one_call:
+        told["parallel_tool_calls"] = False
+    return told
+
+
+def _form(work: Generate) -> dict[str, Any]:
+    if work.grammar is None:
+        return {}
+    if work.grammar.get("type") != "json_schema":
+        return {"response_format": {"type": "json_object"}}
+    schema = {"name": "answer", "schema": work.grammar.get("schema"), "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}

@@ -1,12 +1,15 @@
 """One chunk of an upstream's stream, read. Pure: a server may send anything.
 
-Source: OpenAI's `CreateChatCompletionStreamResponse`. Fields that other servers add are passed
+Source: OpenAI's `CreateChatCompletionStreamResponse`, and the chunks of its completions, which have
+their text beside no delta. Fields that other servers add are passed
 over, those that they leave out or set to null count as absent.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -31,6 +34,17 @@ class Scored(msgspec.Struct, frozen=True):
     top: tuple[TokenLogprob, ...] = ()
 
 
+class CallPart(msgspec.Struct, frozen=True):
+    """More of a call of a tool, as the upstream cuts it: the name whole, the arguments in any way.
+
+    `arguments` is JSON text; `place` is the upstream's own number of the call.
+    """
+
+    place: int
+    name: str = ""
+    arguments: str = ""
+
+
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """What one event says.
 
@@ -40,6 +54,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     scored: tuple[Scored, ...] = ()
+    calls: tuple[CallPart, ...] = ()
     finish: str = ""
     usage: Usage | None = None
     error: str | None = None
@@ -60,8 +75,19 @@ class _Logprobs(msgspec.Struct):
     content: list[_Token] | None = None
 
 
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    function: _Function | None = None
+
+
 class _Delta(msgspec.Struct):
     content: str | None = None
+    tool_calls: list[_Call] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
 
@@ -69,6 +95,7 @@ class _Delta(msgspec.Struct):
 class _Choice(msgspec.Struct):
     index: int = 0
     delta: _Delta | None = None
+    text: str | None = None
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
 
@@ -112,12 +139,25 @@ def read_chunk(data: bytes) -> Chunk:
     choice = next((one for one in body.choices or () if one.index == 0), _Choice())
     delta = choice.delta or _Delta()
     return Chunk(
-        text=delta.content or "",
+        text=delta.content or choice.text or "",
+        calls=_calls(delta.tool_calls or ()),
         scored=_scored(choice.logprobs),
         finish=choice.finish_reason or "",
         usage=_usage(body.usage),
         thinks=bool(delta.reasoning_content or delta.reasoning),
     )
+
+
+def _calls(told: Sequence[_Call]) -> tuple[CallPart, ...]:
+    """Some servers number no calls, and give the arguments as an object."""
+    parts = []
+    for at, one in enumerate(told):
+        function = one.function or _Function()
+        given = function.arguments
+        arguments = msgspec.json.encode(given).decode() if isinstance(given, dict) else given or ""
+        place = at if one.index is None else one.index
+        parts.append(CallPart(place, function.name or "", arguments))
+    return tuple(parts)
 
 
 def _message(raw: msgspec.Raw) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from aiplat.domain.answers import AnswerSink, Asking, Submission
+from aiplat.domain.chat import Embed
 from aiplat.domain.errors import (
     AiplatError,
     EngineFailed,
@@ -17,7 +18,10 @@ from aiplat.domain.errors import (
     PermissionDenied,
 )
 from aiplat.domain.models import Manifest, ModelOffer
+from aiplat.engine.backends.upstream.abilities import ALL
 from aiplat.engine.backends.upstream.body import accepted
+from aiplat.engine.backends.upstream.chat import Chat
+from aiplat.engine.backends.upstream.embedding import Embedding
 from aiplat.engine.backends.upstream.exchange import Exchange
 from aiplat.engine.backends.upstream.listing import Listed
 from aiplat.engine.backends.upstream.server import Server
@@ -50,6 +54,7 @@ class UpstreamEngine:
         self.settings = settings
         self.slots = trio.CapacityLimiter(settings.slots)
         self.kind = ""
+        self._can = ALL
         self.manifest: Manifest = Listed(name=name).manifest()
         self.refused = ""
         """What the upstream said when it turned out not to have the model; empty else."""
@@ -89,7 +94,8 @@ class UpstreamEngine:
                 f"{self.name} runs on another server ({self.server.address.host}), and the request "
                 f"may not leave its {submission.privacy}: ask without --privacy, or another model."
             )
-        work = accepted(submission, self.kind)
+        if not isinstance(submission.work, Embed):
+            accepted(submission, self.kind)
         if self._offer.state != "ready" or self._nursery is None:
             raise EngineFailed(
                 f"{self.name} does not answer here now: {self._offer.note}.", retry_after=5
@@ -100,11 +106,16 @@ class UpstreamEngine:
                 f"{self.name} has {len(self._held)} requests, as many as it takes.",
                 retry_after=max(1.0, round(self.expected_wait()[1], 1)),
             )
-        exchange = Exchange(submission, sink, work, self)
+        exchange = self._exchange(submission, sink)
         self._held.add(exchange)
         self._nursery.start_soon(exchange.run)
         self._changed()
         return exchange
+
+    def _exchange(self, submission: Submission, sink: AnswerSink) -> Exchange:
+        if isinstance(submission.work, Embed):
+            return Embedding(submission, sink, submission.work, self)
+        return Chat(submission, sink, accepted(submission, self.kind), self)
 
     async def run(
         self,
@@ -124,7 +135,7 @@ class UpstreamEngine:
     def is_there(self, listed: Listed) -> None:
         """The upstream has it."""
         self.refused = ""
-        self.there, self.kind = listed.name, listed.kind
+        self.there, self.kind, self._can = listed.name, listed.kind, listed.can or ALL
         self.manifest = msgspec.structs.replace(listed.manifest(), name=self.name)
         self._offer = self._offered("ready", manifest=self.manifest, slots=self.settings.slots)
         self._changed()
@@ -140,7 +151,7 @@ class UpstreamEngine:
         self._changed()
 
     def _offered(self, state: Literal["loading", "ready", "failed"], **more: Any) -> ModelOffer:
-        return ModelOffer(name=self.name, state=state, reach=self._reach, **more)
+        return ModelOffer(name=self.name, state=state, reach=self._reach, can=self._can, **more)
 
     def _changed(self) -> None:
         """Tell when the offer differs; the speed alone is no news."""

@@ -7,23 +7,20 @@ it, however, closes the HTTP answer, which is how an upstream hears that nobody 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
-import httpx
 import trio
 
 from aiplat.domain.answers import (
     AnswerEvent,
     AnswerSink,
+    Delta,
     Failed,
     Finished,
     Queued,
     Started,
     Submission,
 )
-from aiplat.domain.chat import Generate
 from aiplat.domain.errors import (
     AiplatError,
     DeadlineExceeded,
@@ -34,19 +31,14 @@ from aiplat.domain.errors import (
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
 from aiplat.engine.backends.upstream import failures
-from aiplat.engine.backends.upstream.body import Dialect, request_body
-from aiplat.engine.backends.upstream.hearing import Hearing
-from aiplat.engine.backends.upstream.pieces import pieces_of
-from aiplat.engine.backends.upstream.server import Answered, Server, Unanswered, failed, late
+from aiplat.engine.backends.upstream.body import Dialect
+from aiplat.engine.backends.upstream.server import Answered, Server, Unanswered, failed
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
 
 log = logging.getLogger("aiplat.engine.upstream")
 
 LAST_WORDS_SECONDS = 2.0
 """For the usage, once an answer's last text came."""
-
-_TO_THE_END_SECONDS = 1.0
-"""For the end of a stream that said it was done: then its connection serves again."""
 
 _NEVER = float("inf")
 
@@ -77,24 +69,57 @@ class Desk(Protocol):
         """It ended, and its slot is free."""
 
 
+class Pending(Protocol):
+    """What came and was not delivered."""
+
+    pieces: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether all was given."""
+
+    def grant(self, credit: int) -> None:
+        """Take more credit."""
+
+    def take(self) -> Delta | None:
+        """What credit allows."""
+
+
+class Heard(Protocol):
+    """What came of a request so far."""
+
+    @property
+    def pending(self) -> Pending:
+        """What was not delivered."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all came, but perhaps for its usage."""
+
+    @property
+    def usage(self) -> Usage:
+        """What it came to."""
+
+    @property
+    def reason(self) -> Literal["stop", "length", "tool_calls"]:
+        """Why it ended."""
+
+
 class Exchange:
     """A request under way (`Asking`).
 
     Arguments:
         submission: what is asked.
         sink: where its events go.
-        work: of the submission, accepted.
+        heard: what comes of it.
         desk: the engine.
     """
 
-    def __init__(
-        self, submission: Submission, sink: AnswerSink, work: Generate, desk: Desk
-    ) -> None:
+    def __init__(self, submission: Submission, sink: AnswerSink, heard: Heard, desk: Desk) -> None:
         self.running = False
         self.speed = 0.0
         """Tokens a second after the first; 0 when there is too little to tell."""
-        self._sink, self._work, self._desk = sink, work, desk
-        self._hearing = Hearing(desk.name, submission, work, desk.server.key)
+        self._sink, self._heard, self._desk = sink, heard, desk
         self._granted = trio.Event()
         self._cancelled = self._ended = False
         self._started: Started | None = None
@@ -114,7 +139,7 @@ class Exchange:
 
     def accept(self, tokens: int, credit: int) -> None:
         """Take more credit."""
-        self._hearing.pending.grant(credit)
+        self._heard.pending.grant(credit)
         self._granted.set()
 
     def cancel(self) -> None:
@@ -168,7 +193,7 @@ class Exchange:
         except Answered as answer:
             raise self._refused(answer) from None
         except Unanswered as why:
-            if self._hearing.finished:
+            if self._heard.finished:
                 self._finish()
                 return
             error = failed(self._desk.name, str(why))
@@ -176,58 +201,21 @@ class Exchange:
             raise error from None
 
     def _refused(self, answer: Answered) -> AiplatError:
-        name, key = self._desk.name, self._desk.server.key
+        name = self._desk.name
         if 200 <= answer.status < 300:
             return failures.not_a_stream(name, answer.status, answer.headers, answer.body)
-        error = failures.refusal(name, answer.status, answer.headers, answer.body, key.name)
+        error = self._error_of(answer)
         if answer.status in (401, 403, 502, 503) or isinstance(error, ModelNotFound):
             self._desk.doubted(error)
         return error
 
     async def _ask(self, dialect: Dialect) -> None:
-        desk, settings = self._desk, self._desk.settings
-        body = request_body(desk.there, self._work, desk.kind, dialect)
-        deadline = trio.current_time() + settings.first_token_seconds
-        with trio.CancelScope(deadline=deadline) as self._stage:
-            async with desk.server.chat(body) as response:
-                desk.server.dialect = (
-                    dialect  # it was understood; a refusal may only quote a prompt
-                )
-                self._deliver(Started(desk.manifest, 0, exact=False))
-                await self._listen(response)
-        if self._ended:
-            return
-        if self._stage.cancelled_caught and not self._hearing.finished:
-            if self._first:
-                limit = settings.next_token_seconds
-                raise late(desk.name, "more of its answer", limit, "next_token_seconds")
-            limit = settings.first_token_seconds
-            raise late(desk.name, "the first word", limit, "first_token_seconds")
-        self._finish()
+        """Ask, and deliver all that comes; ends well, or raises."""
+        raise NotImplementedError
 
-    async def _listen(self, response: httpx.Response) -> None:
-        hearing = self._hearing
-        async with pieces_of(response) as pieces:
-            async for piece in pieces:
-                await self._hear(partial(hearing.feed, piece))
-                if hearing.done:
-                    break
-            if not hearing.done:
-                await self._hear(hearing.close)
-            self._finish()
-            with trio.move_on_after(_TO_THE_END_SECONDS):
-                async for _ in pieces:
-                    pass
-
-    async def _hear(self, step: Callable[[], None]) -> None:
-        """Take a step of the stream; what came before a failure is still said."""
-        before = self._hearing.news
-        try:
-            step()
-        finally:
-            if self._hearing.news != before:
-                self._came()
-            await self._pass_on()
+    def _error_of(self, answer: Answered) -> AiplatError:
+        name, key = self._desk.name, self._desk.server.key
+        return failures.refusal(name, answer.status, answer.headers, answer.body, key.name)
 
     def _came(self) -> None:
         now = trio.current_time()
@@ -237,7 +225,7 @@ class Exchange:
 
     async def _pass_on(self) -> None:
         """Deliver what credit allows, and wait for more while something is left."""
-        pending = self._hearing.pending
+        pending = self._heard.pending
         while not pending.empty:
             if (delta := pending.take()) is not None:
                 self._deliver(delta)
@@ -246,7 +234,7 @@ class Exchange:
             self._granted = trio.Event()
             await self._granted.wait()
             self._stage.deadline = trio.current_time() + self._desk.settings.next_token_seconds
-        if self._hearing.finished:
+        if self._heard.finished:
             self._stage.deadline = min(
                 self._stage.deadline, trio.current_time() + LAST_WORDS_SECONDS
             )
@@ -254,23 +242,23 @@ class Exchange:
     # -- ends ----------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        usage = self._hearing.usage
+        usage = self._heard.usage
         if usage.completion_tokens > 1 and self._last > self._first:
             self.speed = (usage.completion_tokens - 1) / (self._last - self._first)
-        self._end(Finished(self._hearing.reason, usage, self._timings()))
+        self._end(Finished(self._heard.reason, usage, self._timings()))
 
     def _cut(self) -> None:
         """It was cancelled, or its whole time is over."""
         if self._cancelled:
-            usage = self._hearing.usage if self._started is not None else Usage(0, 0)
+            usage = self._heard.usage if self._started is not None else Usage(0, 0)
             self._end(Finished("cancelled", usage, self._timings()))
             return
         if not self.running:
             stage = "for a slot"
-        elif self._hearing.pending.pieces == 0:
+        elif self._heard.pending.pieces == 0:
             stage = "and no word of the answer had come"
         else:
-            stage = f"and {self._hearing.pending.pieces} pieces of the answer had come"
+            stage = f"and {self._heard.pending.pieces} pieces of the answer had come"
         limit = "" if self._asked_seconds <= self._whole_seconds else " (upstream.whole_seconds)"
         self._fail(
             DeadlineExceeded(
@@ -280,7 +268,7 @@ class Exchange:
         )
 
     def _fail(self, error: AiplatError) -> None:
-        self._end(Failed.of(error, self._hearing.usage if self._started is not None else None))
+        self._end(Failed.of(error, self._heard.usage if self._started is not None else None))
 
     def _end(self, end: Finished | Failed) -> None:
         if self._ended:

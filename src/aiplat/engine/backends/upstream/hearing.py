@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aiplat.domain.answers import Submission
+from aiplat.domain.answers import CallPiece, Submission
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import AiplatError, EngineFailed, UnsupportedParameter, clip
 from aiplat.domain.usage import Usage
+from aiplat.engine.backends.upstream.called import Called, Miscalled
 from aiplat.engine.backends.upstream.chunks import Chunk, Scored, Unreadable, read_chunk
 from aiplat.engine.backends.upstream.failures import MAX_SENTENCE
 from aiplat.engine.backends.upstream.key import Key
 from aiplat.engine.backends.upstream.pending import Pending
 from aiplat.engine.backends.upstream.sse import EventStream, Oversized
 
-Reason = Literal["stop", "length"]
+Reason = Literal["stop", "length", "tool_calls"]
 
 _BROKEN = ("abort", "error", "cancelled", "")
 """Finish reasons of servers that gave up."""
@@ -42,6 +43,8 @@ class Hearing:
         self._model = model
         self._key = key
         self._tops = work.sampling.logprobs
+        self._may_call = bool(work.tools)
+        self._called = Called(one=work.one_call)
         self._events = EventStream()
         self._finish: str | None = None
         self._usage: Usage | None = None
@@ -59,7 +62,9 @@ class Hearing:
     @property
     def reason(self) -> Reason:
         """Why it ended."""
-        return "length" if self._finish == "length" else "stop"
+        if self._finish == "length":
+            return "length"
+        return "tool_calls" if self._called.count else "stop"
 
     def feed(self, piece: bytes) -> None:
         """Take what came.
@@ -104,16 +109,26 @@ class Hearing:
     def _chunk(self, chunk: Chunk) -> None:
         if chunk.usage is not None:
             self._usage = chunk.usage
-        if (chunk.text or chunk.scored) and self._finish is None:
-            self.pending.put(chunk.text, self._scores(chunk))
-        self.news += bool(chunk.text or chunk.thinks or chunk.scored)
+        if (chunk.text or chunk.scored or chunk.calls) and self._finish is None:
+            self.pending.put(chunk.text, self._scores(chunk), self._calls(chunk))
+        self.news += bool(chunk.text or chunk.thinks or chunk.scored or chunk.calls)
         if chunk.finish and self._finish is None:
             self._finish = self._known(chunk.finish)
+
+    def _calls(self, chunk: Chunk) -> list[CallPiece]:
+        if not chunk.calls:
+            return []
+        if not self._may_call:
+            raise self._failed("calls a tool, and was given none")
+        try:
+            return self._called.pieces(chunk.calls)
+        except Miscalled as fault:
+            raise self._failed(str(fault)) from None
 
     def _scores(self, chunk: Chunk) -> list[Scored]:
         if self._tops is None:
             return []
-        if not chunk.scored and self.pending.pieces == 0:
+        if not chunk.scored and not chunk.calls and self.pending.pieces == 0:
             raise UnsupportedParameter(
                 f"The upstream of {self._model} gives no log-probabilities: leave logprobs out.",
                 param="logprobs",

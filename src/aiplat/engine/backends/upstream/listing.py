@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aiplat.domain.models import Manifest
+from aiplat.domain.models import Ability, Manifest
 from aiplat.engine.backends.upstream.body import LLAMA_CPP, OLLAMA
 from aiplat.protocol.offers import MAX_NAME
 
@@ -20,13 +20,14 @@ _UNKNOWN = "unknown"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """One model of an upstream. `context` and `vocabulary` are 0 while unknown."""
+    """One model of an upstream; `context` and `vocabulary` are 0, `can` empty while unknown."""
 
     name: str
     kind: str = ""
     context: int = 0
     vocabulary: int = 0
     quantisation: str = ""
+    can: tuple[Ability, ...] = ()
 
     def manifest(self) -> Manifest:
         """All that is known of it, and that the rest is not."""

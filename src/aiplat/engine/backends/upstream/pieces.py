@@ -32,10 +32,10 @@ async def pieces_of(response: httpx.Response) -> AsyncIterator[AsyncIterator[byt
 
 async def beginning(response: httpx.Response, most: int) -> bytes:
     """The first `most` bytes of the body, or all of it."""
-    body = b""
+    body = bytearray()
     async with pieces_of(response) as pieces:
         async for piece in pieces:
             body += piece
             if len(body) > most:
-                return body[:most]
-    return body
+                break
+    return bytes(body[:most])

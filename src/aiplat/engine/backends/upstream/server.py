@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import msgspec
 import trio
 
 import aiplat
@@ -94,15 +95,32 @@ class Server:
                 return await beginning(response, MAX_LIST)
         raise Unanswered(f"did not list its models within {seconds:g} s (upstream.list_seconds)")
 
+    async def show(self, model: str) -> bytes:
+        """What an Ollama says of a model; nothing where it is none that does.
+
+        Raises:
+            Unanswered: there is no answer, or not in time.
+        """
+        body, root = msgspec.json.encode({"model": model}), self.address.base.removesuffix("/v1")
+        seconds = self._settings.list_seconds
+        with trio.move_on_after(seconds):
+            async with self._send("POST", "/api/show", body, root) as response:
+                return await beginning(response, MAX_LIST) if response.status_code == 200 else b""
+        raise Unanswered(f"did not show a model within {seconds:g} s (upstream.list_seconds)")
+
     @asynccontextmanager
-    async def chat(self, body: bytes) -> AsyncIterator[httpx.Response]:
+    async def chat(self, body: bytes, *, bare: bool = False) -> AsyncIterator[httpx.Response]:
         """Open the stream of an answer; leaving the block closes it at once.
+
+        Arguments:
+            bare: whether it goes on with a text, rather than with a conversation.
 
         Raises:
             Unanswered: there is no answer, or it breaks off, in the block too.
             Answered: it is no stream of events.
         """
-        async with self._send("POST", "/chat/completions", body) as response:
+        path = "/completions" if bare else "/chat/completions"
+        async with self._send("POST", path, body) as response:
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             packed = response.headers.get("content-encoding", "identity").lower()
             is_stream = kind in ("", "text/event-stream") and packed == "identity"
@@ -110,14 +128,26 @@ class Server:
                 raise await self._unwanted(response)
             yield response
 
+    async def embed(self, body: bytes, most: int) -> bytes:
+        """The body of an answer of ``POST /embeddings``, or its first `most` bytes.
+
+        Raises:
+            Unanswered: there is no answer, or it breaks off.
+            Answered: its status is not 200.
+        """
+        async with self._send("POST", "/embeddings", body) as response:
+            if response.status_code != 200:
+                raise await self._unwanted(response)
+            return await beginning(response, most)
+
     @asynccontextmanager
     async def _send(
-        self, method: str, path: str, body: bytes | None
+        self, method: str, path: str, body: bytes | None, base: str = ""
     ) -> AsyncIterator[httpx.Response]:
         headers = {} if body is None else {"content-type": "application/json"}
         try:
             async with self._client.stream(
-                method, self.address.base + path, content=body, headers=headers
+                method, (base or self.address.base) + path, content=body, headers=headers
             ) as response:
                 yield response
         except httpx.ConnectTimeout:

@@ -10,8 +10,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 import trio
+from msgspec.structs import replace
 
 from aiplat.domain.errors import clip
+from aiplat.domain.models import Ability
+from aiplat.engine.backends.upstream.abilities import read_abilities
+from aiplat.engine.backends.upstream.body import OLLAMA
 from aiplat.engine.backends.upstream.engine import UpstreamEngine
 from aiplat.engine.backends.upstream.failures import MAX_SENTENCE, read_told, refused_key
 from aiplat.engine.backends.upstream.listing import Listed, named, read_models
@@ -47,6 +51,7 @@ class Upstream:
         self._settings = settings
         self._metrics = metrics
         self._engines: dict[str, UpstreamEngine] = {}
+        self._can: dict[str, tuple[Ability, ...]] = {}
         self._wake = trio.Event()
         self._said = ""
         self._on_model: OnModel = lambda engine: None
@@ -112,7 +117,22 @@ class Upstream:
             return self._without_list(answer)
         if listed is None:
             return self._unlisted("it is no JSON of OpenAI's form")
-        return self._offers(listed)
+        return self._offers(await self._with_abilities(listed))
+
+    async def _with_abilities(self, listed: tuple[Listed, ...]) -> tuple[Listed, ...]:
+        """Ask an Ollama once what each model does; others cannot be asked."""
+        self._can = {one.name: self._can[one.name] for one in listed if one.name in self._can}
+        found: list[Listed] = []
+        for place, one in enumerate(listed):
+            if one.kind == OLLAMA and place < self._settings.max_models:
+                if one.name not in self._can:
+                    try:
+                        self._can[one.name] = read_abilities(await self._server.show(one.name))
+                    except (Unanswered, Answered):
+                        return (*found, *listed[place:])  # the next look asks again
+                one = replace(one, can=self._can[one.name])
+            found.append(one)
+        return tuple(found)
 
     def _without_list(self, answer: Answered) -> bool:
         """It is there, and refuses its list."""

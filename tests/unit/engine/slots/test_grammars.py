@@ -1,0 +1,315 @@
+"""Grammars over a real tokenizer: what is kept to, what is refused, and each row its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from aiplat.domain.chat import Generate, Message
+from aiplat.domain.errors import InvalidRequest, UnsupportedParameter
+from aiplat.engine.calling.formats import FORMATS, HERMES, MISTRAL, Format
+from aiplat.engine.outbox import Outbox
+from aiplat.engine.rows import Draw, Drawn, Fault, Row
+from tests.support.counting import Numerals
+from tests.support.tiny_model import make_tiny_model
+from tests.unit.engine.calling.saying import ONE, TOOLS, found
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("llguidance")
+
+from transformers import AutoTokenizer  # noqa: E402  # needs torch
+
+from aiplat.engine.backends.slots.grammars import Grammars, Keeping  # noqa: E402  # needs torch
+from aiplat.engine.backends.slots.sampling import choose  # noqa: E402  # needs torch
+
+END = 2
+PADDING = 60
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    made = AutoTokenizer.from_pretrained(make_tiny_model(tmp_path_factory.mktemp("m") / "tiny"))
+    made.add_special_tokens({"additional_special_tokens": [MISTRAL.begin]})
+    return made
+
+
+@pytest.fixture(scope="module")
+def grammars(tokenizer: Any) -> Grammars:
+    return Grammars("tiny", tokenizer, len(tokenizer) + PADDING, (END,))
+
+
+def schema(of: Any) -> Generate:
+    return Generate((Message("user", "x"),), grammar={"type": "json_schema", "schema": of})
+
+
+def calling(**options: Any) -> Generate:
+    return Generate((Message("user", "x"),), tools=TOOLS, **options)
+
+
+def keeping(grammars: Grammars, work: Generate, form: Format | None = None) -> Keeping:
+    matcher = grammars.matcher(work, form, ())
+    assert matcher is not None
+    return matcher
+
+
+def takes(grammars: Grammars, tokenizer: Any, work: Generate, text: str, form: Any = None) -> bool:
+    """Whether the text is allowed, token by token, and may be all."""
+    matcher = keeping(grammars, work, form)
+    for token in tokenizer.encode(text, add_special_tokens=False):
+        if token not in matcher.allowed(len(tokenizer)) or not matcher.take(token):
+            return False
+    return matcher.ended or END in matcher.allowed(len(tokenizer))
+
+
+def test_free_text_has_no_grammar(grammars: Grammars) -> None:
+    assert grammars.matcher(Generate((Message("user", "x"),)), None, ()) is None
+    assert grammars.matcher(calling(), HERMES, ()) is None
+    assert grammars.matcher(calling(tool_choice="none"), HERMES, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ('{"name":"Ada","age":36}', True),
+        ('{"name": "Ada", "age": 36}', True),
+        ('{"name":"Ada"}', True),
+        ('{"age":36}', False),
+        ('{"name":"Ada","age":3.5}', False),
+        ('{"name":"much too long"}', False),
+        ('{"name":"Ada","spare":1}', False),
+        ('{"name":"Ada"', False),
+        ('{\n"name":"Ada"}', False),
+        ("no JSON", False),
+    ],
+)
+def test_an_answer_keeps_to_its_schema(
+    grammars: Grammars, tokenizer: Any, text: str, fits: bool
+) -> None:
+    assert takes(grammars, tokenizer, schema(PERSON), text) is fits
+
+
+def test_any_object(grammars: Grammars, tokenizer: Any) -> None:
+    work = Generate((Message("user", "x"),), grammar={"type": "json_object"})
+    assert takes(grammars, tokenizer, work, '{"a": [1, {"b": null}], "c": "ä"}')
+    assert not takes(grammars, tokenizer, work, "[1]")
+
+
+def test_what_refers_to_its_own_parts_is_kept_to(grammars: Grammars, tokenizer: Any) -> None:
+    tree = {
+        "$defs": {"node": {
+            "type": "object",
+            "properties": {"in": {"type": "array", "items": {"$ref": "#/$defs/node"}}},
+            "required": ["in"], "additionalProperties": False,
+        }},
+        "$ref": "#/$defs/node",
+    }  # fmt: skip
+    assert takes(grammars, tokenizer, schema(tree), '{"in": [{"in": []}, {"in": []}]}')
+    assert not takes(grammars, tokenizer, schema(tree), '{"in": [{}]}')
+
+
+@pytest.mark.parametrize(
+    ("of", "why"),
+    [
+        ({"type": "strin"}, "Invalid type: strin"),
+        ({"not": {"type": "string"}}, 'Unimplemented keys: ["not"]'),
+        ({"$ref": "https://example.com/a"}, "retriev"),
+        ({"type": "string", "pattern": "(?=a)"}, "look-ahead"),
+        ({"type": "string", "pattern": "("}, "regex parse error"),
+        ({"type": "integer", "minimum": 5, "maximum": 2}, "minimum (5) is greater"),
+        ({"oneOf": [{"type": "object"}, {}]}, "oneOf constraints are not supported"),
+        ({"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, ""),
+        ({"type": "no such\n" + "x" * 5000}, "Invalid type: no such"),
+    ],
+)
+def test_a_schema_that_cannot_be_kept_to_is_refused_with_the_reason(
+    grammars: Grammars, of: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        grammars.matcher(schema(of), None, ())
+    assert refused.value.param == "response_format"
+    assert why in str(refused.value)
+    assert len(str(refused.value)) < 300
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "form", [{"type": "text"}, {"type": "json_schema"}, {}, {"type": "json_schema", "schema": True}]
+)
+def test_a_form_that_is_none_is_refused(grammars: Grammars, form: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="json_object"):
+        grammars.matcher(Generate((Message("user", "x"),), grammar=form), None, ())
+
+
+def test_who_asks_sets_no_option_of_the_library(grammars: Grammars, tokenizer: Any) -> None:
+    loose = {**PERSON, "x-guidance": {"whitespace_flexible": True, "lenient": True}}
+    assert not takes(grammars, tokenizer, schema(loose), '{\n"name":"Ada"}')
+    with pytest.raises(InvalidRequest, match="Unimplemented"):
+        grammars.matcher(schema({"not": {}, "x-guidance": {"lenient": True}}), None, ())
+
+
+def test_a_tool_whose_schema_cannot_be_kept_to_is_named(grammars: Grammars) -> None:
+    bad = {"name": "bad", "parameters": {"type": "object", "properties": {"x": {"not": {}}}}}
+    work = Generate((Message("user", "x"),), tools=(*TOOLS, bad), tool_choice="required")
+    with pytest.raises(InvalidRequest, match="the tool 'bad'") as refused:
+        grammars.matcher(work, HERMES, ())
+    assert refused.value.param == "tools"
+    free = Generate((Message("user", "x"),), tools=(bad,))
+    assert grammars.matcher(free, HERMES, ()) is None  # nothing has to be kept to
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_who_must_call_calls_as_its_family_writes_it(
+    grammars: Grammars, tokenizer: Any, form: Format
+) -> None:
+    (text,) = [text for of, text in ONE.values() if of is form and not text.startswith("<|python")]
+    work = calling(tool_choice="required")
+    assert takes(grammars, tokenizer, work, text, form)
+    assert found(form, text)[1]
+    assert not takes(grammars, tokenizer, work, "I call nothing.", form)
+    assert not takes(
+        grammars, tokenizer, work, text.replace("Paris", "P").replace("city", "town"), form
+    )
+    only = calling(tool="now")
+    assert not takes(grammars, tokenizer, only, text, form)
+    assert takes(grammars, tokenizer, calling(tool_choice="required", one_call=True), text, form)
+    twice = f"{text}\n{text}" if form.end else text + text
+    one = calling(tool_choice="required", one_call=True)
+    assert not takes(grammars, tokenizer, one, twice, form)
+
+
+def test_a_mark_that_is_a_token_is_that_token(grammars: Grammars, tokenizer: Any) -> None:
+    matcher = keeping(grammars, calling(tool_choice="required"), MISTRAL)
+    mark = tokenizer.convert_tokens_to_ids(MISTRAL.begin)
+    assert list(matcher.allowed(len(tokenizer))) == [mark]
+
+
+def test_an_answer_of_a_form_may_call_instead(grammars: Grammars, tokenizer: Any) -> None:
+    work = calling(grammar={"type": "json_schema", "schema": PERSON})
+    assert takes(grammars, tokenizer, work, '{"name":"Ada"}', HERMES)
+    assert takes(grammars, tokenizer, work, ONE["hermes"][1], HERMES)
+    assert not takes(grammars, tokenizer, work, '{"age":"Ada"}', HERMES)
+
+
+def test_what_was_said_elsewhere_goes_on_there(grammars: Grammars, tokenizer: Any) -> None:
+    said = tokenizer.encode('{"name":"A', add_special_tokens=False)
+    matcher = grammars.matcher(schema(PERSON), None, said)
+    assert matcher is not None
+    assert all(matcher.take(token) for token in tokenizer.encode('da"}', add_special_tokens=False))
+    assert matcher.ended
+    with pytest.raises(InvalidRequest) as refused:
+        grammars.matcher(schema(PERSON), None, tokenizer.encode('{"age', add_special_tokens=False))
+    assert refused.value.param == "resume"
+
+
+def test_without_the_library_it_is_refused_by_name(grammars: Grammars, tokenizer: Any) -> None:
+    bare = Grammars("tiny", tokenizer, 300, (END,))
+    bare.works = False
+    for work, param in (
+        (schema(PERSON), "response_format"),
+        (calling(tool="now"), "tool_choice"),
+    ):
+        with pytest.raises(UnsupportedParameter, match="tiny") as refused:
+            bare.matcher(work, HERMES, ())
+        assert refused.value.param == param
+
+
+# -- drawing -----------------------------------------------------------------------------------
+
+
+def row(matcher: Any, **draw: Any) -> Row:
+    wish = Draw(**{"temperature": 0.0, "top_p": 1.0, "seed": 7, **draw})
+    return Row(
+        number=1, ids=[5], prompt_tokens=1, limit=500, draw=wish, voice=Numerals(),
+        outbox=Outbox(0), arrived=0.0, deadline=1.0, matcher=matcher,
+    )  # fmt: skip
+
+
+DRAWS: list[dict[str, Any]] = [
+    {},
+    {"temperature": 1.0},
+    {"temperature": 2.0, "top_p": 0.5},
+    {"temperature": 1.0, "top_k": 3, "min_p": 0.1},
+    {"repetition": 1.5, "presence": 1.0, "frequency": 0.5},
+    {"temperature": 1.0, "bias": ((70, 100.0), (90, -100.0))},
+    {"logprobs": 2},
+]
+
+
+def answer(grammars: Grammars, tokenizer: Any, one: Row, noise: Any) -> str:
+    for _ in range(400):
+        if one.matcher is None or one.matcher.ended:
+            break
+        logits = torch.randn(1, len(tokenizer) + PADDING, generator=noise) * 3
+        logits[0, len(tokenizer) :] += 50.0  # a model may think most of ids that have no token
+        (drawn,) = choose(logits, [one])
+        assert isinstance(drawn, Drawn)
+        if one.draw.logprobs is not None:
+            raw = torch.log_softmax(logits[0], -1)
+            assert drawn.logprob == pytest.approx(float(raw[drawn.token]))
+            assert drawn.top[0][0] == int(raw.argmax())
+        if drawn.token == END:
+            break
+        one.ids.append(drawn.token)
+        assert one.matcher.take(drawn.token)
+    return str(tokenizer.decode(one.ids[1:]))
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_however_it_is_drawn_noise_becomes_what_the_schema_says(
+    grammars: Grammars, tokenizer: Any, draw: dict[str, Any]
+) -> None:
+    fixed = {
+        "type": "object",
+        "properties": {
+            "name": {"enum": ["Ada", "Grace"]},
+            "year": {"type": "integer", "minimum": 1900, "maximum": 1999},
+            "likes": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 4},
+        },
+        "required": ["name", "year", "likes"],
+        "additionalProperties": False,
+    }
+    for seed in range(3):
+        noise = torch.Generator().manual_seed(seed)
+        one = row(grammars.matcher(schema(fixed), None, ()), **draw)
+        told = json.loads(answer(grammars, tokenizer, one, noise))
+        assert told["name"] in ("Ada", "Grace")
+        assert 1900 <= told["year"] <= 1999
+        assert set(told["likes"]) <= {"a", "b"}
+
+
+def test_a_row_without_a_grammar_beside_one_with_it_is_as_alone(
+    grammars: Grammars, tokenizer: Any
+) -> None:
+    logits = torch.randn(3, len(tokenizer) + PADDING, generator=torch.Generator().manual_seed(1))
+    kept = row(grammars.matcher(schema(PERSON), None, ()))
+    plain, drawn = row(None), row(None, temperature=1.0)
+    together = choose(logits, [plain, kept, drawn])
+    assert [together[0]] == choose(logits[:1], [plain])
+    assert [together[2]] == choose(logits[2:], [drawn])
+    assert isinstance(together[1], Drawn)
+    assert tokenizer.decode([together[1].token]) == "{"
+
+
+def test_a_grammar_that_breaks_down_ends_its_row_alone() -> None:
+    class Broken:
+        ended = False
+
+        def allowed(self, width: int) -> Any:
+            raise ValueError("too complex")
+
+        def take(self, token: int) -> bool:
+            return False
+
+    logits = torch.randn(2, 300)
+    broken, plain = choose(logits, [row(Broken()), row(None)])
+    assert isinstance(broken, Fault)
+    assert "too complex" not in broken.message
+    assert isinstance(plain, Drawn)
