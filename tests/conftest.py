@@ -43,3 +43,14 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = aiplat(home, "models", "pull", "smollm2-135m", AIPLAT_CACHE=str(cache), timeout=1800)
     assert done.returncode == 0, done.stderr
     return cache
+
+
+@pytest.fixture(scope="session")
+def embedding_cache(model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with the embedding model of the catalogue in it."""
+    home = tmp_path_factory.mktemp("pull")
+    done = aiplat(
+        home, "models", "pull", "all-minilm-l6-v2", AIPLAT_CACHE=str(model_cache), timeout=1800
+    )
+    assert done.returncode == 0, done.stderr
+    return model_cache

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import anthropic
 import pytest
 
-from tests.support.served import CHAT, QUESTION, WEATHER, Served
+from tests.support.served import CHAT, QUESTION, TOOLS, WEATHER, Served
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 ASKED: list[anthropic.types.MessageParam] = [{"role": "user", "content": QUESTION}]
 TOOL: anthropic.types.ToolParam = {
-    "name": "weather", "description": "The weather.", "input_schema": WEATHER,  # type: ignore[typeddict-item]  # it is a JSON Schema
+    "name": "weather", "description": "The weather.", "input_schema": WEATHER,
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_stream(client: anthropic.Anthropic) -> None:
 
 def test_tools(client: anthropic.Anthropic) -> None:
     answer = client.messages.create(
-        model=CHAT, max_tokens=80, tools=[TOOL], tool_choice={"type": "any"},
+        model=TOOLS, max_tokens=80, tools=[TOOL], tool_choice={"type": "any"},
         messages=[{"role": "user", "content": "What is the weather in Paris?"}],
     )  # fmt: skip
     assert answer.stop_reason == "tool_use"
@@ -57,7 +57,7 @@ def test_tools(client: anthropic.Anthropic) -> None:
     assert use.name == "weather"
     assert isinstance(use.input, dict)
     after = client.messages.create(
-        model=CHAT, max_tokens=40, tools=[TOOL],
+        model=TOOLS, max_tokens=40, tools=[TOOL],
         messages=[
             {"role": "user", "content": "What is the weather in Paris?"},
             {"role": "assistant", "content": [
@@ -98,7 +98,7 @@ def test_who_leaves_in_mid_stream_leaves_the_node_idle(
     client: anthropic.Anthropic, node: Served
 ) -> None:
     with client.messages.stream(
-        model=CHAT, max_tokens=4000, temperature=1,
+        model=CHAT, max_tokens=4000,
         messages=[{"role": "user", "content": "Tell a very long story."}],
     ) as stream:  # fmt: skip
         next(iter(stream.text_stream))

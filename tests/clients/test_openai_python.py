@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.support.served import CHAT, PERSON, QUESTION, VECTORS, WEATHER, Served
+from tests.support.served import CHAT, PERSON, QUESTION, TOOLS, VECTORS, WEATHER, Served
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -57,7 +57,7 @@ def test_tools(client: openai.OpenAI) -> None:
         "function": {"name": "weather", "description": "The weather.", "parameters": WEATHER},
     }
     answer = client.chat.completions.create(
-        model=CHAT, messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+        model=TOOLS, messages=[{"role": "user", "content": "What is the weather in Paris?"}],
         tools=[tool], tool_choice="required", max_tokens=80,
     )  # fmt: skip
     (choice,) = answer.choices
@@ -68,7 +68,7 @@ def test_tools(client: openai.OpenAI) -> None:
     assert call.function.name == "weather"
     assert set(json.loads(call.function.arguments)) == {"city"}
     after = client.chat.completions.create(
-        model=CHAT,
+        model=TOOLS,
         messages=[
             {"role": "user", "content": "What is the weather in Paris?"},
             {"role": "assistant", "tool_calls": [
@@ -83,7 +83,7 @@ def test_tools(client: openai.OpenAI) -> None:
 
 def test_tools_streamed(client: openai.OpenAI) -> None:
     with client.chat.completions.stream(
-        model=CHAT, messages=[{"role": "user", "content": "Weather in Oslo?"}], max_tokens=80,
+        model=TOOLS, messages=[{"role": "user", "content": "Weather in Oslo?"}], max_tokens=80,
         tools=[{"type": "function", "function": {"name": "weather", "parameters": WEATHER,
                                                  "strict": True}}],
         tool_choice={"type": "function", "function": {"name": "weather"}},

@@ -18,7 +18,7 @@ import trio
 
 from aiplat.domain.answers import Delta, Queued, Resume
 from aiplat.domain.chat import Message
-from aiplat.domain.errors import EngineFailed, Overloaded, UnsupportedParameter
+from aiplat.domain.errors import EngineFailed, InvalidRequest, Overloaded, UnsupportedParameter
 from aiplat.engine.interface import Engine
 from aiplat.engine.process import SLOTS_BACKEND, EngineProcess
 from aiplat.engine.settings import EngineSettings
@@ -266,15 +266,37 @@ async def _refusals(engine: Engine) -> None:
         engine.submit(asking("x", n=2), Heard())
     biased = await answered(engine, "x", logit_bias={"99999": 1.0})
     assert (biased.failed.code, biased.failed.param) == ("invalid_request", "logit_bias")
-    work = msgspec.structs.replace(asking("x").work, tools=({"type": "function"},))
-    with pytest.raises(UnsupportedParameter, match="tools"):
-        engine.submit(msgspec.structs.replace(asking("x"), work=work), Heard())
+    work = msgspec.structs.replace(asking("x").work, tools=({"name": "now"},))
+    heard = Heard()
+    engine.submit(msgspec.structs.replace(asking("x"), work=work), heard)
+    await until(lambda: heard.ended)
+    assert (heard.failed.code, heard.failed.param) == ("unsupported_parameter", "tools")
+    assert engine.offer().can == ("generate", "grammar")
+    await _schemas_out_of_bounds(engine)
     work = msgspec.structs.replace(asking("x").work, messages=(Message("tool", "secret words"),))
     heard = Heard()
     engine.submit(msgspec.structs.replace(asking("x"), work=work), heard)
     await until(lambda: heard.ended)
     assert heard.failed.code == "invalid_request"
     assert "no tools here" in heard.failed.message
+
+
+async def _schemas_out_of_bounds(engine: Engine) -> None:
+    """They are refused by the node, before anything looks into them."""
+    deep: dict[str, Any] = {"type": "array"}
+    for _ in range(70):
+        deep = {"type": "array", "items": deep}
+    large = {"type": "object", "description": "x" * 300_000}
+    for schema, number in ((deep, "64"), (large, "262144")):
+        form = {"type": "json_schema", "schema": schema}
+        for changes, param in (
+            ({"grammar": form}, "response_format"),
+            ({"tools": ({"name": "now", "parameters": schema},)}, "tools"),
+        ):
+            work = msgspec.structs.replace(asking("x").work, **changes)
+            with pytest.raises(InvalidRequest, match=number) as refused:
+                engine.submit(msgspec.structs.replace(asking("x"), work=work), Heard())
+            assert refused.value.param == param
 
 
 @pytest.mark.trio

@@ -308,7 +308,7 @@ async def test_frames_that_trip_hypercorn_end_their_own_connection_alone() -> No
     """A body that goes on after its stream was answered: a KeyError in hypercorn 0.18."""
     client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     client.initiate_connection()
-    head = [(":method", "POST"), (":path", "/"), (":authority", "localhost"), (":scheme", "http")]
+    head = [(":method", "POST"), (":path", "/x"), (":authority", "localhost"), (":scheme", "http")]
     client.send_headers(1, head)
     client.send_data(1, b"x")
     async with open_door() as door:

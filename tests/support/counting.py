@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started
+from aiplat.domain.answers import AnswerEvent, CallPiece, Delta, Failed, Finished, Queued, Started
 from aiplat.domain.models import Manifest
 from aiplat.engine.outbox import Outbox
 from aiplat.engine.pace import Pace
@@ -23,8 +23,13 @@ END = 9_999
 class Numerals:
     """A voice that says each token as a number; END ends."""
 
+    stop, called = "", False
+
     def __init__(self) -> None:
         self.ended = False
+
+    def take_calls(self) -> tuple[CallPiece, ...]:
+        return ()
 
     def say(self, token: int) -> str:
         self.ended = token == END

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from aiplat.control.accounts import AccountsCall, KeyringState, UserStatus, WhoAmI
 from aiplat.control.history import HistoryCall
@@ -53,6 +56,7 @@ from aiplat.domain.answers import (
     AnswerEvent,
     AnswerSink,
     Asking,
+    CallPiece,
     Delta,
     Failed,
     Finished,
@@ -61,7 +65,7 @@ from aiplat.domain.answers import (
     Started,
     Submission,
 )
-from aiplat.domain.chat import Generate
+from aiplat.domain.chat import Embed
 from aiplat.domain.errors import AiplatError, InvalidApiKey, InvalidRequest, PermissionDenied
 from aiplat.domain.models import Manifest
 from aiplat.domain.usage import Timings, Usage
@@ -73,6 +77,9 @@ from aiplat.http.serving import serve_public
 from aiplat.http.settings import HttpSettings
 from aiplat.roles.kept import Following, KeptAnswer
 from aiplat.telemetry.metrics import Metrics
+from tests.support.fake_stored import FakeStored
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
 
 TOKEN = "sk-aip-local-0123456789abcdef"
 PEER = "12D3KooWFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
@@ -212,10 +219,27 @@ class FakeInference:
 
 
 def say_prompt(submission: Submission) -> list[Step]:
-    """The script that says the last message's words again."""
-    assert isinstance(submission.work, Generate)
-    text = submission.work.messages[-1].content
+    """The script that says the words of the last message, or of the prompt, again.
+
+    Texts become vectors of two numbers: how long they are, and 1.
+    """
+    work = submission.work
+    if isinstance(work, Embed):
+        vectors = [struct.pack("<2f", len(text), 1.0) for text in work.inputs]
+        return [started(), *[Delta(vectors=(vector,)) for vector in vectors], finished(0)]
+    text = work.messages[-1].content if work.prompt is None else work.prompt
     return words(*[word + " " for word in text.split(" ")])
+
+
+def calling(*calls: tuple[str, str], text: str = "") -> list[Step]:
+    """A whole answer that calls tools, each with its arguments, a token for each few characters."""
+    deltas = [Delta((0,), text)] if text else []
+    for index, (name, arguments) in enumerate(calls):
+        cut = [arguments[at : at + 4] for at in range(0, len(arguments), 4)]
+        pieces = [CallPiece(index, name), *[CallPiece(index, "", part) for part in cut]]
+        deltas += [Delta((1,), calls=(piece,)) for piece in pieces]
+    end = finished(len(deltas))
+    return [Queued(), started(), *deltas, replace(end, reason="tool_calls")]
 
 
 class FakeNode:
@@ -232,6 +256,7 @@ class FakeNode:
         self.rates: dict[str, RateState] = {}
         self.stops: list[Stop] = []
         self.orders: list[object] = []
+        self.here: dict[str, msgspec.Struct | AiplatError] = {}
         self.listed: tuple[PeerStatus, ...] = ()
         self.shared = ShareStatus(state="open", terms=ShareTerms())
         self.graphs = SeriesReply(since=0, until=60, step=60, rows=(), total=SeriesRow(at=0))
@@ -240,6 +265,7 @@ class FakeNode:
         self.looked = DoctorReply(ok=True, steps=(DoctorStep(name="node", ok=True, text="runs"),))
         self.shelved = Shelf(models=())
         self.kept: dict[str, KeptAnswer] = {}
+        self.stored = FakeStored()
         self.not_kept = ""
         self.on_stop: Callable[[], None] = lambda: None
         self.offered: tuple[ModelStatus, ...] = (
@@ -276,6 +302,17 @@ class FakeNode:
             raise self.not_there
         return WhoAmI(gateway=PEER, user=UserStatus(id="u1", name="ann"), by="session")
 
+    async def accounts_here(
+        self, method: str, wish: msgspec.Struct, reply: type[Reply], session: str, source: str
+    ) -> Reply:
+        """Say what a test put down in `here` for that method, after remembering the question."""
+        self.orders.append((method, wish, session, source))
+        answer = self.here[method]
+        if isinstance(answer, AiplatError):
+            raise answer
+        assert isinstance(answer, reply)
+        return answer
+
     async def keyring(self) -> KeyringState:
         return KeyringState(backend="fake", usable=True)
 
@@ -289,6 +326,10 @@ class FakeNode:
 
     def rate(self, credential: str) -> RateState | None:
         return self.rates.get(credential)
+
+    def owner_of(self, credential: str) -> str:
+        """Two keys are of one user when they begin alike up to the last dash."""
+        return credential.rpartition("-")[0] or "owner"
 
     async def shown(self, known: tuple[ModelStatus, ...]) -> ModelList:
         """The same."""
@@ -458,5 +499,5 @@ async def open_door(
 
 __all__ = [
     "HOLD", "MANIFEST", "PEER", "TOKEN", "Door", "FakeAsking", "FakeInference", "FakeNode",
-    "finished", "make_control_app", "open_door", "say_prompt", "started", "words",
+    "calling", "finished", "make_control_app", "open_door", "say_prompt", "started", "words",
 ]  # fmt: skip

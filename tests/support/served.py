@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiplat.engine.catalogue import SMOLLM2
 from tests.support.nodes import RunningNode, aiplat, wait_for_model
+from tests.support.tool_model import make_tool_model
 
-CHAT = "smollm2-135m"
+CHAT = SMOLLM2.name
+TOOLS = "smollm2-tools"
+"""The same, with a template that has tools."""
 VECTORS = "all-minilm-l6-v2"
 WEATHER = {
     "type": "object",
@@ -64,12 +68,20 @@ class Served:
 
 @contextmanager
 def served(folder: Path, cache: Path) -> Iterator[Served]:
-    """Have both models served, the one that makes vectors pulled first if it is not there."""
-    pulled = aiplat(folder, "models", "pull", VECTORS, AIPLAT_CACHE=str(cache), timeout=1800)
+    """Have both models served, the one that makes vectors pulled first if it is not there.
+
+    Arguments:
+        folder: an empty one, for the node and the model with its template.
+        cache: has the embedded model.
+    """
+    home = folder / "node"
+    pulled = aiplat(home, "models", "pull", VECTORS, AIPLAT_CACHE=str(cache), timeout=1800)
     assert pulled.returncode == 0, pulled.stderr
+    tools = make_tool_model(cache / "models" / SMOLLM2.name, folder / TOOLS)
     node = RunningNode(
-        folder, "--model", CHAT, "--model", VECTORS, environ={"AIPLAT_CACHE": str(cache)}
-    )
+        home, "--model", CHAT, "--model", str(tools), "--model", VECTORS,
+        environ={"AIPLAT_CACHE": str(cache)},
+    )  # fmt: skip
     try:
         wait_for_model(node, CHAT, 300)
         key = _key(node, "program")

@@ -152,7 +152,7 @@ def load_hanging(plan: Any) -> Any:
     run = backend.run
 
     def hooked(pieces: Any) -> Any:
-        text = backend._decode([token for piece in pieces for token in piece.row.ids])
+        text = backend._templates._decode([token for piece in pieces for token in piece.row.ids])
         if "hang" in text:
             (Path(plan.cache) / HANGS).touch()
             threading.Event().wait()

@@ -142,6 +142,14 @@ def test_a_speed_is_the_fastest_ones_this_machines_with_them() -> None:
     assert [speed for speed, _ in found({"large": 12.0})] == ["", "42 tok/s", "42 tok/s"]
 
 
+def test_a_model_that_only_makes_vectors_is_no_choice() -> None:
+    models = (
+        ModelStatus(name="vectors", state="ready", processors=1, slots=8, can=("embed",)),
+        ModelStatus(name="both", state="ready", processors=1, slots=8, can=("generate", "embed")),
+    )
+    assert [offer.name for offer in offers(models, [], PEER)] == ["", "both"]
+
+
 @pytest.mark.parametrize("room", [49, 76])
 def test_a_gateways_load_and_speed_stand_below_those_of_the_models(room: int) -> None:
     line = _gateway(OTHER, room).plain

@@ -11,50 +11,47 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import trio
 
 from aiplat.accounts import database, metered, usage
-from aiplat.accounts.admission import PEER, Admission, expired
+from aiplat.accounts.admission import PEER, Admission
 from aiplat.accounts.arrivals import Arrivals, make_operator
+from aiplat.accounts.books import Books
 from aiplat.accounts.callers import Caller, Callers, check_may
 from aiplat.accounts.directory import Directory
-from aiplat.accounts.house import Ends, House, note
+from aiplat.accounts.house import Ends, House
 from aiplat.accounts.invitations import Invitations
 from aiplat.accounts.keys import Keys
 from aiplat.accounts.limits.limiter import Limiter
 from aiplat.accounts.meter import Lease, Meter
-from aiplat.accounts.offline import backup, check
+from aiplat.accounts.new_passwords import NewPasswords
+from aiplat.accounts.opening import Opening
 from aiplat.accounts.pace import Bound, Pace
 from aiplat.accounts.passwords import Passwords
 from aiplat.accounts.people import People
+from aiplat.accounts.proving import Proving
 from aiplat.accounts.readers import Readers
+from aiplat.accounts.refusals import expired, session_over
+from aiplat.accounts.sessions import Sessions
 from aiplat.accounts.settings import AccountsSettings
+from aiplat.accounts.tuning import Tunable, Tuning
 from aiplat.accounts.writer import Writer
 from aiplat.accounts.wrongs import Wrongs
-from aiplat.control.accounts import (
-    METHODS,
-    BackupWish,
-    Nothing,
-    Register,
-    StoreCheck,
-    UsageAsk,
-    UsageReply,
-    WhoAmI,
-)
-from aiplat.control.messages import Done
+from aiplat.control.accounts import METHODS, Method, Nothing, WhoAmI
+from aiplat.control.sessions import WEB
 from aiplat.domain.accounts import Scope
 from aiplat.domain.errors import InvalidRequest, NotReady, PermissionDenied, clip
-from aiplat.domain.ids import PeerId, short
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.accounts")
 
 _CHANGES = frozenset({
     "keys.create", "keys.rotate", "users.invite", "users.disable", "users.enable", "users.limits",
-    "users.role", "users.delete",
+    "users.role", "users.delete", "users.password", "password.change", "settings.set",
+    "settings.reset",
 })  # fmt: skip
 """What an account may do so often a minute; `keys.revoke` and `logout` end what these began."""
 TEND_SECONDS = 10.0
@@ -95,7 +92,6 @@ class Accounts:
         now: Callable[[], float] = time.monotonic,
         passwords: Passwords | None = None,
     ) -> None:
-        self.settings = settings
         self._places = places
         self._metrics = metrics
         self._wall = wall
@@ -110,15 +106,33 @@ class Accounts:
         self._is_open = is_open
         self.admission = Admission(
             gateway, directory, settings, limiter, self.meter, metrics, wall,
-            lambda: self._is_open() or settings.registration != "closed", self._problem,
+            lambda: self._is_open() or self.settings.registration != "closed", self._problem,
         )  # fmt: skip
         wrongs = Wrongs(metrics, now)
-        self._callers = Callers(gateway, directory, self.admission, wall, wrongs)
+        self._callers = Callers(gateway, directory, self.admission, wall, wrongs, self.meter)
         passwords = passwords or Passwords(settings.hashing, settings.max_hashing)
-        self._invitations = Invitations(self._house)
-        self._arrivals = Arrivals(self._house, self._invitations, passwords, wrongs, now)
-        self._people = People(self._house)
-        self._keys = Keys(self._house)
+        proving = Proving(passwords, wrongs, now)
+        house = self._house
+        self._sessions = Sessions(house)
+        self._invitations = Invitations(house)
+        self._arrivals = Arrivals(house, self._invitations, proving, self._sessions)
+        self._new_passwords = NewPasswords(house, proving, self._sessions)
+        hit = metrics.bound_hits.labels("open_links").inc
+        self._opening = Opening(house, proving, self._sessions, now, hit)
+        self._tuning = Tuning(house)
+        self._people = People(house)
+        self._keys = Keys(house)
+        self._books = Books(house, places.database, self._written)
+
+    @property
+    def settings(self) -> AccountsSettings:
+        """Those that hold now."""
+        return self._house.settings
+
+    def follow(self, settings: AccountsSettings) -> None:
+        """Do by these from now on; `hashing` and `max_hashing` hold for a whole life."""
+        self._house.settings = settings
+        self.admission.follow(settings)
 
     def _month_ends(self) -> float:
         now = self._wall()
@@ -229,10 +243,19 @@ class Accounts:
         while True:
             await trio.sleep(EXPIRY_SECONDS)
             now, keys = self._wall(), self._house.directory.keys
+            self._end_sessions(now)
             for name in {lease.key for lease in self.meter.live() if lease.key}:
                 key = keys.get(name)
                 if key is not None and 0 < key.expires <= now:
                     self._house.ends(partial(_is_of, name), expired(key))
+
+    def _end_sessions(self, now: float) -> None:
+        sessions = self._house.directory.sessions
+        for name in {lease.session for lease in self.meter.live() if lease.session}:
+            session = sessions.get(name)
+            if session is None or session.expires <= now:
+                over = session_over(self._house.gateway)
+                self._house.ends(partial(_is_of_session, name), over)
 
     async def _tend_always(self) -> None:
         is_told = False
@@ -263,6 +286,27 @@ class Accounts:
     def when_gone(self, ends: Ends) -> None:
         """Say who ends the requests of a key that is revoked, or a user that is disabled."""
         self._house.ends = ends
+
+    def when_deleted(self, told: Callable[[str], None]) -> None:
+        """Say who is told the id of a user whose account was deleted."""
+        self._house.deleted = told
+
+    def users(self) -> set[str]:
+        """The ids of all accounts but the owner's, whose machine it is."""
+        return {user.id for user in self._house.directory if not user.is_local}
+
+    def user_of(self, credential: str) -> str:
+        """The id of the account that an API key is of; empty for the owner's.
+
+        Raises:
+            InvalidApiKey, UserDisabled: the key does not hold.
+        """
+        user = self.admission.key(credential).user
+        return "" if user.is_local else user.id
+
+    def when_tuned(self, tunable: Tunable) -> None:
+        """Say whose settings operators see and change."""
+        self._tuning.tunable = tunable
 
     @property
     def is_stuck(self) -> bool:
@@ -295,7 +339,7 @@ class Accounts:
             method: a name of `METHODS`; `wish` is its struct.
             credential: a session's token or an API key; empty for none.
             peer: who is at the other end of the channel; None for the control socket, where
-                without a credential the owner asks.
+                without a credential the owner asks; `WEB` and an address for who sits at the page.
 
         Raises:
             AiplatError: it may not, or it cannot be.
@@ -303,11 +347,10 @@ class Accounts:
         known = METHODS.get(method)
         if known is None:
             raise InvalidRequest(f"There is nothing to ask of accounts named {clip(method)!r}.")
+        _check_door(known, peer)
         if known.need == "nobody":
-            come = self._arrivals
-            begin = come.register if isinstance(wish, Register) else come.login
             with _no_paths(shown=peer is None):
-                return await begin(cast(Any, wish), peer or "")
+                return await self._answers_to_all()[method](wish, peer or "")
         caller = self._callers.find(credential, peer)
         check_may(caller, known)
         self._check_pace(caller, method)
@@ -323,20 +366,32 @@ class Accounts:
                       f"changes by the account {user.name!r}", "accounts.changes_per_minute")
             )  # fmt: skip
 
-    def _answers(self) -> dict[str, Callable[[Caller, Any], Awaitable[msgspec.Struct]]]:
-        people, keys = self._people, self._keys
+    def _answers_to_all(self) -> dict[str, Callable[[Any, str], Awaitable[msgspec.Struct]]]:
+        come = self._arrivals
         return {
-            "logout": people.logout, "whoami": self._whoami,
+            "register": come.register, "login": come.login, "policy": come.policy,
+            "open.redeem": self._opening.redeem,
+        }  # fmt: skip
+
+    def _answers(self) -> dict[str, Callable[[Caller, Any], Awaitable[msgspec.Struct]]]:
+        people, keys, sessions, tuning = self._people, self._keys, self._sessions, self._tuning
+        return {
+            "logout": sessions.logout, "whoami": self._whoami,
+            "sessions.list": sessions.list, "sessions.end": sessions.end,
+            "password.change": self._new_passwords.change,
             "keys.create": keys.create, "keys.list": keys.list, "keys.show": keys.show,
             "keys.rotate": keys.rotate, "keys.revoke": keys.revoke,
-            "usage": self._usage,
+            "usage": self._books.usage,
             "users.list": people.list, "users.invite": self._invitations.make,
             "users.invitations": self._invitations.list,
             "users.uninvite": self._invitations.withdraw,
             "users.disable": people.disable, "users.enable": people.enable,
             "users.limits": people.limits, "users.role": people.role,
             "users.delete": people.delete, "users.audit": people.audit,
-            "db.backup": self._backup, "db.check": self._check,
+            "users.password": self._new_passwords.reset,
+            "settings.list": tuning.list, "settings.set": tuning.set,
+            "settings.reset": tuning.reset, "open": self._opening.make,
+            "db.backup": self._books.backup, "db.check": self._books.check,
         }  # fmt: skip
 
     async def _whoami(self, caller: Caller, wish: Nothing) -> WhoAmI:
@@ -345,43 +400,10 @@ class Accounts:
             return told
         return msgspec.structs.replace(told, key=self._keys.told(caller.key))
 
-    async def _usage(self, caller: Caller, wish: UsageAsk) -> UsageReply:
-        usage.check(wish)
-        user: str | None = self._house.whose(caller, wish.user).id
-        if wish.everyone:
-            if not caller.is_operator:
-                raise PermissionDenied(
-                    "Only an operator of the gateway sees everyone's usage, with a key only by the "
-                    "scope admin."
-                )
-            user = None
-        return await self._house.readers.read(
-            lambda connection: usage.ask(connection, wish, user, self._wall(), self._key_name)
-        )
-
-    def _key_name(self, key: str) -> str:
-        directory = self._house.directory
-        known = directory.keys.get(key)
-        if known is None:
-            if key.startswith(PEER):
-                return f"no key (peer {short(PeerId(key.removeprefix(PEER)))})"
-            payer = directory.users.get(key)
-            return key if payer is None else f"no key ({payer.name})"
-        rotated = " until rotated" if known.replaced_by else ""
-        return f"{known.name} ({known.user.name}){rotated}"
-
-    async def _backup(self, caller: Caller, wish: BackupWish) -> Done:
+    async def _written(self) -> None:
+        """Wait until what was counted is on the disk."""
         self._flush()
-        await self._house.writer.change(lambda connection: None)  # what was counted is in it
-        done = await trio.to_thread.run_sync(backup, self._places.database, Path(wish.path))
-        now, detail = self._house.now(), clip(wish.path, 500)
-        await self._house.writer.change(
-            lambda connection: note(connection, now, caller, "db.backup", detail=detail)
-        )
-        return done
-
-    async def _check(self, caller: Caller, wish: Nothing) -> StoreCheck:
-        return await trio.to_thread.run_sync(check, self._places.database)
+        await self._house.writer.change(lambda connection: None)
 
 
 @contextlib.contextmanager
@@ -396,6 +418,17 @@ def _no_paths(*, shown: bool) -> Iterator[None]:
 def _is_of(key: str, lease: Lease) -> bool:
     """Whether a request came with that key."""
     return lease.key == key
+
+
+def _is_of_session(session: str, lease: Lease) -> bool:
+    """The same of a log-in."""
+    return lease.session == session
+
+
+def _check_door(method: Method, peer: str | None) -> None:
+    """Raise `PermissionDenied` for what belongs to the page, asked from elsewhere."""
+    if method.door and not (peer or "").startswith(WEB):
+        raise PermissionDenied(f"That ({method.name}) is done at the gateway's own page only.")
 
 
 def _kind(outcome: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiplat.accounts.directory import Directory, Key, User
+from aiplat.accounts.directory import Directory, Key, Session
 from aiplat.accounts.limits.limiter import Limiter, LimitHit, Subject
+from aiplat.accounts.log_ins import session_of
 from aiplat.accounts.meter import Lease, Meter
-from aiplat.accounts.secret_forms import NO_HASH, equal, id_of, mark_of, take_apart
+from aiplat.accounts.refusals import disabled, expired, revoked
+from aiplat.accounts.secret_forms import NO_HASH, equal, id_of, looks_like, mark_of, take_apart
 from aiplat.accounts.settings import AccountsSettings
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.errors import (
@@ -50,6 +52,7 @@ class Admission:
         is_open: Callable[[], bool],
         problem: Callable[[], str],
     ) -> None:
+        self._gateway = gateway
         self._mark = mark_of(gateway)
         self._directory = directory
         self._settings = settings
@@ -61,6 +64,10 @@ class Admission:
         self._is_open = is_open
         self._problem = problem
         self._defaults = settings.limits
+
+    def follow(self, settings: AccountsSettings) -> None:
+        """Let in by these from now on."""
+        self._settings, self._defaults = settings, settings.limits
 
     def admit(
         self,
@@ -78,7 +85,7 @@ class Admission:
 
         Arguments:
             request: its name.
-            credential: an API key, or empty.
+            credential: an API key, or of this node's own page a session's token; or empty.
             asker: the peer that asks; None for this node's own faces.
             model: the name that is asked for.
             prompt: how many tokens that may be; known to the token only when a processor has it.
@@ -92,7 +99,12 @@ class Admission:
             RateLimited, QuotaExceeded: a limit is reached; nothing was taken.
             NotReady: what is used cannot be written down.
         """
-        payer, key, subjects = self._who(credential, asker, model, is_trusted=is_trusted)
+        session = self._session(credential, asker)
+        payer, key, subjects = (
+            self._who(credential, asker, model, is_trusted=is_trusted)
+            if session is None
+            else (session.user.id, "", (session.user.subject,))
+        )
         if problem := self._problem():
             raise NotReady(
                 f"This gateway lets nothing in that it cannot count: {problem}", retry_after=5
@@ -109,10 +121,30 @@ class Admission:
             raise
         if key:
             self._meter.used(key)
-        return self._meter.lease(
+        lease = self._meter.lease(
             payer, key, request, reservation, room, self._settings.reserved_tokens,
             prompt=prompt, beside=beside,
         )  # fmt: skip
+        if session is not None:
+            lease.session = session.id
+            self._meter.used_session(session)
+        return lease
+
+    def _session(self, credential: str, asker: str | None) -> Session | None:
+        """The log-in that asks, at this node's own page; None where another right is shown."""
+        if not (credential.startswith("ses-") and looks_like(credential, "ses")):
+            return None
+        if asker is not None:
+            self._failures.labels("session").inc()
+            raise PermissionDenied(
+                "A session asks for answers at the page of its gateway alone. Programs and other "
+                "nodes need an API key: `aiplat keys create` makes one."
+            )
+        try:
+            return session_of(self._directory, credential, self._gateway, self._wall())
+        except (InvalidApiKey, UserDisabled):
+            self._failures.labels("session").inc()
+            raise
 
     def _who(
         self, credential: str, asker: str | None, model: str, *, is_trusted: bool
@@ -207,31 +239,13 @@ class Admission:
             raise expired(key)
 
     def state(self, credential: str) -> RateState | None:
-        """How far a key's limits are used, or without one the owner's; None for no key of here."""
+        """How far a key's limits are used, or without one the owner's; None for no key of here.
+
+        A session has the limits of its user.
+        """
         if not credential:
             return self._limiter.state((self._directory.owner.subject,))
+        if session := self._directory.sessions.get(id_of(credential, "ses")):
+            return self._limiter.state((session.user.subject,))
         key = self._directory.keys.get(id_of(credential, "sk"))
         return None if key is None else self._limiter.state(key.subjects)
-
-
-def disabled(user: User) -> UserDisabled:
-    """The account is disabled."""
-    return UserDisabled(
-        f"The account {user.name!r} is disabled by the gateway's operator. Only they can enable it."
-    )
-
-
-def revoked(key: Key) -> InvalidApiKey:
-    """The key is revoked."""
-    return InvalidApiKey(
-        f"The API key {key.name!r} is revoked. `aiplat keys create` makes another."
-    )
-
-
-def expired(key: Key) -> InvalidApiKey:
-    """The key's time is over."""
-    return InvalidApiKey(
-        f"The API key {key.name!r} {'was rotated, and its' if key.replaced_by else 'has'} "
-        f"{'overlap is over' if key.replaced_by else 'expired'}. `aiplat keys create` "
-        "makes another, `aiplat keys list` shows those that hold."
-    )

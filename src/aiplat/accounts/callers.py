@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from aiplat.accounts.admission import Admission, disabled
+from aiplat.accounts.admission import Admission
 from aiplat.accounts.directory import Directory, Key, Session, User
-from aiplat.accounts.secret_forms import NO_HASH, equal, looks_like, take_apart
+from aiplat.accounts.log_ins import session_of
+from aiplat.accounts.meter import Meter
+from aiplat.accounts.secret_forms import looks_like
 from aiplat.accounts.wrongs import Wrongs
 from aiplat.control.accounts import Method
 from aiplat.domain.accounts import SCOPES, Scope
@@ -59,6 +61,7 @@ class Callers:
         admission: knows keys.
         wall: seconds since 1970 (UTC).
         wrongs: where wrong sessions are told.
+        meter: notes when a session was used.
     """
 
     def __init__(
@@ -68,8 +71,10 @@ class Callers:
         admission: Admission,
         wall: Callable[[], float],
         wrongs: Wrongs,
+        meter: Meter,
     ) -> None:
         self._wrongs = wrongs
+        self._meter = meter
         self._gateway = gateway
         self._directory = directory
         self._admission = admission
@@ -98,17 +103,12 @@ class Callers:
         )
 
     def _by_session(self, credential: str, peer: str) -> Caller:
-        given = take_apart(credential, "ses")
-        session = self._directory.sessions.get(given.id)
-        good = equal(given.hash, NO_HASH if session is None else session.hash)
-        if session is None or not good or session.expires <= self._wall():
+        try:
+            session = session_of(self._directory, credential, self._gateway, self._wall())
+        except InvalidApiKey:
             self._wrongs.saw("session", peer)
-            raise InvalidApiKey(
-                f"The session at the gateway {short(self._gateway)} is over: log in again "
-                "(`aiplat login`)."
-            )
-        if session.user.disabled:
-            raise disabled(session.user)
+            raise
+        self._meter.used_session(session)
         return Caller(session.user, "session", peer, session=session)
 
 

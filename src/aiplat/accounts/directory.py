@@ -94,13 +94,19 @@ class Key:
 
 @dataclass(slots=True)
 class Session:
-    """A log-in, by the hash of its token."""
+    """A log-in, by the hash of its token.
+
+    `label` says by what it was begun, `source` from where, as `SessionStatus` has it.
+    """
 
     id: str
     user: User
     hash: bytes
     created: int
     expires: int
+    label: str = ""
+    source: str = ""
+    last_used: int = 0
 
 
 class Directory:
@@ -128,7 +134,9 @@ class Directory:
             if user is not None:
                 self.add_key(_key(user, *row))
         self._join_rotated()
-        for row in connection.execute("SELECT id, user, hash, created, expires FROM sessions"):
+        for row in connection.execute(
+            "SELECT id, user, hash, created, expires, label, peer, last_used FROM sessions"
+        ):
             user = self.users.get(row[1])
             if user is not None:
                 self.add_session(Session(row[0], user, *row[2:]))

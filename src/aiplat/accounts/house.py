@@ -26,6 +26,10 @@ def _ends_nothing(which: Callable[[Lease], bool], error: AiplatError) -> None:
     """Nobody runs requests yet."""
 
 
+def _tells_nobody(user: str) -> None:
+    """Nobody keeps anything of a user's besides."""
+
+
 @dataclass
 class House:
     """The parts.
@@ -34,6 +38,7 @@ class House:
         gateway: its peer id.
         wall: seconds since 1970 (UTC).
         ends: ends the requests under way that are meant, with an error.
+        deleted: told the id of a user whose account was deleted.
     """
 
     gateway: str
@@ -45,6 +50,7 @@ class House:
     pace: Pace
     wall: Callable[[], float]
     ends: Ends = field(default=_ends_nothing)
+    deleted: Callable[[str], None] = field(default=_tells_nobody)
 
     def now(self) -> int:
         """The time of day, in seconds since 1970 (UTC)."""

@@ -9,11 +9,11 @@ from typing import Literal
 import msgspec
 import trio
 
-from aiplat.accounts.admission import disabled, revoked
 from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import LIMIT_COLUMNS, Key, User, columns_of
 from aiplat.accounts.house import House, is_there, note
 from aiplat.accounts.names import key_name
+from aiplat.accounts.refusals import disabled, revoked
 from aiplat.accounts.secret_forms import Secret, id_of, new_secret
 from aiplat.control.accounts import (
     KeyList,

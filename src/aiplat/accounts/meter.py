@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from aiplat.accounts.directory import Session
 from aiplat.accounts.limits.limiter import LimitHit, Reservation
 from aiplat.accounts.metered import Batch, Event, Running
 from aiplat.accounts.shared_prompt import SharedPrompt
@@ -43,6 +44,7 @@ class Lease(msgspec.Struct, eq=False):
         key: the key's id, empty without one.
         room: tokens of the answer that are held back; `grow` is called for more.
         shared: the prompt, where other choices of the same request have it too.
+        session: the id of the log-in that asked; empty where none did.
     """
 
     meter: Meter
@@ -58,6 +60,7 @@ class Lease(msgspec.Struct, eq=False):
     progress: Progress | None = None
     ended: bool = False
     shared: SharedPrompt | None = None
+    session: str = ""
     _written: tuple[int, int] | None = None
 
     @property
@@ -226,6 +229,7 @@ class Meter:
         self._live: dict[int, Lease] = {}
         self._ended: list[tuple[int, Event]] = []
         self._used: dict[str, int] = {}
+        self._sessions: dict[str, int] = {}
         self._noted: set[str] = set()
         self._minute = 0
         self._next = 0
@@ -281,19 +285,28 @@ class Meter:
 
     def used(self, key: str) -> None:
         """A key was used at this minute; that is written once for each."""
+        self._note(key, self._used)
+
+    def used_session(self, session: Session) -> None:
+        """The same of a log-in."""
+        session.last_used = self._note(session.id, self._sessions)
+
+    def _note(self, name: str, used: dict[str, int]) -> int:
+        """Note a use at this minute, which it gives."""
         minute = int(self._wall()) // 60 * 60
         if minute != self._minute:
             self._minute, self._noted = minute, set()
-        if key not in self._noted:
-            self._noted.add(key)
-            self._used[key] = minute
+        if name not in self._noted:
+            self._noted.add(name)
+            used[name] = minute
+        return minute
 
     def take(self) -> Batch | None:
         """What changed since the last time; None when nothing did."""
         rows = (lease.row() for lease in self._live.values())
         running = {row.id: row for row in rows if row is not None}
-        if not (running or self._ended or self._used):
+        if not (running or self._ended or self._used or self._sessions):
             return None
-        batch = Batch(running, self._ended, self._used)
-        self._ended, self._used = [], {}
+        batch = Batch(running, self._ended, self._used, self._sessions)
+        self._ended, self._used, self._sessions = [], {}, {}
         return batch

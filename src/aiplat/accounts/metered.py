@@ -77,15 +77,20 @@ class Batch(msgspec.Struct, frozen=True):
         running: by their ids, as they stand now.
         ended: events, with the ids of their rows of `running`; 0 for those that never had one.
         used: keys, and the minute (in seconds since 1970) in which they were used.
+        sessions: the same of log-ins.
     """
 
     running: dict[int, Running]
     ended: list[tuple[int, Event]]
     used: dict[str, int]
+    sessions: dict[str, int] = {}
 
     def joined(self, later: Batch) -> Batch:
         """Both, as one."""
-        return Batch(self.running | later.running, self.ended + later.ended, self.used | later.used)
+        return Batch(
+            self.running | later.running, self.ended + later.ended, self.used | later.used,
+            self.sessions | later.sessions,
+        )  # fmt: skip
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write it, within a transaction."""
@@ -98,12 +103,17 @@ class Batch(msgspec.Struct, frozen=True):
             connection.execute(f"{_ADD_EVENTS} {_marks(rows)}", [*chain(*rows)])
         for ids in _parts(sorted(gone)):
             connection.execute(f"DELETE FROM running WHERE id IN ({_marks(ids)})", ids)
-        for minute in set(self.used.values()):
-            for keys in _parts(sorted(key for key, at in self.used.items() if at == minute)):
-                connection.execute(
-                    f"UPDATE keys SET last_used = ? WHERE last_used < ? AND id IN ({_marks(keys)})",
-                    [minute, minute, *keys],
-                )
+        _note_use(connection, "keys", self.used)
+        _note_use(connection, "sessions", self.sessions)
+
+
+def _note_use(connection: sqlite3.Connection, table: str, used: dict[str, int]) -> None:
+    for minute in set(used.values()):
+        for ids in _parts(sorted(name for name, at in used.items() if at == minute)):
+            connection.execute(
+                f"UPDATE {table} SET last_used = ? WHERE last_used < ? AND id IN ({_marks(ids)})",
+                [minute, minute, *ids],
+            )
 
 
 Part = TypeVar("Part")

@@ -121,3 +121,10 @@ def _audit_by_whom(db: Database) -> None:
     """The audit log by who did it and whom it was done to, which is asked for and blanked."""
     db.execute("CREATE INDEX audit_actor ON audit (actor)")
     db.execute("CREATE INDEX audit_target ON audit (target)")
+
+
+@migrations(name="0005-sessions-labelled")
+def _sessions_labelled(db: Database) -> None:
+    """What a session was begun by, and when it was used last: what a person tells them apart by."""
+    db.execute("ALTER TABLE sessions ADD COLUMN label TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE sessions ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0")

@@ -9,6 +9,7 @@ from aiplat.domain.errors import InvalidRequest, clip
 
 MAX_NAME = 32
 MAX_KEY_NAME = 64
+MAX_LABEL = 60
 _MAX_TYPED = 4 * MAX_KEY_NAME
 """Spaces, and marks that become one with their letters, may make a name longer as it is typed."""
 LOCAL_OPERATOR = "operator"
@@ -87,3 +88,9 @@ _BLANK = frozenset(
 )
 """Letters and marks of other categories that show nothing: fillers, a blank pattern, variation
 selectors (Unicode Character Database, Default_Ignorable_Code_Point)."""
+
+
+def label_of(text: str) -> str:
+    """What a log-in says it was begun by, as it is kept: one line, cut where it is too long."""
+    seen = "".join(c if not _is_unseen(c) else " " for c in text[:_MAX_TYPED])
+    return " ".join(seen.split())[:MAX_LABEL]

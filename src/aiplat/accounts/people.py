@@ -6,11 +6,11 @@ import sqlite3
 
 from msgspec.structs import replace
 
-from aiplat.accounts.admission import disabled
 from aiplat.accounts.callers import Caller
 from aiplat.accounts.directory import LIMIT_COLUMNS, Directory, User, columns_of
 from aiplat.accounts.house import House, note
 from aiplat.accounts.names import LOCAL_OPERATOR
+from aiplat.accounts.refusals import disabled
 from aiplat.control.accounts import (
     AuditAsk,
     AuditEntry,
@@ -45,19 +45,6 @@ class People:
         return self._house.directory
 
     # -- for everyone ------------------------------------------------------------------------
-
-    async def logout(self, caller: Caller, wish: Nothing) -> Done:
-        """End the session that asks."""
-        session = caller.session
-        if session is None:
-            raise InvalidRequest("There is no session to end: nobody is logged in here.")
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM sessions WHERE id = ?", (session.id,))
-            note(connection, self._house.now(), caller, "session.end", caller.user.id)
-
-        await self._house.writer.change(write, lambda _: self._directory.remove_session(session))
-        return Done(message=f"{caller.user.name} is logged out.")
 
     def whoami(self, caller: Caller) -> WhoAmI:
         """Who asks."""
@@ -180,6 +167,7 @@ class People:
             for subject in {user.subject.id, *(key.subjects[0].id for key in user.keys.values())}:
                 self._house.limiter.forget(subject)
             self._directory.remove_user(user)
+            self._house.deleted(user.id)
 
         await self._house.writer.change(write, follow)
         return Done(

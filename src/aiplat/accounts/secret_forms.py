@@ -1,8 +1,9 @@
-"""The forms of what a gateway gives out and keeps only hashes of: keys, sessions, invitations.
+"""The forms of what a gateway gives out and keeps only hashes of: keys, sessions and the like.
 
-``sk-aip-<id>-<secret>`` for a key, ``ses-aip-…`` for a session, ``inv-aip-…`` for an invitation:
-letters and digits only. The secret has 256 random bits, so its plain SHA-256 can be kept: there is
-nothing to guess, and a slow hash would only slow the gateway (OWASP, "Cryptographic Storage").
+``sk-aip-<id>-<secret>`` for a key, ``ses-aip-…`` for a session, ``inv-aip-…`` for an invitation,
+``open-aip-…`` for the code of a one-time link: letters and digits only. The secret has 256 random
+bits, so its plain SHA-256 can be kept: there is nothing to guess, and a slow hash would only slow
+the gateway (OWASP, "Cryptographic Storage").
 
 An id begins with a mark of its gateway, 60 bits of a hash of its peer id. Whoever holds a key can
 tell by it which gateway may receive it; to make a peer id that has the mark of another takes 2^60
@@ -21,7 +22,7 @@ import msgspec
 
 from aiplat.domain.errors import InvalidApiKey
 
-Kind = Literal["sk", "ses", "inv"]
+Kind = Literal["sk", "ses", "inv", "open"]
 
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -30,9 +31,11 @@ _OWN = 12
 _SECRET = 43
 """Letters of 62: 256 bits."""
 MAX_CHARS = 128
-_WHAT: dict[Kind, str] = {"sk": "API key", "ses": "session", "inv": "invitation code"}
+_WHAT: dict[Kind, str] = {
+    "sk": "API key", "ses": "session", "inv": "invitation code", "open": "one-time link",
+}  # fmt: skip
 _FORM = re.compile(
-    rf"(sk|ses|inv)-aip-([a-z2-7]{{{_MARK + _OWN}}})-([A-Za-z0-9]{{{_SECRET}}})\Z", re.ASCII
+    rf"(sk|ses|inv|open)-aip-([a-z2-7]{{{_MARK + _OWN}}})-([A-Za-z0-9]{{{_SECRET}}})\Z", re.ASCII
 )
 
 

@@ -66,6 +66,13 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True):
              "oldest go before their time."),
     ] = 1_000_000  # fmt: skip
     session_days: Annotated[int, Meta(ge=1, le=3650, description="How long a log-in holds.")] = 30
+    open_seconds: Annotated[
+        int, Meta(ge=10, le=3600, description="How long the one-time link of `aiplat open` holds.")
+    ] = 120
+    max_open_links: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="Those links that hold at once; the oldest gives way."),
+    ] = 10
     registrations_per_minute: Annotated[
         int,
         Meta(ge=1, le=100_000, description="How many may try to make an account within a minute; "

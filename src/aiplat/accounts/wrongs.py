@@ -1,4 +1,4 @@
-"""Wrong passwords, invitations and sessions: counted, and told in the log with the peer's name.
+"""Wrong passwords, invitations, sessions, links: counted, and in the log with the peer's name.
 
 Never what was wrong itself: a mistyped password is nearly the right one.
 """
@@ -10,11 +10,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
+from aiplat.control.sessions import WEB
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.accounts")
 
-Reason = Literal["password", "invitation", "session"]
+Reason = Literal["password", "invitation", "session", "link"]
 QUIET_SECONDS = 60.0
 """A peer is in the log so often at most."""
 MAX_LINES = 60
@@ -45,5 +46,11 @@ class Wrongs:
         self._told[peer] = now
         log.warning(
             "refused for a wrong %s: %s; more of it is counted, and not told for %.0f s",
-            reason, f"the peer {peer}" if peer else "somebody on this machine", QUIET_SECONDS,
+            reason, _who(peer), QUIET_SECONDS,
         )  # fmt: skip
+
+
+def _who(peer: str) -> str:
+    if peer.startswith(WEB):
+        return f"a browser at {peer.removeprefix(WEB) or 'this machine'}"
+    return f"the peer {peer}" if peer else "somebody on this machine"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aiplat.cli import output
 from aiplat.cli.amounts import about, exactly
 from aiplat.cli.tables import Column
+from aiplat.control.sessions import WEB
 from aiplat.domain.errors import clip
 from aiplat.domain.ids import PeerId, short
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
         UserStatus,
         WhoAmI,
     )
+    from aiplat.control.sessions import SessionStatus
     from aiplat.domain.accounts import Limits, RateState
 
 _LONGEST_NAME = 24
 _LONGEST_MODEL = 60
+_LONGEST_LABEL = 60
 _LONGEST_DETAIL = 100
 _LONGEST_TARGET = 80
 """A key's id, with its name and whose it is."""
@@ -197,8 +200,24 @@ AUDIT: tuple[Column[AuditEntry], ...] = (
     Column("did", 0, lambda e: _name(e.action)),
     Column("to", 0, lambda e: clip(e.target, _LONGEST_TARGET), breaks=True),
     Column("detail", 2, lambda e: clip(e.detail, _LONGEST_DETAIL), breaks=True),
-    Column("from", 3, lambda e: f"…{e.peer[-8:]}" if e.peer else "here"),
+    Column("from", 3, lambda e: from_where(e.peer)),
 )
+SESSIONS: tuple[Column[SessionStatus], ...] = (
+    Column("id", 0, lambda s: clip(s.id, _LONGEST_NAME)),
+    Column("by", 0, lambda s: clip(s.label, _LONGEST_LABEL) or "?"),
+    Column("from", 2, lambda s: from_where(s.source)),
+    Column("last used (UTC)", 1, lambda s: _day(s.last_used)),
+    Column("begun", 4, lambda s: _day(s.created)),
+    Column("until", 3, lambda s: _day(s.expires)),
+    Column("this", 1, lambda s: "yes" if s.current else ""),
+)
+
+
+def from_where(peer: str) -> str:
+    """Say where something was asked from: a peer, an address before the page, or here."""
+    if peer.startswith(WEB):
+        return f"web {clip(peer.removeprefix(WEB), _LONGEST_NAME)}".strip()
+    return f"…{peer[-8:]}" if peer else "here"
 
 
 def keyring_lines(state: KeyringState, columns: int = 0, *, environment: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""``aiplat register``, ``login``, ``logout`` and ``whoami``: a person at a gateway."""
+"""``aiplat register``, ``login``, ``logout``, ``password``, ``whoami``: a person at a gateway."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def _registered(at: AtGateway, name: str, password: str, *, insecure: bool) -> S
     invitation = ""
     left = {"invitation": typed.TRIES, "name": typed.TRIES - 1, "password": typed.TRIES - 1}
     while True:
-        wish = Register(name=name, password=password, invitation=invitation)
+        wish = Register(
+            name=name, password=password, invitation=invitation, label="aiplat register"
+        )
         try:
             return at.ask("register", wish, Session, insecure=insecure)
         except AiplatError as error:
@@ -130,7 +132,7 @@ def _logged_in(at: AtGateway, name: str, password: str, *, insecure: bool) -> Se
 
     for left in reversed(range(typed.TRIES)):
         try:
-            wish = Login(name=name, password=password)
+            wish = Login(name=name, password=password, label="aiplat login")
             return at.ask("login", wish, Session, insecure=insecure)
         except InvalidApiKey as error:
             if not left or not typed.is_human():
@@ -155,6 +157,31 @@ def logout(
     from aiplat.control.messages import Done
 
     tell(at_gateway(context, gateway).ask("logout", Nothing(), Done), json=json)
+
+
+def password(
+    context: typer.Context, gateway: account_options.Gateway = None, json: options.Json = False
+) -> None:
+    """Change your password at a gateway; your other log-ins end, keys stay.
+
+    The old and the new one are asked for, or are the first and the second line of what is piped
+    in.
+
+    \b
+    Examples:
+      aiplat password
+      cat old.txt new.txt | aiplat password
+    """
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.accounts import Nothing, WhoAmI
+    from aiplat.control.messages import Done
+    from aiplat.control.sessions import PasswordChange
+
+    at = at_gateway(context, gateway)
+    name = at.ask("whoami", Nothing(), WhoAmI).user.name
+    old = typed.password(f"{name} (the old one)" if typed.is_human() else name)
+    wish = PasswordChange(old=old, new=typed.new_password(name))
+    tell(at.ask("password.change", wish, Done), json=json)
 
 
 def whoami(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aiplat.cli.accounts import login, logout, register, whoami
+from aiplat.cli.accounts import login, logout, password, register, whoami
 from aiplat.cli.ask import ask
 from aiplat.cli.chat import chat
 from aiplat.cli.db import db
@@ -19,10 +19,13 @@ from aiplat.cli.keys import keys
 from aiplat.cli.logs import logs
 from aiplat.cli.models import models
 from aiplat.cli.network import network
+from aiplat.cli.open import open_page
 from aiplat.cli.peers import block, drain, peers, unblock
 from aiplat.cli.reset import reset
 from aiplat.cli.screen import tui
 from aiplat.cli.serve import serve
+from aiplat.cli.sessions import sessions
+from aiplat.cli.settings import settings
 from aiplat.cli.share import share
 from aiplat.cli.shell import env
 from aiplat.cli.status import status
@@ -39,13 +42,16 @@ app = typer.Typer(
 )
 for command in (
     tui, ask, chat, serve, status, peers, invite, join, drain, block, unblock, share, explain,
-    doctor, logs, env, register, login, logout, whoami, usage, stop, reset,
+    doctor, logs, env, register, login, logout, whoami, password, usage, stop, reset,
 ):  # fmt: skip
     app.command()(command)
+app.command("open")(open_page)
 app.add_typer(models, name="models")
 app.add_typer(network, name="network")
 app.add_typer(keys, name="keys")
 app.add_typer(users, name="users")
+app.add_typer(sessions, name="sessions")
+app.add_typer(settings, name="settings")
 app.add_typer(db, name="db")
 app.add_typer(history, name="history")
 

@@ -188,10 +188,11 @@ def _when(seconds: int) -> str:
 def _table(found: tuple[ModelStatus, ...], columns: int = 0) -> str:
     """Write a row for each model; a line for each fact where a row has more than `columns`."""
     rows = [("NAME", "STATE", "SIZE", "LAST USE", "PROCESSORS", "SLOTS", "RUNNING", "WAITING",
-             "CONTEXT", "NOTE")]  # fmt: skip
+             "CONTEXT", "DOES", "NOTE")]  # fmt: skip
     rows += [
         (output.flat(m.name), m.state, _mib(m.bytes), _when(m.last_used), str(m.processors),
-         str(m.slots), str(m.running), str(m.waiting), str(m.context or "-"), output.flat(m.note))
+         str(m.slots), str(m.running), str(m.waiting), str(m.context or "-"), ", ".join(m.can),
+         output.flat(m.note))
         for m in found
     ]  # fmt: skip
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]

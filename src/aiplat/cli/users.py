@@ -99,8 +99,8 @@ def invite(
     )
     if made.is_closed:
         output.say(
-            "warning: Nobody can register at that gateway yet: set accounts.registration to invite "
-            "there, and start it again."
+            "warning: Nobody can register at that gateway yet. There: `aiplat settings set "
+            "accounts.registration invite`."
         )
     output.secret(made.code)
 
@@ -244,6 +244,32 @@ def role(
 
     wish = RoleWish(name=name, role=to.value)
     tell(at_gateway(context, gateway).ask("users.role", wish, Done), json=json)
+
+
+@users.command()
+def password(
+    context: typer.Context,
+    name: Name,
+    gateway: account_options.Gateway = None,
+    json: options.Json = False,
+) -> None:
+    """Give an account another password, such as one that was lost; its log-ins end, keys stay.
+
+    It is asked for twice, or is the first line of what is piped in. Your own is changed by
+    `aiplat password`.
+
+    \b
+    Examples:
+      aiplat users password ann
+      aiplat users password ann <password.txt
+    """
+    from aiplat.cli.at_gateway import at_gateway, tell
+    from aiplat.control.messages import Done
+    from aiplat.control.sessions import PasswordReset
+
+    at = at_gateway(context, gateway)
+    wish = PasswordReset(name=name, password=typed.new_password(name))
+    tell(at.ask("users.password", wish, Done), json=json)
 
 
 @users.command()

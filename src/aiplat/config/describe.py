@@ -17,9 +17,10 @@ A setting comes from the first of these places that names it:
 
 1. the command line: an option of its own where there is one; else `serve --set SECTION.NAME=VALUE`;
 2. the environment: `AIPLAT_<SECTION>_<NAME>`; the items of a list have commas between them;
-3. `config.toml`: a table for each section. It lies in the node's home when there is one
+3. what an operator changed while the node ran: `aiplat settings set`, or the web page;
+4. `config.toml`: a table for each section. It lies in the node's home when there is one
    (`--home DIR` or `AIPLAT_HOME`), else in `~/.config/aiplat/`;
-4. the default.
+5. the default.
 
 ```toml
 [node]

@@ -28,6 +28,7 @@ class Setting:
         many: whether it is a list.
         description: what it does, for the docs.
         default: what holds when nobody says anything.
+        choices: all that it may be, where that is a few words.
     """
 
     section: str
@@ -37,6 +38,7 @@ class Setting:
     many: bool
     description: str
     default: Any
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -70,8 +72,15 @@ def settings_of(section: SectionClass) -> dict[str, Setting]:
             many=isinstance(info, inspect.VarTupleType | inspect.ListType),
             description=description,
             default=_default(field),
+            choices=_choices(info),
         )
     return found
+
+
+def _choices(info: inspect.Type) -> tuple[str, ...]:
+    if isinstance(info, inspect.BoolType):
+        return ("true", "false")
+    return tuple(map(str, info.values)) if isinstance(info, inspect.LiteralType) else ()
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -13,17 +13,22 @@ from typing import Literal
 import msgspec
 
 from aiplat.control.messages import Done
+from aiplat.control.running import SettingList, SettingName, SettingsAsk, SettingStatus, SettingWish
+from aiplat.control.secrecy import Secretive
+from aiplat.control.sessions import (
+    OpenLink,
+    OpenRedeem,
+    PasswordChange,
+    PasswordReset,
+    Policy,
+    SessionEnd,
+    SessionList,
+    SessionsAsk,
+)
 from aiplat.domain.accounts import UNLIMITED, Limits, RateState, Scope, UserRole
 
 UsageBy = Literal["model", "key", "day", "peer"]
 MAX_SINCE = 366 * 86_400
-
-
-class _Secret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What must not end up in a log by way of its repr."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(…)"
 
 
 class Nothing(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,19 +38,21 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
 # -- users ---------------------------------------------------------------------------------------
 
 
-class Register(_Secret, frozen=True, kw_only=True, omit_defaults=True):
-    """Make an account; `invitation` is the code that an operator gave."""
+class Register(Secretive, frozen=True, kw_only=True, omit_defaults=True):
+    """Make an account; `invitation` is the code that an operator gave (`Login.label`)."""
 
     name: str
     password: str
     invitation: str = ""
+    label: str = ""
 
 
-class Login(_Secret, frozen=True, kw_only=True, omit_defaults=True):
-    """Begin a session."""
+class Login(Secretive, frozen=True, kw_only=True, omit_defaults=True):
+    """Begin a session. `label` says by what, such as ``aiplat login``, for the list of them."""
 
     name: str
     password: str
+    label: str = ""
 
 
 class UserStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,7 +69,7 @@ class UserStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     local: bool = False
 
 
-class Session(_Secret, frozen=True, kw_only=True, omit_defaults=True):
+class Session(Secretive, frozen=True, kw_only=True, omit_defaults=True):
     """A session that began. `kept` says where its token was put, and is empty over a channel."""
 
     user: UserStatus
@@ -115,7 +122,7 @@ class UserInvite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: Limits | None = None
 
 
-class UserInvitation(_Secret, frozen=True, kw_only=True):
+class UserInvitation(Secretive, frozen=True, kw_only=True):
     """A code, shown once. `is_closed`: the gateway's policy lets nobody use it as yet."""
 
     code: str
@@ -143,7 +150,7 @@ class InvitationList(msgspec.Struct, frozen=True, kw_only=True):
     is_cut: bool = False
 
 
-class InvitationName(_Secret, frozen=True, kw_only=True):
+class InvitationName(Secretive, frozen=True, kw_only=True):
     """One invitation, by its id or its whole code."""
 
     id: str
@@ -174,7 +181,10 @@ class AuditAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who did what to whom, when, from which peer (empty: at the control socket)."""
+    """Who did what to whom, when, from which peer.
+
+    `peer` is empty at the control socket; before the page it is ``web:`` and an address.
+    """
 
     at: int
     actor: str
@@ -240,7 +250,7 @@ class KeyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: str = ""
 
 
-class NewKey(_Secret, frozen=True, kw_only=True, omit_defaults=True):
+class NewKey(Secretive, frozen=True, kw_only=True, omit_defaults=True):
     """A key that was made, whole, this once.
 
     `kept` says where the node put it; empty for nowhere, and `not_kept` then why, if it should.
@@ -378,6 +388,7 @@ class Method:
         wish, reply: what is sent each way.
         need: who may: anybody, who is known, or an operator.
         here: only at the gateway's own control socket.
+        door: only at the gateway's own doors, and never over a channel.
     """
 
     name: str
@@ -385,6 +396,7 @@ class Method:
     reply: type[msgspec.Struct]
     need: Literal["nobody", "user", "operator"]
     here: bool = False
+    door: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -392,8 +404,13 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("register", Register, Session, "nobody"),
         Method("login", Login, Session, "nobody"),
+        Method("policy", Nothing, Policy, "nobody"),
+        Method("open.redeem", OpenRedeem, Session, "nobody", door=True),
         Method("logout", Nothing, Done, "user"),
         Method("whoami", Nothing, WhoAmI, "user"),
+        Method("sessions.list", SessionsAsk, SessionList, "user"),
+        Method("sessions.end", SessionEnd, Done, "user"),
+        Method("password.change", PasswordChange, Done, "user"),
         Method("keys.create", KeyWish, NewKey, "user"),
         Method("keys.list", KeysAsk, KeyList, "user"),
         Method("keys.show", KeyName, KeyStatus, "user"),
@@ -409,14 +426,19 @@ METHODS: dict[str, Method] = {
         Method("users.limits", LimitsWish, Done, "operator"),
         Method("users.role", RoleWish, Done, "operator"),
         Method("users.delete", UserName, Done, "operator"),
+        Method("users.password", PasswordReset, Done, "operator"),
         Method("users.audit", AuditAsk, AuditLog, "operator"),
+        Method("settings.list", SettingsAsk, SettingList, "operator"),
+        Method("settings.set", SettingWish, SettingStatus, "operator"),
+        Method("settings.reset", SettingName, SettingStatus, "operator"),
+        Method("open", Nothing, OpenLink, "operator", here=True),
         Method("db.backup", BackupWish, Done, "operator", here=True),
         Method("db.check", Nothing, StoreCheck, "operator", here=True),
     )
 }
 
 
-class AccountsCall(_Secret, frozen=True, kw_only=True, omit_defaults=True):
+class AccountsCall(Secretive, frozen=True, kw_only=True, omit_defaults=True):
     """What a face asks of its node: a method, its wish as JSON, and at which gateway.
 
     Arguments:

@@ -1,4 +1,4 @@
-"""The client of the faces for asyncio: the same questions over the same socket.
+"""The client of the faces for asyncio: the same questions over the same socket, or port.
 
 h11 keeps the rules of HTTP/1.1; each call has a connection of its own, as the blocking client's.
 """
@@ -20,6 +20,7 @@ from aiplat.control.client import MAX_REPLY, SILENCE, SLACK, STREAM_SILENCE
 from aiplat.control.events import Event, EventReader
 from aiplat.control.faults import Faults
 from aiplat.control.messages import Ask, RequestName
+from aiplat.control.ways import LOOPBACK, told_port
 from aiplat.domain.answers import MAX_DEADLINE_MS, Failed, Finished
 from aiplat.domain.errors import DeadlineExceeded
 
@@ -144,12 +145,19 @@ class AsyncControlClient:
 
     async def _open(self) -> _Exchange:
         try:
-            reader, writer = await asyncio.open_unix_connection(os.fspath(self.path))
+            told = told_port(self.path)
+            if told is None:
+                reader, writer = await asyncio.open_unix_connection(os.fspath(self.path))
+            else:
+                reader, writer = await asyncio.open_connection(LOOPBACK, told.port)
         except (FileNotFoundError, ConnectionRefusedError):
             raise self._faults.absent() from None
         except OSError as error:
             raise self._faults.unusable(error) from None
-        return _Exchange(reader, writer, self._faults, self._credential)
+        headers = {} if told is None else told.headers
+        if self._credential:
+            headers["authorization"] = f"Bearer {self._credential}"
+        return _Exchange(reader, writer, self._faults, headers)
 
 
 class _Exchange:
@@ -160,12 +168,12 @@ class _Exchange:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         faults: Faults,
-        credential: str,
+        headers: dict[str, str],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._faults = faults
-        self._credential = credential
+        self._headers = headers
         self._http = h11.Connection(h11.CLIENT)
 
     async def send(self, method: str, path: str, body: bytes | None) -> int:
@@ -173,8 +181,7 @@ class _Exchange:
         headers = [("host", "localhost"), ("content-length", str(len(body or b"")))]
         if body is not None:
             headers.append(("content-type", "application/json"))
-        if self._credential:
-            headers.append(("authorization", f"Bearer {self._credential}"))
+        headers += self._headers.items()
         head = h11.Request(method=method, target=path, headers=headers)
         data = self._http.send(head) or b""
         if body:

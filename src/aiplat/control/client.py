@@ -1,4 +1,4 @@
-"""The blocking client of the faces: a node's control API over its Unix socket.
+"""The blocking client of the faces: a node's control API over its Unix socket, or its port.
 
 On `http.client` rather than httpx, whose import takes longer than most commands run. `aio` is the
 same for asyncio.
@@ -44,6 +44,7 @@ from aiplat.control.messages import (
     Stopping,
 )
 from aiplat.control.series import SeriesAsk, SeriesReply
+from aiplat.control.ways import LOOPBACK, ControlPort, told_port
 from aiplat.domain.answers import Failed, Finished
 from aiplat.domain.errors import DeadlineExceeded
 
@@ -66,7 +67,7 @@ class ControlClient:
     """Asks the node at one socket. Holds nothing open between calls.
 
     Arguments:
-        path: the control socket.
+        path: the control socket, or the file that tells a port (`ways`).
         timeout: seconds that the node may take to answer a question about itself.
         silence: seconds that it may say nothing at all while it gives an answer; it sends
             comments while it waits itself.
@@ -99,9 +100,9 @@ class ControlClient:
             AiplatError: what it answers instead. So do all methods here.
         """
         seconds = max(self._timeout, call.seconds)
-        connection = self._connect(seconds)
+        connection, headers = self._connect(seconds)
         try:
-            response = self._send(connection, call.method, call.path, call.body)
+            response = self._send(connection, headers, call.method, call.path, call.body)
             data = self._read(response, seconds)
             if response.status != 200:
                 raise self._faults.refused(data, response.status)
@@ -246,9 +247,10 @@ class ControlClient:
             AiplatError: the leaf that a refusal or a `Failed` tells of: `Failed` is never given.
             DeadlineExceeded: the deadline passed, also when the node does not say so.
         """
-        connection = self._connect(self._silence)
+        connection, headers = self._connect(self._silence)
         try:
-            response = self._send(connection, "POST", "/control/ask", msgspec.json.encode(ask))
+            body = msgspec.json.encode(ask)
+            response = self._send(connection, headers, "POST", "/control/ask", body)
             if response.status != 200:
                 data = self._read(response, self._silence)
                 raise self._faults.refused(data, response.status)
@@ -258,32 +260,45 @@ class ControlClient:
 
     # -- the way there -----------------------------------------------------------------------
 
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+    def _connect(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """A connection, and the headers that each request on it needs."""
         import http.client  # 28 ms, and some commands ask no node
 
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(timeout)
+        connection = http.client.HTTPConnection("localhost")
         try:
-            sock.connect(os.fspath(self.path))
+            told = told_port(self.path)
+            connection.sock = self._open(timeout, told)
         except (FileNotFoundError, ConnectionRefusedError):
-            sock.close()
             raise self._faults.absent() from None
         except TimeoutError:
-            sock.close()
             raise self._faults.silent(timeout) from None
         except OSError as error:
-            sock.close()
             raise self._faults.unusable(error) from None
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = sock
-        return connection
+        return connection, {} if told is None else told.headers
+
+    def _open(self, timeout: float, told: ControlPort | None) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX if told is None else socket.AF_INET)
+        sock.settimeout(timeout)
+        try:
+            sock.connect(os.fspath(self.path) if told is None else (LOOPBACK, told.port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+        self,
+        connection: http.client.HTTPConnection,
+        headers: dict[str, str],
+        method: str,
+        path: str,
+        body: bytes | None,
     ) -> http.client.HTTPResponse:
         import http.client  # as above
 
-        headers = {"content-type": "application/json"} if body is not None else {}
+        headers = dict(headers)
+        if body is not None:
+            headers["content-type"] = "application/json"
         if self._credential:
             headers["authorization"] = f"Bearer {self._credential}"
         try:

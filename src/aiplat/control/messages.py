@@ -83,6 +83,11 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a request for it is answered, be it after a load."""
         return self.state == "ready" or self.cold
 
+    @property
+    def generates(self) -> bool:
+        """Whether it answers conversations."""
+        return "generate" in self.can
+
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The network that a node belongs to; never its pre-shared key.

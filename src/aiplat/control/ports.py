@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import msgspec
 
@@ -33,8 +33,11 @@ from aiplat.control.messages import (
     Stopping,
 )
 from aiplat.control.series import SeriesAsk, SeriesReply
+from aiplat.control.stored import StoredAnswers
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import AnswerEvent, Inference, Submission
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
 
 
 class Followed(Protocol):
@@ -148,6 +151,25 @@ class NodeOperations(Protocol):
             AiplatError: there is no such gateway, it refuses, or what is to be kept cannot be.
         """
 
+    async def accounts_here(
+        self, method: str, wish: msgspec.Struct, reply: type[Reply], session: str, source: str
+    ) -> Reply:
+        """Ask the accounts of this node's own gateway, for a person in front of its page.
+
+        What comes is kept nowhere here, and nobody is the owner by being on this machine: without
+        a session one is nobody.
+
+        Arguments:
+            method: a name of `accounts.METHODS`; `wish` and `reply` are its structs.
+            session: the token of a log-in; empty for none. With it as `Submission.credential`
+                `inference` counts for its user.
+            source: the address that the person comes from, which slows down who guesses.
+
+        Raises:
+            AiplatError: this node is no gateway, or it refuses: `InvalidApiKey` without a session
+                that holds.
+        """
+
     async def keyring(self) -> KeyringState:
         """Where this node keeps secrets, and whether it can."""
 
@@ -162,6 +184,21 @@ class NodeOperations(Protocol):
 
     def rate(self, credential: str) -> RateState | None:
         """How far the limits of that key, or without one of the owner, are used."""
+
+    # -- answers that are stored for who asked -----------------------------------------------------
+
+    @property
+    def stored(self) -> StoredAnswers:
+        """Keeps them."""
+
+    def owner_of(self, credential: str) -> str:
+        """The user that an API key of this node's gateway is of, by its id, for stored answers.
+
+        Without a key, and with one of the owner's account, the machine's owner.
+
+        Raises:
+            AiplatError: the key does not hold.
+        """
 
     # -- conversations. All raise AiplatError. ---------------------------------------------------
 

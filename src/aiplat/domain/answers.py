@@ -14,7 +14,7 @@ import msgspec
 from aiplat.domain.chat import Embed, Generate, check_embed, check_generate
 from aiplat.domain.errors import AiplatError, InvalidRequest, from_code
 from aiplat.domain.ids import Role, is_request_id
-from aiplat.domain.models import Manifest
+from aiplat.domain.models import Ability, Manifest
 from aiplat.domain.usage import Timings, Usage
 
 DEFAULT_CREDIT = 16 * 1024
@@ -68,6 +68,11 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     privacy: Privacy = "any"
     fairness: str = ""
     beside: str = ""
+
+    @property
+    def needs(self) -> Ability:
+        """What a model must do to serve it at all."""
+        return "embed" if isinstance(self.work, Embed) else "generate"
 
     def __repr__(self) -> str:
         """Name it without its prompt or its key: a repr ends up in logs."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from aiplat.domain.accounts import Scope
 from aiplat.domain.errors import InvalidApiKey, PermissionDenied, clip
 from aiplat.http.asgi import Request
+from aiplat.http.cross_origin import CrossOrigin
 from aiplat.http.sources import plain_ip
 from aiplat.telemetry.metrics import Metrics
 
@@ -36,6 +37,7 @@ class Doorkeeper:
         covers: whether the door's certificate was made for a name.
         check_key: sees that an API key of an account holds, and may do something; gives the models
             that it may ask, none for all.
+        cross_origin: which pages of other origins may ask.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Doorkeeper:
         metrics: Metrics,
         covers: Callable[[str], bool] = lambda name: False,
         check_key: CheckKey | None = None,
+        cross_origin: CrossOrigin | None = None,
     ) -> None:
+        self._cross_origin = cross_origin or CrossOrigin(())
         self._check_key = check_key
         self._digest = _digest(token.encode())
         self._hosts = frozenset(host.lower().strip("[]").rstrip(".") for host in allowed_hosts)
@@ -61,18 +65,22 @@ class Doorkeeper:
                 f"The Host {clip(host)!r} is not a name of this node. Use "
                 f"{_names_at(request.server)}, or add the name to http.allowed_hosts."
             )
-        origin = request.headers.get(b"origin")
-        own = f"{request.scheme}://{host.lower()}".encode("latin-1")
-        if origin is not None and origin.lower() != own:
+        self._cross_origin.vary(request)
+        if b"origin" not in request.headers:
+            return
+        origin = request.header(b"origin").lower()
+        own = f"{request.scheme}://{host.lower()}"
+        if origin != own and not self._cross_origin.takes(request, origin):
             self._failures.labels("origin").inc()
             raise PermissionDenied(
-                f"Pages of {clip(origin.decode('latin-1'))!r} may not use this node: only "
-                "programs and its own pages may."
+                f"Pages of {clip(origin)!r} may not use this node: only programs and its own "
+                "pages may. Its operator can allow an origin to use its APIs, in "
+                "http.allowed_origins."
             )
 
     def _is_ours(self, host: str, server: str) -> bool:
         """Whether `host` names this door, for who came in at the address `server`."""
-        name = _name_of(host)
+        name = name_of(host)
         if name in self._hosts or self._covers(name):
             return True
         here, ip = plain_ip(server), plain_ip(name)
@@ -144,7 +152,7 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _name_of(host: str) -> str:
+def name_of(host: str) -> str:
     """Take the port off a `Host` value, and the brackets off an IPv6 address (RFC 3986, 3.2.2)."""
     if host.startswith("["):
         name, bracket, port = host[1:].partition("]")

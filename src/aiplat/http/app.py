@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.errors import clip
 from aiplat.http.access import Doorkeeper
+from aiplat.http.access_log import AccessLog
 from aiplat.http.answers import Answers
+from aiplat.http.anthropic_api.errors import WordingByClient, name_request
+from aiplat.http.anthropic_api.routes import WORDING, Messages, ModelsByClient
 from aiplat.http.asgi import App, Request
 from aiplat.http.certificate import Certificate
 from aiplat.http.control import make_control_app
+from aiplat.http.cross_origin import CrossOrigin
 from aiplat.http.errors import NoSuchRoute
+from aiplat.http.forwarded import Forwarded
 from aiplat.http.generating import Generating
+from aiplat.http.head import HeadBounds, take_absolute
 from aiplat.http.health import Health, MetricsPage
 from aiplat.http.limits import LimitHeaders
+from aiplat.http.ollama_api.routes import Ollama
 from aiplat.http.openai_api.chat import Chat
+from aiplat.http.openai_api.completions import Completions
+from aiplat.http.openai_api.embeddings import Embeddings
 from aiplat.http.openai_api.models import PREFIX, Models
-from aiplat.http.routing import Route, Router
+from aiplat.http.openai_api.responses import routes as responses
+from aiplat.http.openai_api.responses.create import Create
+from aiplat.http.openai_api.responses.kept import Kept
+from aiplat.http.openapi.routes import description_routes
+from aiplat.http.pages import page_routes
+from aiplat.http.routing import Handler, Route, Router
 from aiplat.http.settings import HttpSettings
 from aiplat.telemetry.metrics import Metrics
 
 __all__ = ["make_control_app", "make_public_app"]
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def make_public_app(
@@ -42,28 +60,63 @@ def make_public_app(
     def covers(name: str) -> bool:
         return certificate is not None and certificate.pair.covers(name)
 
-    keeper = Doorkeeper(token, settings.allowed_hosts, metrics, covers, operations.check_key)
+    keeper = Doorkeeper(
+        token, settings.allowed_hosts, metrics, covers, operations.check_key,
+        CrossOrigin(settings.allowed_origins),
+    )  # fmt: skip
     limits = LimitHeaders(operations.rate)
     models = Models(operations, settings.call_seconds)
     generating = Generating(Answers(operations, settings, metrics), settings)
     chat = Chat(generating, settings)
+    kept = Kept(operations)
+    create, stored = Create(generating, kept, settings), responses.Stored(kept)
+    messages, listed = Messages(generating, settings), ModelsByClient(models)
+    shared = WordingByClient()
     health = Health(operations)
     locked = (limits.promise, keeper.check_token)
+    named = (limits.promise, name_request, keeper.check_token)
     routes = [
         Route("/v1/chat/completions", {"POST": chat}, locked),
-        Route("/v1/models", {"GET": models.list}, locked),
-        Route(PREFIX, {"GET": models.one}, locked),
-        Route("/v1/", dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _nothing), locked),
+        Route("/v1/completions", {"POST": Completions(generating, settings)}, locked),
+        Route("/v1/embeddings", {"POST": Embeddings(generating, settings)}, locked),
+        Route("/v1/models", {"GET": listed.list}, named, shared),
+        Route(PREFIX, {"GET": listed.one}, named, shared),
+        Route("/v1/messages", {"POST": messages.create}, named, WORDING),
+        Route("/v1/messages/count_tokens", {"POST": messages.count}, named, WORDING),
+        *Ollama(generating, models, settings).routes(locked),
+        Route("/v1/responses", {"POST": create}, locked),
+        Route("/v1/responses/input_tokens", {"POST": create.count}, locked),
+        Route(
+            responses.PREFIX,
+            {"GET": stored.get, "DELETE": stored.delete, "POST": stored.post},
+            locked,
+        ),
         Route("/metrics", {"GET": MetricsPage(metrics)}, (keeper.check_admin,)),
         Route("/healthz", {"GET": health.alive}),
         Route("/health", {"GET": health.alive}),
         Route("/readyz", {"GET": health.ready}),
+        *description_routes(),
+        *page_routes(operations, settings, metrics),
     ]
-    return Router(routes, checks=(keeper.check_origin,), metrics=metrics)
+    nothing = _nothing(routes, "/v1/")
+    routes.append(Route("/v1/", dict.fromkeys(_METHODS, nothing), named, shared))
+    access = AccessLog(settings.access_log)
+    checks = (take_absolute, HeadBounds(settings, metrics).check, keeper.check_origin)
+    router = Router(routes, checks=checks, metrics=metrics, access=access)
+    return Forwarded(router, settings.trusted_proxies) if settings.trusted_proxies else router
 
 
-async def _nothing(request: Request) -> None:
-    raise NoSuchRoute(
-        f"There is no {clip(request.path)}. Of OpenAI's API there are /v1/chat/completions, "
-        "/v1/models and /v1/models/{id}."
-    )
+def _nothing(routes: Sequence[Route], below: str) -> Handler:
+    """What answers a path below another where there is nothing: it names what there is.
+
+    Arguments:
+        routes: all that are.
+        below: what the path begins with.
+    """
+    paths = [f"{route.path}{{id}}" if route.path[-1] == "/" else route.path for route in routes]
+    known = sorted({path for path in paths if path.startswith(below)} - {f"{below}{{id}}"})
+
+    async def answer(request: Request) -> None:
+        raise NoSuchRoute(f"There is no {clip(request.path)}. There is: {', '.join(known)}.")
+
+    return answer

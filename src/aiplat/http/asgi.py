@@ -39,6 +39,9 @@ class Request:
 
     Attributes:
         id: its `RequestId`, also of the submission that it becomes.
+        target: the path as it was sent, without what follows its question mark.
+        head: the headers as they came, also those that came twice.
+        query: what follows the path's question mark, as it was sent.
         scheme: ``http``, or ``https`` when it came through TLS.
         client: the address of who sent it; empty on a Unix socket.
         server: the address of this machine's that it came in on; empty on a Unix socket.
@@ -51,6 +54,10 @@ class Request:
             logged.
         models: those that this key may ask; none stands for all.
         more_headers: gives what goes with its answer besides, at the moment that begins.
+        fixed_headers: what goes with it besides, and is known now.
+        preflight: the answer to a browser that asks before a page's request; empty for others.
+        route: the path of the route that answers it; empty while none is known.
+        sent: bytes of the answer's body, so far.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,10 +65,13 @@ class Request:
         self.arrived = trio.current_time()
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.scheme: str = scope.get("scheme", "http")
         self.client = _address(scope.get("client"))
         self.server = _address(scope.get("server"))
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.target: bytes = scope.get("raw_path") or self.path.encode("utf-8", "replace")
+        self.head: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(self.head)
         self.status = 0
         self.finished = False
         self.cut = False
@@ -69,6 +79,11 @@ class Request:
         self.credential = ""
         self.models: tuple[str, ...] = ()
         self.more_headers: Callable[[], Headers] = tuple
+        self.fixed_headers: Headers = ()
+        self.preflight: Headers = ()
+        self.route = ""
+        self.sent = 0
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._body_left = b"content-length" in self.headers or b"transfer-encoding" in self.headers
@@ -125,15 +140,48 @@ class Request:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
+    # -- what another application does with it -----------------------------------------------
+
+    async def hand_over(self, app: App) -> None:
+        """Have another application (ASGI 3) answer it; its answer gets this request's name.
+
+        The application reads the whole body, and finds that name in the scope, under
+        ``aiplat.request``.
+
+        Raises:
+            ClientGone: the client left before the answer was begun.
+        """
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                own = (b"x-request-id", self.id.encode())
+                message["headers"] = [*message["headers"], own, *self.fixed_headers]
+            else:
+                self.sent += len(message.get("body", b""))
+                self.finished = self.finished or not message.get("more_body", False)
+            await self._send(message)
+
+        async def receive() -> Message:
+            message = await self._receive()
+            if message["type"] == "http.request":
+                self._body_left = bool(message.get("more_body", False))
+            return message
+
+        await app({**self._scope, "path": self.path, "aiplat.request": self.id}, receive, send)
+        if not self.status:
+            raise ClientGone
+
     # -- what goes ---------------------------------------------------------------------------
 
     async def begin(self, status: int, content_type: bytes, headers: Headers = ()) -> None:
         """Send the head of an answer whose body comes by `write`."""
         head = [
-            (b"content-type", content_type),
+            *([(b"content-type", content_type)] if content_type else []),
             (b"x-request-id", self.id.encode()),
             (b"x-content-type-options", b"nosniff"),
             *headers,
+            *self.fixed_headers,
             *self.more_headers(),
         ]
         self.status = status
@@ -148,6 +196,7 @@ class Request:
         if self.cut:
             raise ClientGone
         self.finished = self.finished or last
+        self.sent += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def reply(
@@ -155,6 +204,10 @@ class Request:
     ) -> None:
         """Send a whole answer."""
         size = (b"content-length", str(len(body)).encode())
+        if status == 204:  # it has neither (RFC 9110, 8.6)
+            await self.begin(status, b"", headers)
+            await self.write(b"", last=True)
+            return
         if not self._body_left:
             await self.begin(status, content_type, (size, *headers))
             await self.write(body, last=True)

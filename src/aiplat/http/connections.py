@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.events import Event, Updated
+from hypercorn.events import Closed, Event, Updated
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
@@ -23,6 +24,7 @@ from aiplat.http.certificate import Certificate
 from aiplat.http.errors import problem_of
 from aiplat.http.http1 import Idleness, mend_http1
 from aiplat.http.http2 import DoorConfig, mend_http2
+from aiplat.http.pipelined import Ahead, watch_for_end
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sources import Sources
 from aiplat.http.streams import GuardedStream, GuardedTls
@@ -83,9 +85,15 @@ class _Server(TCPServer):
         self.idle_task = self._idleness  # type: ignore[assignment]  # all that is used of it
 
     async def _read_data(self) -> None:
+        inner = self.protocol.protocol
+        if isinstance(inner, H11Protocol):
+            watch_for_end(inner, cast(Ahead, self.stream), self._lost)
         await super()._read_data()
         self._gone = True
         self._idleness.end()
+
+    async def _lost(self) -> None:
+        await self.protocol.handle(Closed())
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol says; when nobody is there, that it is idle starts no wait."""
@@ -147,7 +155,7 @@ class Connections:
                     self._config,
                     self._context,
                     ConnectionState({}),
-                    guarded,  # type: ignore[arg-type]  # all that it uses of a stream
+                    guarded,  # all that it uses of a stream
                 )
             except BaseExceptionGroup as group:
                 # What a peer sends may trip h2 or hypercorn; in hypercorn's own nursery that

@@ -1,8 +1,11 @@
-"""The control API, for the faces of this account: on a Unix socket, whose folder is the lock."""
+"""The control API, for the faces of this account: on a Unix socket, whose folder is the lock.
+
+On a port of loopback, which has no folder, `control_port` is the lock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -27,12 +30,17 @@ from aiplat.http.settings import HttpSettings
 from aiplat.roles.answering import Answer
 
 
-def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
-    """Make the control API's application (ASGI 3), to be served on a Unix socket only.
+def make_control_app(
+    operations: NodeOperations,
+    settings: HttpSettings,
+    checks: tuple[Callable[[Request], None], ...] = (),
+) -> App:
+    """Make the control API's application (ASGI 3).
 
     Arguments:
         operations: the node.
         settings: bounds.
+        checks: what lets in its faces alone, where it is served on anything but a Unix socket.
     """
     conversations = ConversationControl(operations, settings)
     control = Control(operations, settings, conversations)
@@ -71,6 +79,7 @@ def make_control_app(operations: NodeOperations, settings: HttpSettings) -> App:
     ]
     return Router(
         routes,
+        checks=checks,
         refuse=lambda error, problem: msgspec.json.encode(
             ErrorReply(error=_failed(error, problem))
         ),

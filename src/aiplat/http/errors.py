@@ -76,6 +76,12 @@ class WrongMediaType(HttpError):
     kind = (415, "invalid_request_error", "unsupported_media_type")
 
 
+class HeadTooLarge(HttpError):
+    """The request's line and headers are too large, or too many."""
+
+    kind = (431, "invalid_request_error", "headers_too_large")
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error, ready to be sent: a status, the four keys, and the headers that go with it."""
 
@@ -90,6 +96,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         """The error's JSON, in the shape that OpenAI's clients read."""
         inner = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return msgspec.json.encode({"error": inner})
+
+
+def statuses() -> dict[int, str]:
+    """Every status that an error may have, with the codes that come with it."""
+    found: dict[int, list[str]] = {}
+    for (status, _, code), name in [
+        *((kind, name) for name, kind in _KINDS.items()),
+        *((one.kind, "") for one in HttpError.__subclasses__()),
+        (_INTERNAL, ""),
+    ]:
+        found.setdefault(status, []).append(code or name)
+    return {
+        status: "Codes: " + ", ".join(dict.fromkeys(filter(None, names))) + "."
+        for status, names in sorted(found.items())
+    }
 
 
 def problem_of(error: Exception) -> Problem:

@@ -132,11 +132,26 @@ class Generating:
                 deadline_ms=deadline,
                 privacy=privacy,
                 credential=request.credential,
-                beside=request.id if place and isinstance(work, Generate) else "",
+                beside=_beside(request.id, works, place),
                 credit=_EMBED_CREDIT if isinstance(work, Embed) else DEFAULT_CREDIT,
             )
             for place, work in enumerate(works)
         ]
+
+
+def _beside(request: str, works: Sequence[Generate | Embed], place: int) -> str:
+    """The first choice that continues the same as the one at `place`, if that is another."""
+    work = works[place]
+    if not isinstance(work, Generate):
+        return ""
+    for earlier, other in enumerate(works[:place]):
+        if isinstance(other, Generate) and _asks_the_same(work, other):
+            return choice_id(request, earlier)
+    return ""
+
+
+def _asks_the_same(work: Generate, other: Generate) -> bool:
+    return work.messages is other.messages and work.prompt == other.prompt
 
 
 def deadline_of(request: Request, settings: HttpSettings) -> int:

@@ -126,5 +126,5 @@ class Idleness:
 def mend_http1() -> None:
     """Have hypercorn use these; it has no other way to be told."""
     # It says nowhere that these names may be set, and looks them up for each connection or request.
-    hypercorn.protocol.H11Protocol = Http1  # type: ignore[attr-defined, misc]  # as above
-    hypercorn.protocol.h11.HTTPStream = Http1Stream  # type: ignore[attr-defined, misc]  # as above
+    hypercorn.protocol.H11Protocol = Http1  # type: ignore[attr-defined, assignment]  # as above
+    hypercorn.protocol.h11.HTTPStream = Http1Stream  # type: ignore[attr-defined]  # as above

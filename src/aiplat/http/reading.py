@@ -17,14 +17,22 @@ Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 _HUGE = 2**64
 
 
-async def read_json(request: Request, settings: HttpSettings) -> bytes:
-    """Read a body that says it is JSON; it is not yet parsed.
+async def read_json(request: Request, settings: HttpSettings, *, said: bool = True) -> bytes:
+    """Read a body that is JSON; it is not yet parsed.
+
+    Arguments:
+        request: whose body it is.
+        settings: bounds.
+        said: whether it must say that it is JSON.
 
     Raises:
         WrongMediaType: it says otherwise, or is packed.
         RequestTooLarge, SlowBody, ClientGone: as `Request.body`.
     """
-    _check_media(request)
+    if said:
+        check_media(request)
+    else:
+        _check_packing(request)
     bound = settings.max_body_bytes
     return await request.body(bound, settings.body_seconds, "http.max_body_bytes")
 
@@ -36,13 +44,14 @@ async def read_wish(request: Request, settings: HttpSettings, wanted: type[Wante
         InvalidRequest: it does not fit.
         WrongMediaType, RequestTooLarge, SlowBody, ClientGone: as `read_json`.
     """
-    _check_media(request)
+    check_media(request)
     bound = settings.max_control_bytes
     body = await request.body(bound, settings.body_seconds, "http.max_control_bytes")
     return decode(body, wanted)
 
 
-def _check_media(request: Request) -> None:
+def check_media(request: Request) -> None:
+    """Raise `WrongMediaType` for a body that does not say it is plain JSON."""
     media, _, parameters = request.header(b"content-type").partition(";")
     if media.strip().lower() != "application/json":
         raise WrongMediaType(
@@ -51,6 +60,10 @@ def _check_media(request: Request) -> None:
     charset = parameters.lower().replace('"', "").partition("charset=")[2].strip()
     if charset not in ("", "utf-8", "utf8"):
         raise WrongMediaType(f"JSON is always UTF-8 here, but its charset is {clip(charset)!r}.")
+    _check_packing(request)
+
+
+def _check_packing(request: Request) -> None:
     packing = request.header(b"content-encoding")
     if packing.lower() not in ("", "identity"):
         raise WrongMediaType(f"Send the body as it is: {clip(packing)!r} is not unpacked here.")
@@ -176,6 +189,25 @@ class Fields:
         if not isinstance(value, dict):
             raise self.wrong(name, "an object")
         return Fields(value, self.path(name))
+
+    def needed(self, name: str) -> Fields:
+        """A field that must hold an object."""
+        return object_at(self._values.get(name), self.path(name))
+
+
+def object_at(value: object, path: str) -> Fields:
+    """A value of a request that must be an object, such as one of an array.
+
+    Arguments:
+        value: it.
+        path: its place in the request.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{path} must be an object, but is {shown(value)}.", param=path)
+    return Fields(value, path)
 
 
 def decode(body: bytes, wanted: type[Wanted]) -> Wanted:

@@ -9,28 +9,58 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-
-import trio
+from typing import Protocol
 
 from aiplat.domain.errors import AiplatError, RequestTooLarge, clip
+from aiplat.http.access_log import AccessLog
 from aiplat.http.asgi import JSON, ClientGone, Message, Receive, Request, Scope, Send
 from aiplat.http.errors import NoSuchRoute, Problem, WrongMethod, problem_of
 from aiplat.telemetry.metrics import Metrics
 
 log = logging.getLogger("aiplat.http")
-access_log = logging.getLogger("aiplat.http.access")
 
 Handler = Callable[[Request], Awaitable[None]]
 Words = Callable[[Exception, Problem], bytes]
 
 
+class Wording(Protocol):
+    """How an API tells of errors, where that is not the way of its router's others."""
+
+    def refuse(self, request: Request, error: Exception, problem: Problem) -> tuple[int, bytes]:
+        """The status and the JSON of an answer that is an error."""
+
+    def last_event(self, request: Request, error: Exception, problem: Problem) -> bytes:
+        """What ends a stream which was begun and then went wrong."""
+
+
+class _SameForAll:
+    """The wording of a router whose words depend on the error alone."""
+
+    def __init__(self, refuse: Words, last_event: Words) -> None:
+        self._refuse = refuse
+        self._last_event = last_event
+
+    def refuse(self, request: Request, error: Exception, problem: Problem) -> tuple[int, bytes]:
+        """`Wording.refuse`."""
+        return problem.status, self._refuse(error, problem)
+
+    def last_event(self, request: Request, error: Exception, problem: Problem) -> bytes:
+        """`Wording.last_event`."""
+        return self._last_event(error, problem)
+
+
 @dataclass
 class Route:
-    """What answers one path. A path that ends in ``/`` stands for all that begin with it."""
+    """What answers one path. One that ends in ``/`` stands for all that begin with it, but for the
+    path ``/`` itself.
+
+    `wording` tells of errors there, also of those that are found before it is asked.
+    """
 
     path: str
     handlers: dict[str, Handler]
     checks: tuple[Callable[[Request], None], ...] = ()
+    wording: Wording | None = None
     allowed: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -41,16 +71,17 @@ class Route:
         self.allowed = ", ".join(sorted(self.handlers))
 
     async def _options(self, request: Request) -> None:
-        await request.reply(204, b"", headers=((b"allow", self.allowed.encode()),))
+        await request.reply(204, b"", b"", ((b"allow", self.allowed.encode()),))
 
 
 class Router:
-    """An ASGI application of routes.
+    """An ASGI application of routes. `routes` are all that it has.
 
     Arguments:
         routes: those that are.
         checks: what is checked for every request, before its route is looked up.
         metrics: where bodies over their bound are counted, if they are.
+        access: tells of each request's end.
         refuse: makes the JSON of an error.
         last_event: makes the event that ends a stream which was begun and then went wrong.
     """
@@ -61,15 +92,17 @@ class Router:
         *,
         checks: tuple[Callable[[Request], None], ...] = (),
         metrics: Metrics | None = None,
+        access: AccessLog | None = None,
         refuse: Words = lambda error, problem: problem.body(),
         last_event: Words = lambda error, problem: b"data: " + problem.body() + b"\n\n",
     ) -> None:
-        self._exact = {route.path: route for route in routes if not route.path.endswith("/")}
-        self._below = [route for route in routes if route.path.endswith("/")]
+        self.routes = tuple(routes)
+        self._below = [route for route in routes if route.path.endswith("/") and route.path != "/"]
+        self._exact = {route.path: route for route in routes if route not in self._below}
         self._checks = checks
         self._metrics = metrics
-        self._refuse = refuse
-        self._last_event = last_event
+        self._access = access or AccessLog()
+        self._wording: Wording = _SameForAll(refuse, last_event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -90,12 +123,16 @@ class Router:
                 log.exception("a request failed", extra={"request": request.id})
             await self._fail(request, error)
         finally:
-            _log_end(request)
+            self._access.tell(request)
 
     async def _answer(self, request: Request) -> None:
         for check in self._checks:
             check(request)
+        if request.preflight:
+            await request.reply(204, b"", b"", request.preflight)
+            return
         route = self._find(request.path)
+        request.route = route.path
         for check in route.checks:
             check(request)
         handler = route.handlers.get(request.method)
@@ -108,42 +145,35 @@ class Router:
         await handler(request)
 
     def _find(self, path: str) -> Route:
+        found = self._at(path)
+        if found is not None:
+            return found
+        known = ", ".join(sorted(self._exact))
+        raise NoSuchRoute(f"There is nothing at {clip(path)}. There is: {known}.")
+
+    def _at(self, path: str) -> Route | None:
         found = self._exact.get(path)
         if found is not None:
             return found
-        for route in self._below:
-            if path.startswith(route.path):
-                return route
-        known = ", ".join(sorted(self._exact))
-        raise NoSuchRoute(f"There is nothing at {clip(path)}. There is: {known}.")
+        return next((route for route in self._below if path.startswith(route.path)), None)
 
     async def _fail(self, request: Request, error: Exception) -> None:
         """Say what went wrong: as the answer, or as its last event when it was begun already."""
         if isinstance(error, RequestTooLarge) and self._metrics is not None:
             self._metrics.bound_hits.labels("http_body").inc()
         problem = problem_of(error)
+        route = self._at(request.path)
+        wording = (route and route.wording) or self._wording
         try:
             if not request.status:
-                body = self._refuse(error, problem)
-                await request.reply(problem.status, body, JSON, problem.headers)
+                status, body = wording.refuse(request, error, problem)
+                await request.reply(status, body, JSON, problem.headers)
             elif not request.finished:
-                await request.write(self._last_event(error, problem), last=True)
+                await request.write(wording.last_event(request, error, problem), last=True)
         except ClientGone:
             request.status = 499
         except Exception:
             log.exception("an error could not be sent", extra={"request": request.id})
-
-
-def _log_end(request: Request) -> None:
-    level = logging.WARNING if request.status >= 500 else logging.DEBUG
-    access_log.log(
-        level, "%s %s %d", request.method, clip(request.path), request.status,
-        extra={
-            "request": request.id,
-            "status": request.status,
-            "ms": round((trio.current_time() - request.arrived) * 1000, 1),
-        },
-    )  # fmt: skip
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -14,6 +14,7 @@ import trio
 from aiplat.http.asgi import App
 from aiplat.http.certificate import Certificate
 from aiplat.http.connections import Connections
+from aiplat.http.control_port import PortDoor
 from aiplat.http.reached import Reached, reached
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import UnixDoor, listen_tcp
@@ -83,10 +84,50 @@ async def serve_control(
         ConfigError: it cannot be made there.
     """
     door = await trio.to_thread.run_sync(UnixDoor, path)
+    await _serve_faces(
+        app, door, settings,
+        shutdown_trigger=shutdown_trigger, metrics=metrics, task_status=task_status,
+    )  # fmt: skip
+
+
+async def serve_control_port(
+    app: App,
+    path: Path,
+    token: str,
+    settings: HttpSettings,
+    *,
+    shutdown_trigger: Trigger = trio.sleep_forever,
+    metrics: Metrics | None = None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve it on a port of loopback instead, which the file at `path` tells with its `token`.
+
+    The app must see to the token itself (`PortKeeper`). Reports the path.
+
+    Raises:
+        NodeRuns: a live node has that file.
+        ConfigError: it cannot be made there, or no port can be had.
+    """
+    door = await trio.to_thread.run_sync(PortDoor, path, token)
+    await _serve_faces(
+        app, door, settings,
+        shutdown_trigger=shutdown_trigger, metrics=metrics, task_status=task_status,
+    )  # fmt: skip
+
+
+async def _serve_faces(
+    app: App,
+    door: UnixDoor | PortDoor,
+    settings: HttpSettings,
+    *,
+    shutdown_trigger: Trigger,
+    metrics: Metrics | None,
+    task_status: trio.TaskStatus[str],
+) -> None:
     try:
         assert door.socket is not None
         await _serve(
-            app, door.socket, settings, str(path),
+            app, door.socket, settings, str(door.path),
             shutdown_trigger=shutdown_trigger, metrics=metrics, task_status=task_status,
         )  # fmt: skip
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+import socket
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -56,6 +57,38 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
             max_length=100,
         ),
     ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Origins (such as https://app.example) whose pages may use /v1, /api and "
+            "the health routes from a browser, with a key as all; never the dashboard. None: no "
+            "page of another origin may.",
+            max_length=100,
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses (or networks, such as 10.0.0.0/8) of reverse proxies whose "
+            "X-Forwarded-For and X-Forwarded-Proto are believed. None: no proxy is.",
+            max_length=100,
+        ),
+    ] = ()
+    control: Annotated[
+        Literal["auto", "socket", "port"],
+        Meta(
+            description="Where the node's own commands reach it: a Unix socket, or a port of "
+            "loopback whose address and token lie in a file that only the owner may read. auto: "
+            "the socket wherever there are such."
+        ),
+    ] = "auto"
+    access_log: Annotated[
+        Literal["off", "failures", "all"],
+        Meta(
+            description="Which requests get a line of the log at their end: those that failed for "
+            "a fault on this side (5xx), all, or none. At debug the rest have theirs too."
+        ),
+    ] = "failures"
     max_connections: Annotated[
         int,
         Meta(
@@ -104,6 +137,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_header_bytes: Annotated[
         int, Meta(description="Size of a request's line and headers.", ge=1_000, le=1_000_000)
     ] = 32_768
+    max_headers: Annotated[int, Meta(description="Headers of a request.", ge=20, le=10_000)] = 100
     tls_handshake_seconds: Annotated[
         Seconds, Meta(description="How long a TLS handshake may take, the whole of it.")
     ] = 10.0
@@ -134,6 +168,11 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_seconds: Annotated[
         Seconds, Meta(description="How long an answer may take when the request does not say.")
     ] = 600.0
+
+    @property
+    def control_by_port(self) -> bool:
+        """Whether the control API is on a port rather than a Unix socket."""
+        return self.control == "port" or (self.control == "auto" and not hasattr(socket, "AF_UNIX"))
 
     @property
     def may_go_beyond(self) -> bool:

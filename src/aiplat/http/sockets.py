@@ -9,12 +9,17 @@ import ipaddress
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
+from aiplat.control.ways import lock_of
 from aiplat.domain.errors import ConfigError, clip
 
 BACKLOG = 256
 _SUN_PATH = 107  # bytes of a Unix socket's path that Linux takes (unix(7)), less the final zero
+_PROBES = 0.3
+"""Seconds that taking a lock goes on: a face's look at it holds it for microseconds."""
+_PAUSE = 0.02
 
 
 class PortInUse(ConfigError):
@@ -114,29 +119,14 @@ class UnixDoor:
                 f"The control socket's path has {size} bytes, but a socket's may have at most "
                 f"{_SUN_PATH}: {path}. Choose a shorter one with --control."
             )
-        _check_folder(path.parent)
-        self._lock = self._take_lock()
+        check_folder(path.parent)
+        self._lock = take_lock(path)
         self.socket: socket.socket | None = None
         try:
             self.socket = self._listen()
         except BaseException:
             os.close(self._lock)
             raise
-
-    def _take_lock(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            lock = os.open(f"{self.path}.lock", flags, 0o600)
-        except OSError as error:
-            raise ConfigError(
-                f"The lock {self.path}.lock cannot be opened: {error.strerror}."
-            ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            raise NodeRuns(f"A node already runs at {self.path}. `aiplat stop` ends it.") from None
-        return lock
 
     def _listen(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
@@ -174,8 +164,37 @@ class UnixDoor:
         os.close(self._lock)
 
 
-def _check_folder(folder: Path) -> None:
-    """Make the socket's folder for its owner alone, or see that it is so."""
+def take_lock(path: Path) -> int:
+    """Hold the lock beside `path`, until what is returned is closed; blocks for a moment.
+
+    Raises:
+        NodeRuns: another node holds it.
+        ConfigError: it cannot be opened.
+    """
+    beside = lock_of(path)
+    try:
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"The lock {beside} cannot be opened: {error.strerror}.") from None
+    end = time.monotonic() + _PROBES
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() < end:
+                time.sleep(_PAUSE)
+                continue
+            os.close(lock)
+            raise NodeRuns(f"A node already runs at {path}. `aiplat stop` ends it.") from None
+        return lock
+
+
+def check_folder(folder: Path) -> None:
+    """Make the control socket's folder for its owner alone, or see that it is so.
+
+    Raises:
+        ConfigError: it cannot be made, or others may enter it.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):

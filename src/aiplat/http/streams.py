@@ -48,6 +48,7 @@ class GuardedStream:
         self._count = count
         self._stalled = stalled
         self._scope = scope
+        self._ahead = bytearray()
 
     @property
     def is_begun(self) -> bool:
@@ -70,12 +71,35 @@ class GuardedStream:
             raise trio.BrokenResourceError(f"The reader took nothing for {self._stalled:g} s.")
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive some bytes; none at the end."""
+        """Receive some bytes, first those that were read ahead; none at the end."""
+        if self._ahead:
+            ahead = bytes(self._ahead)
+            self._ahead.clear()
+            return ahead
+        return await self._receive(max_bytes)
+
+    async def read_ahead(self, room: int) -> bool:
+        """Read more and keep it for `receive_some`, of at most `room` bytes in all.
+
+        Waits for ever without room. Returns False at the end.
+        """
+        left = room - len(self._ahead)
+        if left <= 0:
+            await trio.sleep_forever()
+        data = await self._receive(left)
+        self._ahead += data
+        return bool(data)
+
+    async def _receive(self, max_bytes: int | None) -> bytes | bytearray:
         data: bytes | bytearray = b""
+        given_up = False
         try:
             data = await self._stream.receive_some(max_bytes)
+        except trio.Cancelled:
+            given_up = True  # by `read_ahead`'s caller, whose turn came: the peer is there
+            raise
         finally:
-            if not data:
+            if not data and not given_up:
                 self._end_soon()
         return data
 

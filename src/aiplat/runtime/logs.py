@@ -106,9 +106,14 @@ class _File(logging.handlers.RotatingFileHandler):
             )
 
 
+def wants_debug(environ: Mapping[str, str]) -> bool:
+    """Tell whether ``DEBUG`` asks for everything, whatever the settings say."""
+    return environ.get("DEBUG", "").lower() not in ("", "0", "false", "no")
+
+
 def level_of(name: str, environ: Mapping[str, str]) -> int:
     """Give the level of `name`, or that of debugging when ``DEBUG`` asks for it."""
-    if environ.get("DEBUG", "").lower() not in ("", "0", "false", "no"):
+    if wants_debug(environ):
         return logging.DEBUG
     return logging.getLevelNamesMapping()[name.upper()]
 
@@ -139,7 +144,6 @@ def configure(
     """
     root = logging.getLogger()
     close()
-    least = level_of(level, environ)
     stream = terminal if terminal is not None else sys.stderr
     person = logging.StreamHandler(stream)
     person.addFilter(_NotFileOnly())
@@ -161,11 +165,18 @@ def configure(
     ring = Ring(lines, file)
     ring.set_name(_RING)
     root.addHandler(ring)
-    root.setLevel(least)
+    set_level(level, environ)
+    for name in _FILE_ONLY:
+        logging.getLogger(name).propagate = True  # libp2p leaves the tree when it is imported
+
+
+def set_level(level: str, environ: Mapping[str, str]) -> None:
+    """Log what is of that level and graver, from now on (`level_of`)."""
+    least = level_of(level, environ)
+    logging.getLogger().setLevel(least)
     quiet = logging.INFO if least <= logging.DEBUG else logging.WARNING
     for name in _FILE_ONLY:  # at debug, libp2p writes a line for every frame
         logging.getLogger(name).setLevel(quiet)
-        logging.getLogger(name).propagate = True  # libp2p leaves the tree when it is imported
     logging.getLogger(_CRIES_WOLF).setLevel(
         logging.DEBUG if least <= logging.DEBUG else logging.ERROR
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
 
 import aiplat
-from aiplat.control.accounts import AccountsCall, KeyringState
+from aiplat.control.accounts import METHODS, AccountsCall, KeyringState
 from aiplat.control.history import HistoryCall
 from aiplat.control.machine import DoctorReply, LogAsk, LogReply, PullWish, ServeWish, Shelf
 from aiplat.control.messages import (
@@ -58,10 +58,17 @@ from aiplat.runtime.log_ring import Ring
 from aiplat.runtime.looks import Looks
 from aiplat.runtime.networks import Networks, match_peer
 from aiplat.runtime.own_models import OwnModels
+from aiplat.runtime.page_desk import PageDesk
 from aiplat.runtime.peers import Peers
 from aiplat.runtime.share import Share
 from aiplat.runtime.shelf import ModelShelf
 from aiplat.series.series import Series
+from aiplat.stored.stored import Stored
+
+Reply = TypeVar("Reply", bound=msgspec.Struct)
+
+OWNER = "owner"
+"""Whose stored answers are of the machine's owner: no account has that id."""
 
 
 @dataclass
@@ -80,11 +87,13 @@ class Operations:
         kept_log: the newest lines of its log.
         looks: a doctor's.
         desk: asks accounts, here and elsewhere.
+        page_desk: asks this node's own, for who sits at its page.
         held_keys: the API keys that this node shows to gateways.
         networks: what is done with the network that the node is in.
         shared: how a processor is shared.
         graphs: what they show.
         conversations: what this node keeps of them, and the answers that it gives into them.
+        stored: the answers of its Responses API that may be asked for again.
         hearsay: what a client's gateways tell of the network; None for a gateway, which sees it.
     """
 
@@ -104,9 +113,11 @@ class Operations:
     kept_log: Ring
     looks: Looks
     desk: AccountDesk
+    page_desk: PageDesk
     held_keys: HeldKeys
     graphs: Series
     conversations: Conversations
+    stored: Stored
     hearsay: Hearsay | None = None
     shared: Share | None = None
     http: str = ""
@@ -141,7 +152,8 @@ class Operations:
     def taken(self) -> int:
         """A figure that changes with each request: whether it did tells whether it was used."""
         parts = (self.gateway, self.client, self.processor)
-        return sum(part.taken for part in parts if part is not None)
+        requests = sum(part.taken for part in parts if part is not None)
+        return requests + self.page_desk.asked
 
     # -- NodeOperations ----------------------------------------------------------------------
 
@@ -320,6 +332,13 @@ class Operations:
         """Ask a gateway's accounts."""
         return await self.desk.answer(call, credential)
 
+    async def accounts_here(
+        self, method: str, wish: msgspec.Struct, reply: type[Reply], session: str, source: str
+    ) -> Reply:
+        """Ask this node's own accounts, for who sits at its page."""
+        assert METHODS[method].reply is reply
+        return cast(Reply, await self.page_desk.answer(method, wish, session, source))
+
     async def keyring(self) -> KeyringState:
         """Where this node keeps secrets."""
         return await self.desk.keyring()
@@ -339,6 +358,12 @@ class Operations:
         if self.gateway is None or self.gateway.accounts is None:
             return None
         return self.gateway.accounts.admission.state(credential)
+
+    def owner_of(self, credential: str) -> str:
+        """Whose answers are stored for who asks with that key."""
+        if not credential or self.gateway is None or self.gateway.accounts is None:
+            return OWNER
+        return self.gateway.accounts.user_of(credential) or OWNER
 
     # -- the network ---------------------------------------------------------------------------
 

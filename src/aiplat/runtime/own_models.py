@@ -17,6 +17,7 @@ from aiplat.engine.interface import Engine
 from aiplat.engine.process import EngineProcess
 from aiplat.engine.removing import on_disk, remove
 from aiplat.engine.uses import used
+from aiplat.engine.vector_folder import makes_vectors
 from aiplat.roles.processor import Processor
 
 _MIB = 1024 * 1024
@@ -28,6 +29,7 @@ def lying_here(cache: Path) -> tuple[ModelStatus, ...]:
         ModelStatus(
             name=stored.name, state="on disk", context=stored.context, bytes=stored.bytes,
             last_used=used(folder, cache).last_used,
+            can=("embed",) if makes_vectors(folder) else ("generate",),
         )
         for stored, folder in store.pulled_folders(cache)
     )  # fmt: skip

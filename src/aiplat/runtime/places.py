@@ -68,6 +68,11 @@ class Places:
         return self.data / "share.json"
 
     @property
+    def changes(self) -> Path:
+        """The settings that operators changed while a node ran."""
+        return self.data / "settings.json"
+
+    @property
     def chosen(self) -> Path:
         """The models that a person chose to have offered."""
         return self.data / "models.json"
@@ -86,6 +91,11 @@ class Places:
     def history(self) -> Path:
         """The database of the conversations that a person keeps: owner-only."""
         return self.data / "history.db"
+
+    @property
+    def stored(self) -> Path:
+        """The database of the answers that the Responses API stores: owner-only."""
+        return self.data / "stored.db"
 
     @property
     def port(self) -> Path:
@@ -144,7 +154,7 @@ class Places:
             check_private(secret)
 
     def control_socket(self) -> Path:
-        """Tell where this node's control socket is, or will be.
+        """Tell where this node's control socket is, or will be; or the file that tells its port.
 
         Raises:
             ConfigError: the note in the state folder may be read by others.
@@ -152,17 +162,19 @@ class Places:
         noted = read_private(self._note)
         return Path(noted.strip()) if noted and noted.strip() else self._usual_socket()
 
-    def place_control(self, given: Path | None = None) -> Path:
+    def place_control(self, given: Path | None = None, *, by_port: bool = False) -> Path:
         """Choose the control socket's path for a node that starts, make its folder, note it.
 
         Arguments:
             given: what ``--control`` said; its folder must be the owner's alone.
+            by_port: whether it is a port instead, and the path that of the file which tells it.
 
         Raises:
             ConfigError: the path is too long, or others may enter its folder.
         """
-        path = given.absolute() if given is not None else self._usual_socket()
-        if len(os.fsencode(path)) > MAX_SOCKET_BYTES:
+        usual = self.state / "control.port" if by_port else self._usual_socket()
+        path = given.absolute() if given is not None else usual
+        if not by_port and len(os.fsencode(path)) > MAX_SOCKET_BYTES:
             raise ConfigError(
                 f"The control socket's path {path} has {len(os.fsencode(path))} bytes, but at "
                 f"most {MAX_SOCKET_BYTES} work: choose a shorter one with --control PATH."

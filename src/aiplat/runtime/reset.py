@@ -83,8 +83,8 @@ def plan(
     Arguments:
         places: the home; its lock file is left alone while it is held.
         models: the models that were pulled; other homes share them.
-        data: logs, the local token, known peers, what the graphs show, conversations: all but
-            identity, network keys and settings.
+        data: logs, the local token, known peers, what the graphs show, conversations, answers that
+            are stored: all but identity, network keys and settings.
         everything: both, and those three.
         identity: who this node is, and its membership, which is of that identity.
 
@@ -99,13 +99,16 @@ def plan(
         wanted.append((places.known_peers, "known peers"))
         wanted += [(path, "what the graphs show") for path in _series(places)]
         wanted += [(path, "CONVERSATIONS that were kept") for path in _history(places)]
+        wanted += [(path, "ANSWERS that were stored for their users") for path in _stored(places)]
     if identity and not everything:
         wanted += _identity(places)
     if everything:
+        named = (places.known_peers, places.state, *_series(places), *_history(places),
+                 *_stored(places))  # fmt: skip
         wanted += [
             (path, _kept_keys(path, places))
             for path in _inside(places.data, places)
-            if path not in (places.known_peers, places.state, *_series(places), *_history(places))
+            if path not in named
         ]
         wanted.append((places.config_file, "settings"))
     return [
@@ -123,6 +126,11 @@ def _series(places: Places) -> list[Path]:
 def _history(places: Places) -> list[Path]:
     """The same of the conversations' file."""
     return sorted(places.data.glob(f"{places.history.name}*"))
+
+
+def _stored(places: Places) -> list[Path]:
+    """The same of the stored answers' file."""
+    return sorted(places.data.glob(f"{places.stored.name}*"))
 
 
 def _identity(places: Places) -> list[tuple[Path, str]]:

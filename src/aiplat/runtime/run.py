@@ -29,8 +29,9 @@ from aiplat.history.history import History
 from aiplat.history.settings import HistorySettings
 from aiplat.http.app import make_control_app, make_public_app
 from aiplat.http.certificate import certificate_of
+from aiplat.http.control_port import PortKeeper, new_token
 from aiplat.http.reached import Reached
-from aiplat.http.serving import serve_control, serve_public
+from aiplat.http.serving import serve_control, serve_control_port, serve_public
 from aiplat.http.settings import HttpSettings
 from aiplat.http.sockets import PortInUse
 from aiplat.node.channel import Channel
@@ -53,6 +54,7 @@ from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
 from aiplat.roles.sharing_terms import engines_within
 from aiplat.runtime import logs
 from aiplat.runtime.account_desk import AccountDesk
+from aiplat.runtime.changes_file import ChangesFile
 from aiplat.runtime.chosen import ChosenFile
 from aiplat.runtime.credential import credential_of
 from aiplat.runtime.ending import Ending
@@ -62,14 +64,16 @@ from aiplat.runtime.lock import NodeLock
 from aiplat.runtime.looks import Looks, look_at
 from aiplat.runtime.machine_readings import MachineReadings, gpu_program, pids_of
 from aiplat.runtime.networks import Networks
-from aiplat.runtime.operations import Operations
+from aiplat.runtime.operations import OWNER, Operations
 from aiplat.runtime.options import ServeOptions
 from aiplat.runtime.own_models import OwnModels
+from aiplat.runtime.page_desk import PageDesk
 from aiplat.runtime.places import Places
 from aiplat.runtime.private import local_token
 from aiplat.runtime.pulling import get
 from aiplat.runtime.pulls import Pulls
 from aiplat.runtime.report import OPEN_NOTICE, report_ready
+from aiplat.runtime.running_settings import Follow, RunningSettings
 from aiplat.runtime.served import Served
 from aiplat.runtime.settings import RuntimeSettings
 from aiplat.runtime.share import Share, memory_for
@@ -78,6 +82,8 @@ from aiplat.runtime.shelf import ModelShelf
 from aiplat.runtime.upstreams import make_upstream, offer_what_is_here
 from aiplat.series.series import Series
 from aiplat.series.settings import SeriesSettings
+from aiplat.stored.settings import StoredSettings
+from aiplat.stored.stored import Stored
 from aiplat.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -177,7 +183,10 @@ class _House:
             get, places.cache, loaded[EngineSettings], self._metrics, self._served.serve
         )
         self._conversations = self._make_conversations()
+        self._stored = self._make_stored()
         self._operations = self._make_operations()
+        if self._accounts is not None:
+            self._accounts.when_tuned(self._make_settings(self._accounts, gateway))
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -246,7 +255,11 @@ class _House:
             node=self._node, roles=self._options.roles, client=self._client,
             gateway=self._gateway, processor=self._processor,
             token=local_token(self._places.token),
-            control=str(self._places.place_control(self._options.control)),
+            control=str(
+                self._places.place_control(
+                    self._options.control, by_port=self._loaded[HttpSettings].control_by_port
+                )
+            ),
             background=self._options.background,
             on_stop=lambda now: self._ending.want("asked to", now=now),
             now=trio.current_time,
@@ -263,9 +276,28 @@ class _House:
                 self._node, self._client, self._accounts, self._credentials, self._held_keys,
                 time.time,
             ),
-            held_keys=self._held_keys, graphs=self._series,
-            conversations=self._conversations, shared=self._share,
+            page_desk=PageDesk(self._accounts), held_keys=self._held_keys, graphs=self._series,
+            conversations=self._conversations, stored=self._stored, shared=self._share,
         )  # fmt: skip
+
+    def _make_settings(self, accounts: Accounts, gateway: Gateway) -> RunningSettings:
+        follow: Follow = {
+            AccountsSettings: accounts.follow,
+            GatewaySettings: gateway.follow,
+            RuntimeSettings: self._follow,
+        }
+        fixed = {}
+        if logs.wants_debug(os.environ):
+            fixed["runtime.log_level"] = "the environment variable DEBUG has everything logged"
+        said = {"http.bind": self._options.http, "node.listen": self._options.listen or None}
+        return RunningSettings(
+            self._loaded, ChangesFile(self._places.changes), follow, fixed,
+            {name: value for name, value in said.items() if value is not None},
+        )  # fmt: skip
+
+    def _follow(self, settings: RuntimeSettings) -> None:
+        self._runtime = settings
+        logs.set_level(settings.log_level, os.environ)
 
     def _make_conversations(self) -> Conversations:
         async def inference(peer: str) -> Inference:
@@ -274,6 +306,19 @@ class _House:
         settings = self._loaded[HistorySettings]
         history = History(self._places.history, settings, self._metrics)
         return Conversations(history, inference, settings, self._metrics)
+
+    def _make_stored(self) -> Stored:
+        """An account's answers go with it: at once, or at the next look where a node died amid."""
+        accounts = self._accounts
+
+        def users() -> set[str] | None:
+            return None if accounts is None else {OWNER, *accounts.users()}
+
+        settings = self._loaded[StoredSettings]
+        stored = Stored(self._places.stored, settings, self._metrics, users=users)
+        if accounts is not None:
+            accounts.when_deleted(stored.forget)
+        return stored
 
     def _make_hearsay(self) -> Hearsay | None:
         """For a client: a gateway sees the network itself."""
@@ -333,6 +378,7 @@ class _House:
             await root.start(self._share.run)
         await root.start(self._pulls.run)
         await root.start(self._conversations.run)
+        await root.start(self._stored.run)
         dispatch = Dispatch(roles)
         await root.start(partial(self._node.run, self._on_channel(dispatch), dispatch.admit))
         for address in self._options.peers:
@@ -384,13 +430,21 @@ class _House:
     async def _open_control(self, root: trio.Nursery) -> None:
         settings = self._loaded[HttpSettings]
         path = Path(self._operations.control)
-        app = make_control_app(self._operations, settings)
+        closes = self._control_closes.wait
 
         async def serve(*, task_status: trio.TaskStatus[str]) -> None:
-            closes = self._control_closes.wait
-            await serve_control(
-                app, path, settings, shutdown_trigger=closes, task_status=task_status
-            )
+            if settings.control_by_port:
+                token = new_token()
+                keeper = PortKeeper(token, self._metrics)
+                app = make_control_app(self._operations, settings, (keeper.check,))
+                await serve_control_port(
+                    app, path, token, settings, shutdown_trigger=closes, task_status=task_status
+                )
+            else:
+                app = make_control_app(self._operations, settings)
+                await serve_control(
+                    app, path, settings, shutdown_trigger=closes, task_status=task_status
+                )
             self._control_closed.set()
 
         await root.start(serve)

@@ -23,8 +23,10 @@ from aiplat.history.settings import HistorySettings
 from aiplat.http.settings import HttpSettings
 from aiplat.node.settings import NodeSettings
 from aiplat.roles.settings import ClientSettings, GatewaySettings, ShareSettings
+from aiplat.runtime.changes_file import ChangesFile
 from aiplat.runtime.places import Places
 from aiplat.series.settings import SeriesSettings
+from aiplat.stored.settings import StoredSettings
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ SECTIONS: tuple[SectionClass, ...] = (
     ShareSettings,
     SeriesSettings,
     HistorySettings,
+    StoredSettings,
     HttpSettings,
 )
 """Every section, in the order of the docs."""
@@ -104,7 +107,8 @@ def load_settings(
     Raises:
         ConfigError: as `aiplat.config.loader.load`, or two settings do not fit each other.
     """
-    loaded = load(SECTIONS, places.config_file, environ, overrides)
+    kept = ChangesFile(places.changes)
+    loaded = load(SECTIONS, places.config_file, environ, overrides, kept.read(), str(kept.path))
     prompt, body = loaded[RuntimeSettings].prompt_bytes, loaded[HttpSettings].max_body_bytes
     if prompt > (most := body * 9 // 10):
         raise ConfigError(

@@ -15,12 +15,14 @@ from aiplat.domain.models import ModelOffer
 from aiplat.engine import store
 from aiplat.engine.catalogue import ECHO, EMBEDDED, Embedded, canonical
 from aiplat.engine.process import EngineProcess
+from aiplat.engine.vector_folder import makes_vectors
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.pulls import Pulls
 from aiplat.runtime.roles import NO_PROCESSOR, can_run_models
 from aiplat.runtime.served import Served
 
 _MIB = 1024 * 1024
+_EMBEDS = "makes embeddings"
 
 
 class ModelShelf:
@@ -71,7 +73,8 @@ class ModelShelf:
     def _read(
         self, offers: dict[str, ModelOffer], folders: dict[str, Path | None]
     ) -> tuple[tuple[KnownModel, ...], int]:
-        stored = {one.name: one for one in store.pulled(self._cache)}
+        lying = {one.name: (one, folder) for one, folder in store.pulled_folders(self._cache)}
+        stored = {name: one for name, (one, _) in lying.items()}
         found = [
             KnownModel(
                 name=name, served=True, note=_state(offer), here=name in stored or name in folders,
@@ -84,7 +87,7 @@ class ModelShelf:
                 name=name if store.is_named(one, self._cache) else one.source,
                 bytes=one.bytes,
                 here=True,
-                note=one.source,
+                note=_about_stored(one, lying[name][1]),
             )
             for name, one in stored.items()
             if name not in offers
@@ -148,14 +151,21 @@ class ModelShelf:
 def _state(offer: ModelOffer) -> str:
     """How a model that is offered stands, in words."""
     state = "it is loaded when it is asked for" if offer.cold else offer.state
-    return f"{state}: {offer.note}" if offer.note and not offer.cold else state
+    does = "" if offer.generates else f"{_EMBEDS}; "
+    return f"{does}{state}: {offer.note}" if offer.note and not offer.cold else f"{does}{state}"
+
+
+def _about_stored(model: store.Stored, folder: Path) -> str:
+    """What it does, where that is not to answer, and where it is from."""
+    does = _EMBEDS if makes_vectors(folder) else ""
+    return "; ".join(words for words in (does, model.source) if words)
 
 
 def _about(model: Embedded) -> str:
-    return (
-        f"{model.licence}; weights of {model.quantisation}; it takes "
-        f"{round(model.unpacked_bytes / _MIB)} MiB on the disk"
-    )
+    what = f"weights of {model.quantisation}" if model.quantisation != "none" else "whole weights"
+    size = round(model.unpacked_bytes / _MIB)
+    does = "" if model.can == ("generate",) else f"{_EMBEDS}; "
+    return f"{does}{model.licence}; {what}; it takes {size} MiB on the disk"
 
 
 def _size(folder: Path | None) -> int:

@@ -27,6 +27,8 @@ AUTH_REASONS: dict[str, str] = {
     "password": "a wrong name or password at a log-in",
     "invitation": "an invitation that is none, or is used up or over",
     "session": "a session that is none, or is over",
+    "link": "a one-time link that is none, or is used up or over",
+    "csrf": "the token of a page's form is too old, or another's",
 }
 """Why a credential was refused."""
 LOST: dict[str, str] = {

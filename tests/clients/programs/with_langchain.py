@@ -36,7 +36,7 @@ def model(name: str = CHAT, **more):
 
 
 answer = model().invoke(QUESTION)
-calling = model().bind_tools([weather], tool_choice="weather")
+calling = model(os.environ["TOOL_MODEL"]).bind_tools([weather], tool_choice="weather")
 call = calling.invoke("What is the weather in Paris?").tool_calls[0]
 form = model().with_structured_output(Person, method="json_schema").invoke("Invent a person.")
 # Without this it cuts texts into tokens of OpenAI's by itself, and sends those.

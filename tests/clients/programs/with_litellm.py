@@ -41,7 +41,8 @@ def status(**more) -> int:
 answer = ask()
 parts = list(ask(stream=True, stream_options={"include_usage": True}))
 call = ask(
-    [{"role": "user", "content": "What is the weather in Paris?"}], tool_choice="required",
+    [{"role": "user", "content": "What is the weather in Paris?"}], os.environ["TOOL_MODEL"],
+    tool_choice="required",
     tools=[{"type": "function", "function": {"name": "weather", "parameters": WEATHER}}],
 ).choices[0].message.tool_calls[0]  # fmt: skip
 form = ask(

@@ -1,7 +1,7 @@
 // npm's openai against a node: tells what it found, as JSON.
 import OpenAI from "openai";
 
-const { CHAT_MODEL, VECTOR_MODEL, LIMITED_KEY } = process.env;
+const { CHAT_MODEL, TOOL_MODEL, VECTOR_MODEL, LIMITED_KEY } = process.env;
 const client = new OpenAI({ maxRetries: 0 });
 const asked = [{ role: "user", content: "What is the capital of France?" }];
 const ask = (more = {}, by = client) =>
@@ -39,6 +39,7 @@ for await (const chunk of await ask({ stream: true, stream_options: { include_us
   tokens = chunk.usage?.total_tokens ?? tokens;
 }
 const called = await ask({
+  model: TOOL_MODEL,
   messages: [{ role: "user", content: "What is the weather in Paris?" }],
   tools: [{ type: "function", function: { name: "weather", parameters: weather } }],
   tool_choice: "required",

@@ -173,7 +173,8 @@ async def test_without_an_invitation_nobody_hears_which_names_there_are(
             told.add(str(caught.value))
         assert len(told) == 1
         assert home.hasher.work == before, "nor is anything hashed"
-        assert home.accounts._arrivals._by_peer._failures.get(PEER, (0, 0.0))[0] == 4 * bool(code)
+        failures = home.accounts._arrivals._proving._by_peer._failures
+        assert failures.get(PEER, (0, 0.0))[0] == 4 * bool(code)
         with refused(InvalidApiKey, "was used as often as it may be"):
             await registers(home, invited.code, "ann")
 

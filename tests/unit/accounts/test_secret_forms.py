@@ -24,7 +24,7 @@ from aiplat.domain.errors import InvalidApiKey
 from tests.unit.accounts.helpers import GATEWAY, OTHER_GATEWAY, refused
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WORDS = {"sk": "API key", "ses": "session", "inv": "invitation code"}
+WORDS = {"sk": "API key", "ses": "session", "inv": "invitation code", "open": "one-time link"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -92,7 +92,7 @@ def test_a_person_registers_with_a_piped_password(
 ) -> None:
     piped(f"{PASSWORD}\n", monkeypatch)
     assert main.run(["register", "--name", "ann", "--gateway", "8hCcz2pQ"]) == 0
-    wish = Register(name="ann", password=PASSWORD)
+    wish = Register(name="ann", password=PASSWORD, label="aiplat register")
     assert desk.asked == [Asked("register", wish, "8hCcz2pQ")]
     said = capsys.readouterr()
     assert said.out == ""
@@ -108,7 +108,10 @@ def test_an_invitation_is_the_second_line_of_what_is_piped(
     piped(text, monkeypatch)
     desk.put("register", WANTS_CODE, SESSION)
     assert main.run(["register", "--name", "ann"]) == 0
-    wishes = [Register(name="ann", password=PASSWORD, invitation=code) for code in ("", "inv-1")]
+    wishes = [
+        Register(name="ann", password=PASSWORD, invitation=code, label="aiplat register")
+        for code in ("", "inv-1")
+    ]
     assert [one.wish for one in desk.asked] == wishes
     said = capsys.readouterr()
     assert said.err.startswith("Registered as ann")
@@ -130,7 +133,8 @@ def test_a_person_logs_in_with_a_piped_password(
 ) -> None:
     piped(f"{PASSWORD}\n", monkeypatch)
     assert main.run(["login", "--name", " ann ", "--insecure-storage"]) == 0
-    assert desk.asked == [Asked("login", Login(name="ann", password=PASSWORD), "", True)]
+    wish = Login(name="ann", password=PASSWORD, label="aiplat login")
+    assert desk.asked == [Asked("login", wish, "", True)]
     assert capsys.readouterr() == ("", f"Logged in as ann {SAID}")
 
 

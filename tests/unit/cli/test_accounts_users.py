@@ -156,7 +156,7 @@ def test_a_code_stands_alone_on_stdout(desk: Desk, capsys: Capture) -> None:
     assert main.run(["users", "invite"]) == 0
     said = capsys.readouterr()
     assert said.out == "inv-aip-xyz\n"
-    assert "Nobody can register at that gateway yet: set accounts.registration" in said.err
+    assert "Nobody can register at that gateway yet. There: `aiplat settings set acc" in said.err
 
 
 def test_an_invitation_has_limits_only_where_one_is_said(desk: Desk, capsys: Capture) -> None:

@@ -178,7 +178,7 @@ def test_debug_shows_the_trace_of_a_fault(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["stats"], "No such command 'stats'. Did you mean 'status'? See `aiplat --help`."),
+        (["stats"], "No such command 'stats'. Did you mean 'status', 'settings'? See `aiplat "),
         (["env", "--foo"], "No such option: --foo. See `aiplat env --help`."),
         (["serve", "--role", "boss"], "'boss' is not one of 'client', 'gateway', 'processor'."),
         (["serve", "--set", "x"], "'x' is not SECTION.NAME=VALUE."),

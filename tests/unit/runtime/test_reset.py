@@ -29,7 +29,8 @@ def places(tmp_path: Path) -> Places:
     for path in (made.identity, made.known_peers, made.token, made.log, made.config_file,
                  made.node_lock, made.data / "network.key", made.series,
                  made.data / "series.db-wal", made.history, made.data / "history.db-wal",
-                 made.data / "history.db.broken-1"):  # fmt: skip
+                 made.data / "history.db.broken-1", made.stored,
+                 made.data / "stored.db-wal"):  # fmt: skip
         path.write_text("12345")
     (made.models / "m").mkdir(parents=True)
     (made.models / "m" / "weights").write_bytes(b"x" * 1500)
@@ -56,7 +57,7 @@ def test_models_only(places: Places) -> None:
 
 
 def test_data_leaves_identity_network_keys_settings_and_models(places: Places) -> None:
-    assert run(places, data=True) == 40
+    assert run(places, data=True) == 50
     assert files(places) == {
         "h/config.toml", "h/data/identity.key", "h/data/network.key", "h/state/node.lock",
         "c/models/m/weights", "c/foreign",

@@ -66,7 +66,7 @@ async def test_what_is_served_what_lies_here_and_what_is_known(
     local = make_tiny_model(tmp_path / "mine")
     shelf, _, _ = shelf_of(places, "echo", "org/b", str(local))
     shown = await shelf.shown()
-    echo, b, mine, a, default = shown.models
+    echo, b, mine, a, default, embeds = shown.models
     assert echo == KnownModel(name="echo", here=True, served=True, note="ready")
     assert (b.name, b.bytes, b.here, b.served) == ("org/b", 1000, True, True)
     assert (mine.name, mine.bytes, mine.here) == ("mine", store.size_of(local), True)
@@ -78,6 +78,8 @@ async def test_what_is_served_what_lies_here_and_what_is_known(
         False,
     )
     assert "596 MiB on the disk" in default.note
+    assert embeds.name == "all-minilm-l6-v2"
+    assert embeds.note == "makes embeddings; Apache-2.0; whole weights; it takes 88 MiB on the disk"
     assert shown.memory_bytes == 512 * 1024 * 1024
     assert shown.free_bytes > 0
     assert shown.cache == str(places.cache)

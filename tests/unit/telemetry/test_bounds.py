@@ -15,7 +15,7 @@ GUARDS = Path(__file__).parents[3] / "docs" / "guards.md"
 COUNTERS = {"bound_hits", "_hits"}
 PASSED_TO: dict[str, dict[str, set[str]]] = {
     "history": {"_hit": {"Full"}},
-    "http": {"count": {"count", "_count", "_refuse"}},
+    "http": {"count": {"count", "_count", "_refuse", "bound_hit"}},
     "node": {
         "_beat": {"_over"},
         "_full": {"_full"},
@@ -26,6 +26,7 @@ PASSED_TO: dict[str, dict[str, set[str]]] = {
     },
     "roles": {"full": {"full"}},
     "series": {"_on_bound": {"_on_bound"}},
+    "stored": {"_on_bound": {"hit", "_on_bound"}},
 }
 """By package: the functions that count a bound whose name they are given, and the calls that the
 name comes by."""

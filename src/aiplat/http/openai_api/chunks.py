@@ -1,68 +1,64 @@
-"""An answer's events as the chunks of OpenAI's stream. Pure: events in, bytes out."""
+"""An answer's events as the chunks of OpenAI's streams, chat's and completions'. Pure.
+
+What one choice says is shaped by the API (`Shape`); how chunks follow one another is the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started
 from aiplat.domain.errors import AiplatError
 from aiplat.domain.usage import Usage
-from aiplat.http.openai_api.rendering import (
-    ChoiceLogprobs,
-    CompletionUsage,
-    FinishReason,
-    completion_id,
-    fingerprint,
-    logprobs_of,
-    reason_of,
-    usage_of,
-)
-from aiplat.http.said import together
+from aiplat.http.openai_api.rendering import CompletionUsage, fingerprint, usage_of
+from aiplat.http.said import refuse_cancelled, together
 
 DONE = b"data: [DONE]\n\n"
-_UNSET = msgspec.UNSET
-
-
-class ChunkDelta(msgspec.Struct, frozen=True):
-    """What a chunk adds to the message."""
-
-    role: Literal["assistant"] | msgspec.UnsetType = _UNSET
-    content: str | msgspec.UnsetType = _UNSET
-
-
-class ChunkChoice(msgspec.Struct, frozen=True):
-    """The one choice that a chunk is of."""
-
-    delta: ChunkDelta
-    finish_reason: FinishReason | None = None
-    logprobs: ChoiceLogprobs | None = None
-    index: int = 0
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the stream."""
+    """One event of the stream, of one choice, or of none where it has the usage."""
 
     id: str
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    object: str
     created: int
     model: str
     system_fingerprint: str | None
-    choices: tuple[ChunkChoice, ...]
-    usage: CompletionUsage | msgspec.UnsetType | None = _UNSET
+    choices: tuple[msgspec.Struct, ...]
+    usage: CompletionUsage | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Shape(Protocol):
+    """What one API writes of its choices, a chunk for each struct.
+
+    Attributes:
+        id: names the stream.
+        object: what a chunk of it is called.
+    """
+
+    id: str
+    object: str
+
+    def said(self, deltas: Sequence[Delta], index: int) -> list[msgspec.Struct]:
+        """Of what the choice `index` said; nothing when there is nothing to say."""
+
+    def ended(self, finished: Finished, index: int) -> list[msgspec.Struct]:
+        """Of its end, which is a good one."""
 
 
 class ChunkStream:
-    """Turns batches of events into what is written.
+    """Turns batches of events into what is written (`EventStream`).
 
     Arguments:
-        request_id: names the stream.
+        shape: of the API.
         model: the name that was asked for, until a processor says its own.
         created: Unix time, in seconds.
         include_usage: whether a last chunk has the usage, and each before it a null.
         choices: how many answers the stream has, one piece after another.
+        sum_up: what those came to, of each one's usage in their order.
 
     Attributes:
         failed: the error that ended the answer; text that came before it is still written.
@@ -73,24 +69,25 @@ class ChunkStream:
 
     def __init__(
         self,
-        request_id: str,
+        shape: Shape,
         model: str,
         created: int,
         include_usage: bool,
         choices: int = 1,
+        sum_up: Callable[[Sequence[Usage]], Usage] = together,
     ) -> None:
         self.failed: AiplatError | None = None
         self.complete = False
         self.waiting = "waiting"
         self.attempts: int | None = None
-        self._id = completion_id(request_id)
+        self._shape = shape
         self._model = model
         self._created = created
         self._fingerprint: str | None = None
         self._include_usage = include_usage
         self._choices = choices
-        self._begun: set[int] = set()
-        self._usages: list[Usage] = []
+        self._sum_up = sum_up
+        self._usages: dict[int, Usage] = {}
 
     @property
     def is_over(self) -> bool:
@@ -116,14 +113,14 @@ class ChunkStream:
                 case Started():
                     self._start(event)
                 case Finished():
-                    self._write(out, deltas, index)
+                    self._write(out, self._shape.said(deltas, index))
                     self._finish(out, event, index)
+                    return b"".join(out)
                 case Failed():
-                    self._write(out, deltas, index)
+                    self._write(out, self._shape.said(deltas, index))
                     self.failed = event.error()
                     return b"".join(out)
-        if not out:
-            self._write(out, deltas, index)
+        self._write(out, self._shape.said(deltas, index))
         return b"".join(out)
 
     def _start(self, event: Started) -> None:
@@ -132,46 +129,36 @@ class ChunkStream:
         self._model = event.manifest.name
         self._fingerprint = fingerprint(event)
 
-    def _write(self, out: list[bytes], deltas: list[Delta], index: int) -> None:
-        text = "".join(delta.text for delta in deltas)
-        logprobs = logprobs_of(deltas)
-        if text or logprobs is not None:
-            self._role(out, index)
-            choice = ChunkChoice(ChunkDelta(content=text), None, logprobs, index)
-            out.append(self._chunk((choice,)))
-
-    def _role(self, out: list[bytes], index: int) -> None:
-        if index not in self._begun:
-            self._begun.add(index)
-            first = ChunkDelta(role="assistant", content="")
-            out.append(self._chunk((ChunkChoice(first, index=index),)))
+    def _write(self, out: list[bytes], choices: Sequence[msgspec.Struct]) -> None:
+        out += [self._chunk((choice,)) for choice in choices]
 
     def _finish(self, out: list[bytes], event: Finished, index: int) -> None:
         try:
-            reason = reason_of(event)
+            refuse_cancelled(event)
         except AiplatError as error:
             self.failed = error
             return
-        self._role(out, index)
-        out.append(self._chunk((ChunkChoice(ChunkDelta(), reason, index=index),)))
-        self._usages.append(event.usage)
+        self._write(out, self._shape.ended(event, index))
+        self._usages[index] = event.usage
         if len(self._usages) < self._choices:
             return
         if self._include_usage:
-            out.append(self._chunk((), usage_of(together(self._usages))))
+            usages = [usage for _, usage in sorted(self._usages.items())]
+            out.append(self._chunk((), usage_of(self._sum_up(usages))))
         out.append(DONE)
         self.complete = True
 
     def _chunk(
-        self, choices: tuple[ChunkChoice, ...], usage: CompletionUsage | None = None
+        self, choices: tuple[msgspec.Struct, ...], usage: CompletionUsage | None = None
     ) -> bytes:
         chunk = Chunk(
-            id=self._id,
+            id=self._shape.id,
+            object=self._shape.object,
             created=self._created,
             model=self._model,
             system_fingerprint=self._fingerprint,
             choices=choices,
-            usage=usage if self._include_usage else _UNSET,
+            usage=usage if self._include_usage else msgspec.UNSET,
         )
         return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 

@@ -12,13 +12,18 @@ import trio
 from aiplat.control.messages import ModelStatus
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.errors import DeadlineExceeded, ModelNotFound
+from aiplat.domain.models import Ability
 from aiplat.http.asgi import Request
 
 PREFIX = "/v1/models/"
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model, with two fields of ours: whether it is ready, and its context in tokens."""
+    """A model, with fields of ours: whether it is ready, its context in tokens, and what it does.
+
+    `capabilities` are ``generate`` (answers), ``tools``, ``grammar`` (structured answers) and
+    ``embed``.
+    """
 
     id: str
     object: Literal["model"] = "model"
@@ -26,6 +31,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str = "aiplat"
     state: str
     context_length: int | None
+    capabilities: tuple[Ability, ...]
 
 
 class ModelPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,21 +56,21 @@ class Models:
 
     async def list(self, request: Request) -> None:
         """Answer with the key's models that are not broken, those that are ready first."""
-        known = await self._known(request)
+        known = await self.known(request)
         page = ModelPage(data=[self._model(one) for one in known if one.state != "failed"])
         await request.reply(200, msgspec.json.encode(page))
 
     async def one(self, request: Request) -> None:
         """Answer with one model; its name is the rest of the path."""
         name = request.path.removeprefix(PREFIX)
-        known = await self._known(request)
+        known = await self.known(request)
         for model in known:
             if model.name == name:
                 await request.reply(200, msgspec.json.encode(self._model(model)))
                 return
         raise ModelNotFound.of(name, (model.name for model in known))
 
-    async def _known(self, request: Request) -> Sequence[ModelStatus]:
+    async def known(self, request: Request) -> Sequence[ModelStatus]:
         """The models that the key may ask."""
         known = await models_within(self._operations, self._seconds)
         return [one for one in known if not request.models or one.name in request.models]
@@ -75,6 +81,7 @@ class Models:
             created=self._created,
             state="cold" if model.cold else model.state,
             context_length=model.context or None,
+            capabilities=model.can,
         )
 
 

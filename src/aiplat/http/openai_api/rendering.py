@@ -13,9 +13,10 @@ import msgspec
 
 from aiplat.domain.answers import Delta, Finished, Logprobs, Started, TokenLogprob
 from aiplat.domain.usage import Usage
+from aiplat.http.openai_api.calls import Function, FunctionCall, calls_of
 from aiplat.http.said import Said, refuse_cancelled, together
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 _LEAST_LOGPROB = -9999.0  # OpenAI's, for what JSON cannot say: minus infinity
 
 
@@ -57,11 +58,13 @@ class CompletionUsage(msgspec.Struct, frozen=True):
 
 
 class AnswerMessage(msgspec.Struct, frozen=True):
-    """What the model said."""
+    """What the model said; its content is null where it called tools and said nothing besides."""
 
-    content: str
+    content: str | None
     role: Literal["assistant"] = "assistant"
     refusal: None = None
+    tool_calls: list[FunctionCall] | msgspec.UnsetType = msgspec.UNSET
+    function_call: Function | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -106,14 +109,16 @@ def usage_of(usage: Usage) -> CompletionUsage:
     )
 
 
-def reason_of(finished: Finished) -> FinishReason:
-    """Why it ended.
+def reason_of(finished: Finished, is_old: bool = False) -> FinishReason:
+    """Why it ended; `is_old` has a call told in the way from before there were tools.
 
     Raises:
         ShuttingDown: it was cancelled, and not by its reader, who would not ask.
     """
     refuse_cancelled(finished)
     assert finished.reason != "cancelled"
+    if is_old and finished.reason == "tool_calls":
+        return "function_call"
     return finished.reason
 
 
@@ -134,12 +139,13 @@ def _content(logprobs: Logprobs) -> Iterable[ContentLogprob]:
             continue  # it ends the answer, and is no content
         top = logprobs.top[place] if place < len(logprobs.top) else ()
         yield ContentLogprob(
-            token.text, _finite(token.logprob), _bytes(token),
-            [TopLogprob(one.text, _finite(one.logprob), _bytes(one)) for one in top],
+            token.text, finite(token.logprob), _bytes(token),
+            [TopLogprob(one.text, finite(one.logprob), _bytes(one)) for one in top],
         )  # fmt: skip
 
 
-def _finite(logprob: float) -> float:
+def finite(logprob: float) -> float:
+    """A logprob as JSON can hold it."""
     return logprob if math.isfinite(logprob) else _LEAST_LOGPROB
 
 
@@ -147,7 +153,9 @@ def _bytes(token: TokenLogprob) -> list[int]:
     return list(token.raw or token.text.encode("utf-8", "replace"))
 
 
-def completion_body(request_id: str, model: str, created: int, said: Sequence[Said]) -> bytes:
+def completion_body(
+    request_id: str, model: str, created: int, said: Sequence[Said], is_old: bool = False
+) -> bytes:
     """The JSON of a whole completion.
 
     Arguments:
@@ -155,6 +163,7 @@ def completion_body(request_id: str, model: str, created: int, said: Sequence[Sa
         model: the name that was asked for.
         created: Unix time, in seconds.
         said: its choices, all complete.
+        is_old: tells of a call as `function_call`.
     """
     started = said[-1].started
     return msgspec.json.encode(
@@ -163,12 +172,23 @@ def completion_body(request_id: str, model: str, created: int, said: Sequence[Sa
             created=created,
             model=started.manifest.name if started else model,
             system_fingerprint=fingerprint(started) if started else None,
-            choices=tuple(_choice(one, index) for index, one in enumerate(said)),
+            choices=tuple(
+                [_choice(one, index, request_id, is_old) for index, one in enumerate(said)]
+            ),
             usage=usage_of(together([one.end.usage for one in said])),
         )
     )
 
 
-def _choice(said: Said, index: int) -> Choice:
-    reason = reason_of(said.end)
-    return Choice(AnswerMessage(said.text), reason, logprobs_of(said.deltas), index)
+def _choice(said: Said, index: int, request_id: str, is_old: bool) -> Choice:
+    reason = reason_of(said.end, is_old)
+    message = _message(said.text, calls_of(said.calls, request_id, index), is_old)
+    return Choice(message, reason, logprobs_of(said.deltas), index)
+
+
+def _message(text: str, calls: list[FunctionCall], is_old: bool) -> AnswerMessage:
+    if not calls:
+        return AnswerMessage(text)
+    if is_old:
+        return AnswerMessage(text or None, function_call=calls[0].function)
+    return AnswerMessage(text or None, tool_calls=calls)

@@ -1,8 +1,10 @@
 """The parameters of OpenAI's API that nothing here can honour: refused by name, never ignored.
 
 A value that asks for nothing is accepted, since clients fill in their defaults. What OpenAI's
-API does not know is tolerated, as OpenAI does.
-Source: the published schema `CreateChatCompletionRequest`.
+API does not know is tolerated, as OpenAI does; but for what other servers know, and what would
+change the answer there.
+Source: the published schemas `CreateChatCompletionRequest`, `CreateCompletionRequest` and
+`CreateEmbeddingRequest`.
 """
 
 from __future__ import annotations
@@ -10,14 +12,35 @@ from __future__ import annotations
 from aiplat.domain.errors import UnsupportedParameter
 from aiplat.http.reading import Fields, shown
 
-_NEUTRAL: dict[str, tuple[object, ...]] = {
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
+Neutral = dict[str, tuple[object, ...]]
+"""Fields, each with the values that ask for nothing; null always does."""
+
+_OTHERS: Neutral = {
+    # Of other servers: they would change the answer.
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
+    "prompt_logprobs": (),
+    "stop_token_ids": ([],),
+    "include_stop_str_in_output": (False,),
+    "skip_special_tokens": (True,),
+    "bad_words": ([],),
+    "use_beam_search": (False,),
+    "length_penalty": (1, 1.0),
+    "repeat_penalty": (1, 1.0),
+    "typical_p": (1, 1.0),
+    "mirostat": (0,),
+    "grammar": ("",),
+    "structured_outputs": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    # No parameter of OpenAI's, but who writes it here means the header, and must not be ignored.
+    "privacy": ("any",),
+}
+
+_CHAT: Neutral = {
     "modalities": (["text"], []),
-    "best_of": (1,),
     "audio": (),
     "prediction": (),
     "reasoning_effort": ("none",),
@@ -26,45 +49,82 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "store": (False,),
     "web_search_options": (),
     "moderation": (),
-    # Of other servers, and of OpenAI's older API: they would change the answer.
-    "min_tokens": (0,),
-    "ignore_eos": (False,),
+    "prompt_cache_options": ({"mode": "implicit"}, {}),
+    "prompt_cache_retention": ("in_memory", "in-memory"),
+    # Of completions.
+    "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
-    # No parameter of OpenAI's, but who writes it here means the header, and must not be ignored.
+    # Of other servers, for chat alone.
+    "chat_template": (),
+    "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "add_generation_prompt": (True,),
+    "documents": ([],),
+    **_OTHERS,
+}
+
+_COMPLETION: Neutral = {
+    "suffix": ("",),
+    # Of chat completions.
+    "messages": (),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "reasoning_effort": ("none",),
+    "top_logprobs": (),
+    "max_completion_tokens": (),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    **_OTHERS,
+}
+
+_EMBEDDING: Neutral = {
+    # Of other servers.
+    "truncate_prompt_tokens": (),
+    "input_type": (),
+    "prompt": (),
+    "messages": (),
+    "stream": (False,),
     "privacy": ("any",),
 }
-"""Each with the values that ask for nothing; null always does."""
 
-_MESSAGE_NEUTRAL: dict[str, tuple[object, ...]] = {
-    "tool_calls": ([],),
-    "tool_call_id": (),
-    "function_call": (),
-    "audio": (),
-    "refusal": (),
+_NO_CALLS: Neutral = {"tool_calls": ([],), "function_call": (), "refusal": ()}
+_MESSAGE: dict[str, Neutral] = {
+    "assistant": {"audio": (), "tool_call_id": ()},
+    "tool": {"audio": (), **_NO_CALLS},
 }
+_OF_OTHERS: Neutral = {"audio": (), "tool_call_id": (), **_NO_CALLS}
 
 
-def refuse_unsupported(fields: Fields) -> None:
+def refuse_in_chat(fields: Fields) -> None:
     """Raise `UnsupportedParameter` for the first field of a request that is out of reach."""
-    _refuse(fields, _NEUTRAL)
+    _refuse(fields, _CHAT)
 
 
-def refuse_in_message(fields: Fields) -> None:
-    """The same for one message."""
-    _refuse(fields, _MESSAGE_NEUTRAL)
+def refuse_in_completion(fields: Fields) -> None:
+    """The same for one to completions."""
+    _refuse(fields, _COMPLETION)
 
 
-def _refuse(fields: Fields, table: dict[str, tuple[object, ...]]) -> None:
+def refuse_in_embedding(fields: Fields) -> None:
+    """The same for one to embeddings."""
+    _refuse(fields, _EMBEDDING)
+
+
+def refuse_in_message(fields: Fields, role: str) -> None:
+    """The same for one message, which has what others of its role have not."""
+    _refuse(fields, _MESSAGE.get(role, _OF_OTHERS))
+
+
+def _refuse(fields: Fields, table: Neutral) -> None:
     for name, neutral in table.items():
         value = fields.raw(name)
         if value is None or any(type(value) is type(one) and value == one for one in neutral):
             continue
-        raise _unsupported(fields, name, "leave it out")
-
-
-def _unsupported(fields: Fields, name: str, advice: str) -> UnsupportedParameter:
-    path = fields.path(name)
-    return UnsupportedParameter(
-        f"{path} is not supported here (it is {shown(fields.raw(name))}): {advice}.", param=path
-    )
+        path = fields.path(name)
+        raise UnsupportedParameter(
+            f"{path} is not supported here (it is {shown(value)}): leave it out.", param=path
+        )

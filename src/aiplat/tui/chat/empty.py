@@ -32,7 +32,7 @@ def empty_words(world: World, key_of: Callable[[str], str]) -> Content:
 
 def _who_answers(status: Status) -> str:
     """What a question goes to, in words; empty where nothing answers yet."""
-    names = [model.name for model in status.models if model.is_usable]
+    names = [m.name for m in status.models if m.is_usable and m.generates]
     if not names and "gateway" not in status.roles:  # it asks a gateway, whose models are not its
         seen = [peer for peer in status.peers if peer.state == "connected"]
         names = list(dict.fromkeys(name for peer in seen for name in peer.models))

@@ -56,7 +56,7 @@ def offers(
     *,
     speeds: Mapping[str, float] = NO_SPEEDS,
 ) -> list[Offer]:
-    """Each model with how loaded it is, how fast the fastest is, and who has it.
+    """Each model that answers, with how loaded it is, how fast the fastest is, and who has it.
 
     Arguments:
         own: this machine's peer id.
@@ -64,6 +64,8 @@ def offers(
     """
     found = [Offer("", "the gateway's first that is ready")]
     for model in models:
+        if not model.generates:
+            continue  # it makes vectors: nobody talks with it
         having = [
             peer for peer in peers
             if model.name in peer.models and peer.state == "connected" and peer.peer_id != own

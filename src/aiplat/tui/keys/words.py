@@ -21,12 +21,16 @@ from aiplat.control.accounts import (
     UserStatus,
     WhoAmI,
 )
+from aiplat.control.sessions import WEB
 from aiplat.domain.accounts import Limits, RateState
 from aiplat.domain.amounts import about, exactly
 from aiplat.domain.ids import short
 from aiplat.tui.clock import Clock
 from aiplat.tui.keys.faults import in_screen_words
 from aiplat.tui.text import cut, flat
+
+_LONGEST_ADDRESS = 24
+"""Of who sat at the page: an IPv6 network of 64 bits."""
 
 Span = tuple[str, str]
 """A text, and its colour's name of the theme; empty for none."""
@@ -360,14 +364,16 @@ def invitation_words(made: UserInvitation, clock: Clock) -> str:
     )
     if made.is_closed:
         text += (
-            " Nobody can register there yet: set accounts.registration to invite on that node, and "
-            "start it again."
+            " Nobody can register there yet: on that node run `aiplat settings set "
+            "accounts.registration invite`."
         )
     return text
 
 
 def audit_from(entry: AuditEntry) -> str:
     """From where something was done."""
+    if entry.peer.startswith(WEB):
+        return f"web {cut(flat(entry.peer.removeprefix(WEB)), _LONGEST_ADDRESS)}".strip()
     return short(flat(entry.peer)) if entry.peer else "here"
 
 

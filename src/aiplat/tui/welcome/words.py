@@ -87,7 +87,7 @@ def asks_others(status: Status) -> bool:
 def _attached(status: Status | None, asked: Asked | None, key_of: KeyOf) -> State:
     if asked is None:
         return State("○", "$warning", "Looking for who answers …", "You can type meanwhile.")
-    models = asked.models
+    models = [model for model in asked.models if model.generates]
     if ready := [model for model in models if model.state == "ready"]:
         return State("●", "$success", "You can chat now.", _who_answers(ready, status, key_of))
     if cold := [model for model in models if model.state == "cold" or model.cold]:

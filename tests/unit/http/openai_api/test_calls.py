@@ -182,3 +182,11 @@ def test_a_stream_says_what_the_whole_says(deltas: list[Delta], data: st.DataObj
         }
         for call in message.get("tool_calls", ())
     ]  # fmt: skip
+
+
+def test_a_name_in_two_pieces_is_one_name() -> None:
+    pieces = (CallPiece(0, "wea"), CallPiece(0, "ther", "{}"))
+    events: list[AnswerEvent] = [started(), Delta((1,), calls=pieces), END]
+    _, (call,), _ = joined(streamed([events]))
+    assert (call["name"], call["text"]) == ("weather", "{}")
+    assert whole(events)["message"]["tool_calls"][0]["function"]["name"] == "weather"

@@ -1,0 +1,33 @@
+"""Errors of what answers a request, with the fields' names that the API has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from aiplat.domain.errors import AiplatError
+
+
+@contextmanager
+def as_sent(names: Mapping[str, str]) -> Iterator[None]:
+    """Have errors that are raised inside name what was sent.
+
+    Arguments:
+        names: by our name of a field that of the API, where they differ.
+
+    Raises:
+        AiplatError: the one that was raised, maybe with another `param`.
+    """
+    try:
+        yield
+    except AiplatError as error:
+        ours = error.param or ""
+        sent = names.get(ours, ours)
+        if sent == ours:
+            raise
+        raise type(error)(
+            str(error).replace(ours, sent),
+            param=sent,
+            retry_after=error.retry_after,
+            recoverable=error.recoverable,
+        ) from None

@@ -1,0 +1,64 @@
+"""What a JSON Schema of a request may be: an object, neither too deep nor too large.
+
+Whether a processor can hold an answer to it is for that to say. Source: JSON Schema 2020-12; the
+bounds are ours, wider than those that OpenAI's Structured Outputs name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aiplat.domain.errors import InvalidRequest
+from aiplat.http.reading import shown
+
+MAX_SCHEMA_DEPTH = 64
+"""Objects and arrays within one another; a property takes two."""
+MAX_SCHEMA_BYTES = 128 * 1024
+
+
+def check_schema(value: object, path: str) -> dict[str, Any]:
+    """A JSON Schema, as it is.
+
+    Arguments:
+        value: what was sent.
+        path: where it stands in the request, for errors.
+
+    Raises:
+        InvalidRequest: it is no object, nested too deeply, or too large.
+    """
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            f"{path} must be a JSON Schema, an object, but is {shown(value)}.", param=path
+        )
+    if _is_deeper(value, MAX_SCHEMA_DEPTH):
+        raise InvalidRequest(
+            f"{path} is nested more than {MAX_SCHEMA_DEPTH} deep: make it flatter.", param=path
+        )
+    size = len(msgspec.json.encode(value))
+    if size > MAX_SCHEMA_BYTES:
+        raise InvalidRequest(
+            f"{path} has {size} bytes, but a schema may have at most {MAX_SCHEMA_BYTES}.",
+            param=path,
+        )
+    return value
+
+
+def _is_deeper(value: object, bound: int) -> bool:
+    """Whether objects and arrays nest deeper; found level by level, without recursion."""
+    level: list[object] = [value]
+    for _ in range(bound):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _inside(value: object) -> list[object]:
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value
+    return []

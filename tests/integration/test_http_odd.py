@@ -1,0 +1,265 @@
+"""Odd requests on a raw socket: each has a sensible answer, and none hangs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from aiplat.domain.answers import Submission
+from aiplat.http.settings import HttpSettings
+from tests.support.fake_node import HOLD, TOKEN, Door, FakeNode, Step, finished, open_door, started
+
+CLOSE = "connection: close\r\n"
+HOST = "host: localhost\r\n"
+KEY = f"{HOST}authorization: Bearer {TOKEN}\r\n"
+JSON = "content-type: application/json\r\n"
+BODY = '{"messages":[{"role":"user","content":"hi"}]}'
+STREAM = BODY[:-1] + ',"stream":true}'
+CHAT = "/v1/chat/completions"
+QUICK = HttpSettings(keep_alive_seconds=1.0, body_seconds=1.0)
+
+
+def post(*headers: str, body: str = BODY, version: str = "1.1") -> str:
+    head = "".join(f"{header}\r\n" for header in headers)
+    return f"POST {CHAT} HTTP/{version}\r\n{KEY}{JSON}{head}\r\n{body}"
+
+
+def get(target: str, *headers: str, method: str = "GET", version: str = "1.1") -> str:
+    head = "".join(f"{header}\r\n" for header in (headers or ("host: localhost",)))
+    return f"{method} {target} HTTP/{version}\r\n{head}{CLOSE}\r\n"
+
+
+def chunked(body: str = BODY) -> str:
+    return f"{len(body):x}\r\n{body}\r\n0\r\n\r\n"
+
+
+@asynccontextmanager
+async def connection(door: Door) -> AsyncIterator[trio.SocketStream]:
+    with trio.fail_after(30):
+        async with await trio.open_tcp_stream("127.0.0.1", door.port) as stream:
+            yield stream
+
+
+async def answer(raw: str, settings: HttpSettings = QUICK) -> str:
+    """All that comes until the door closes, which it has to."""
+    async with open_door(FakeNode(), settings=settings) as door, connection(door) as stream:
+        await stream.send_all(raw.encode("latin-1"))
+        data = b""
+        while part := await stream.receive_some():
+            data += part
+        async with connection(door) as other:  # the door lives
+            await other.send_all(get("/healthz").encode())
+            assert (await other.receive_some()).startswith(b"HTTP/1.1 200")
+        return data.decode("latin-1")
+
+
+def status(told: str) -> int:
+    assert told.startswith("HTTP/1.1 "), told
+    return int(told.split(" ", 2)[1])
+
+
+# -- lengths of a body -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        (post(f"content-length: {len(BODY)}", "content-length: 3"), 400),
+        (post(f"content-length: {len(BODY)}", f"content-length: {len(BODY)}", CLOSE[:-2]), 200),
+        (post("content-length: -5"), 400),
+        (post("content-length: 0x2d"), 400),
+        (post("content-length: 99999999999999999999999"), 400),
+        (post("content-length: 3", "transfer-encoding: chunked", body=chunked()), 400),
+        (post("transfer-encoding: gzip, chunked", body=chunked()), 501),
+        (post("transfer-encoding: chunked", CLOSE[:-2], body=chunked()), 200),
+        (post("transfer-encoding: chunked", body=f"zz\r\n{BODY}"), 400),
+        (post("transfer-encoding: chunked", body="ffffffffffffffff\r\nx"), 408),
+        (post("content-length: 4000000", body="x"), 413),
+        (post("content-length: 500", body="{"), 408),
+        (post(body="", version="1.1"), 400),  # no length: no body, which is no JSON
+        (f"GET /healthz HTTP/1.1\r\n{HOST}content-length: 5\r\n{CLOSE}\r\nhello", 200),
+    ],
+)
+async def test_lengths(raw: str, wanted: int) -> None:
+    assert status(await answer(raw)) == wanted
+
+
+async def test_who_waits_to_be_asked_for_its_body_is_asked() -> None:
+    head, _, body = post("expect: 100-continue", f"content-length: {len(BODY)}").partition(
+        "\r\n\r\n"
+    )
+    async with open_door(FakeNode()) as door, connection(door) as stream:
+        await stream.send_all(f"{head}\r\n\r\n".encode())
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 100")
+        await stream.send_all(body.encode())
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+
+
+async def test_and_is_told_when_it_is_refused_before() -> None:
+    raw = post("expect: 100-continue", f"content-length: {len(BODY)}").replace(TOKEN, "wrong")
+    told = await answer(raw.partition("\r\n\r\n")[0] + "\r\n\r\n")
+    assert told.rpartition("HTTP/1.1 ")[2].startswith("401")
+    assert "connection: close" in told.lower()
+
+
+# -- names of the door -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        (f"GET /healthz HTTP/1.1\r\n{CLOSE}\r\n", 400),
+        (get("/healthz", "host: localhost", "host: localhost"), 400),
+        (get("/healthz", "host: localhost", "host: evil.example"), 400),
+        (get("/healthz", "host: "), 403),
+        (get("http://localhost/healthz"), 200),
+        (get("http://localhost:8777/healthz?x=http://a/b"), 200),
+        (get("http://localhost/none"), 404),
+        (get("http://evil.example/healthz"), 403),
+        (get("http://localhost/healthz", "host: evil.example"), 200),
+        (get("http://localhost@evil.example/healthz"), 403),
+        (get("evil.example:443", method="CONNECT"), 404),
+        (get("*", method="OPTIONS"), 404),
+        ("GET /healthz HTTP/1.0\r\n\r\n", 403),
+    ],
+)
+async def test_names(raw: str, wanted: int) -> None:
+    assert status(await answer(raw)) == wanted
+
+
+# -- paths and methods -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        (get("/%68ealthz"), 200),
+        (get("/healthz?a=b&c"), 200),
+        (get("/healthz?" + "%00" * 50), 200),
+        (get("/%zz%ff%00%0d%0a"), 404),
+        (get("//healthz"), 404),
+        (get("/v1/../healthz"), 401),
+        (get("/v1/models/org%2Flarge", KEY[:-2]), 200),
+        (get("/v1/models/org/large", KEY[:-2]), 200),
+        (get("/v1/models/..%2F..%2Fetc", KEY[:-2]), 404),
+        (get("/healthz", method="TRACE"), 405),
+        (get("/healthz", method="get"), 200),
+        (get("/healthz", method="M" * 200), 405),
+        (get("/healthz", version="9.9"), 200),
+        ("GET /healthz\r\n\r\n", 400),
+        ("GET  /healthz HTTP/1.1\r\n\r\n", 400),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    ],
+)
+async def test_paths_and_methods(raw: str, wanted: int) -> None:
+    told = await answer(raw)
+    assert status(told) == wanted
+    assert "\x00" not in told
+
+
+@pytest.mark.parametrize(("path", "wanted"), [("/healthz", 200), ("/v1/models", 200), (CHAT, 405)])
+async def test_head_has_no_body(path: str, wanted: int) -> None:
+    told = await answer(get(path, KEY[:-2], method="HEAD"))
+    assert status(told) == wanted
+    assert "content-length: " in told
+    assert told.endswith("\r\n\r\n")
+
+
+# -- heads -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted", "words"),
+    [
+        (get("/" + "a" * 40_000), 431, "max_header_bytes"),
+        (get("/healthz", HOST[:-2], "x: " + "a" * 40_000), 431, "max_header_bytes"),
+        (get("/healthz", HOST[:-2], "x: " + "a" * 30_000), 200, ""),
+        (get("/healthz", HOST[:-2], *[f"x{n}: 1" for n in range(99)]), 431, "max_headers"),
+        (get("/healthz", HOST[:-2], *[f"x{n}: 1" for n in range(98)]), 200, ""),
+        (get("/healthz", HOST[:-2], *["x: 1"] * 99), 431, "max_headers"),
+        (get("/healthz", HOST[:-2], *["x: " + "y" * 10_000] * 20), 431, ""),
+        (get("/healthz", HOST[:-2], "x: a", " b"), 200, ""),
+        (get("/healthz", "host : localhost"), 400, ""),
+        (get("/healthz", HOST[:-2], "x: a\0b"), 400, ""),
+        (get("/healthz", HOST[:-2], "no colon"), 400, ""),
+        ("GET /healthz HTTP/1.1\nhost: localhost\nconnection: close\n\n", 200, ""),
+        (get("/v1/models", KEY[:-2], "authorization: Bearer wrong"), 401, "invalid_api_key"),
+    ],
+)
+async def test_heads_over_their_bounds_and_of_odd_forms(raw: str, wanted: int, words: str) -> None:
+    told = await answer(raw)
+    assert status(told) == wanted
+    assert words in told
+
+
+async def test_a_head_in_drops_has_no_more_time_than_another() -> None:
+    async with (
+        open_door(settings=HttpSettings(keep_alive_seconds=0.5)) as door,
+        connection(door) as stream,
+    ):
+        told: bytes | bytearray | None = None
+        with contextlib.suppress(trio.BrokenResourceError):
+            while told is None:  # as long as it is open; the deadline is that of `connection`
+                await stream.send_all(b"x")
+                with trio.move_on_after(0.02):
+                    told = await stream.receive_some()
+        assert not told
+
+
+async def test_a_body_in_drops_has_no_more_time_than_another() -> None:
+    async with (
+        open_door(settings=HttpSettings(body_seconds=0.3)) as door,
+        connection(door) as stream,
+    ):
+        await stream.send_all(post("content-length: 500000", body="{").encode())
+        told = b""
+        while not told:
+            await stream.send_all(b" ")
+            with trio.move_on_after(0.02):
+                told = await stream.receive_some()
+        assert told.startswith(b"HTTP/1.1 408")
+
+
+# -- many on one connection --------------------------------------------------------------------
+
+
+async def test_requests_that_come_at_once_are_answered_in_order() -> None:
+    one = f"GET /healthz HTTP/1.1\r\n{HOST}\r\n"
+    told = await answer(one * 20 + post(f"content-length: {len(BODY)}") + get("/nothing"))
+    assert told.count("HTTP/1.1 200") == 21
+    assert told.rindex("HTTP/1.1 404") > told.rindex("HTTP/1.1 200")
+
+
+async def test_old_clients_without_keep_alive() -> None:
+    told = await answer(post(f"content-length: {len(BODY)}", version="1.0"))
+    assert status(told) == 200
+    told = await answer(post(f"content-length: {len(STREAM)}", body=STREAM, version="1.0"))
+    assert told.endswith("data: [DONE]\n\n")
+    assert "transfer-encoding" not in told.lower()
+
+
+async def test_one_that_is_upgraded_to_nothing_we_have() -> None:
+    upgrade = (
+        "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    told = await answer(f"GET /v1/models HTTP/1.1\r\n{KEY}{upgrade}\r\n")
+    assert status(told) == 403
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM])
+async def test_who_sends_more_behind_its_request_and_leaves_cancels_it(body: str) -> None:
+    def held(submission: Submission) -> list[Step]:
+        return [started(), HOLD, finished(1)]
+
+    node = FakeNode(held)
+    async with open_door(node) as door:
+        async with connection(door) as stream:
+            await stream.send_all(post(f"content-length: {len(body)}", body=body).encode() * 2)
+            asking = await node.answers.next_asking()
+        with trio.fail_after(10):
+            await asking.cancelled.wait()

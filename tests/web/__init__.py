@@ -1,0 +1,1 @@
+"""The web pages: without a browser, and in one."""
