@@ -96,6 +96,8 @@ class Line:
         return True
 
     def _take_events(self, data: bytes, now: float) -> bool:
+        if b'{"error"' in data:
+            raise SystemExit(f"a door ended a stream with {data[-400:]!r}")
         if _CONTENT.search(data):
             self.events += data.count(b"data: ")
             if not self.first:

@@ -15,7 +15,8 @@ import sys
 import time
 from typing import Any
 
-_WORD = "word "
+_WORDS = tuple(f"word{number} " for number in range(10))
+"""LiteLLM takes an answer that repeats one word for a fault, and ends it."""
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n%s\r\n"
 _MODEL = "echo"
 
@@ -27,7 +28,7 @@ def _usage(tokens: int) -> dict[str, int]:
 def _whole(tokens: int) -> bytes:
     choice = {
         "index": 0, "finish_reason": "stop", "logprobs": None,
-        "message": {"role": "assistant", "content": _WORD * tokens},
+        "message": {"role": "assistant", "content": "".join(map(_word, range(tokens)))},
     }  # fmt: skip
     return json.dumps({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": _MODEL,
@@ -45,8 +46,16 @@ def _chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byt
 
 
 _FIRST = _chunk({"role": "assistant", "content": ""})
-_TOKEN = _chunk({"content": _WORD})
+_TOKENS = tuple(_chunk({"content": word}) for word in _WORDS)
 _LAST = _chunk({}, "stop")
+
+
+def _word(number: int) -> str:
+    return _WORDS[number % len(_WORDS)]
+
+
+def _token(number: int) -> bytes:
+    return _TOKENS[number % len(_TOKENS)]
 
 
 def _framed(data: bytes) -> bytes:
@@ -93,7 +102,9 @@ class Upstream:
         wants = bool((asked.get("stream_options") or {}).get("include_usage"))
         writer.write(_HEAD % (b"text/event-stream", b"transfer-encoding: chunked\r\n"))
         if not self._rate:
-            writer.write(_framed(_FIRST + _TOKEN * tokens) + _end(tokens, wants))
+            writer.write(
+                _framed(_FIRST + b"".join(map(_token, range(tokens)))) + _end(tokens, wants)
+            )
             await writer.drain()
             return
         await self._paced(tokens, writer)
@@ -105,7 +116,7 @@ class Upstream:
         for number in range(tokens):
             due = began + number / self._rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(_framed(_TOKEN))
+            writer.write(_framed(_token(number)))
             await writer.drain()
 
     def _small(self, path: bytes, writer: asyncio.StreamWriter) -> None:

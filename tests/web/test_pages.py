@@ -328,6 +328,20 @@ async def test_a_form_has_a_bound() -> None:
     assert site.metrics.bound_hits.labels("http_body")._value.get() == 1
 
 
+async def test_who_is_not_known_sends_no_conversation() -> None:
+    """Else each connection of a stranger's would have the node keep a whole body."""
+    site, long = Site(), {"prompt": "x" * 40_000, "model": "echo"}
+    for path in ("/login", "/open", "/playground", "/playground/stream", "/keys"):
+        answer = await site.send(path, long)
+        assert (path, answer.status) == (path, 413)
+    site.jar[COOKIE] = SESSION
+    site.node.here["whoami"] = InvalidApiKey("over")
+    assert (await site.send("/playground/stream", long)).status == 413
+    site.log_in()
+    assert (await site.send("/playground/stream", long)).status != 413
+    assert (await site.send("/keys", {"name": "x" * 40_000})).status == 413
+
+
 async def test_files_are_no_form() -> None:
     site = Site().log_in()
     answer = await site.send("/keys", {}, **{"content-type": "multipart/form-data; boundary=x"})

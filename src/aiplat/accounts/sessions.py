@@ -59,7 +59,10 @@ class Sessions:
                 (session.id, user.id, session.hash, now, expires, peer, session.label),
             )
             remove(connection, gone)
-            note(connection, now, Caller(user, "session", peer), "session.begin", user.id, detail)
+            caller = Caller(user, "session", peer)
+            note(connection, now, caller, "session.begin", user.id, detail)
+            if held := sum(one.expires > now for one in gone):
+                note(connection, now, caller, "session.end", user.id, f"{_many(held)} gave way")
 
         def follow(_: None) -> None:
             self.forget(gone)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from aiplat.domain.errors import ConfigError, clip
 from aiplat.http.asgi import App, Receive, Scope, Send
-from aiplat.http.sources import IpAddress, plain_ip
+from aiplat.http.sources import IpAddress, never_left, plain_ip
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,18 +53,23 @@ class Forwarded:
         schemes = [value.lower() for value in values[_PROTO] if value]
         scheme = schemes[-1] if schemes else scope.get("scheme", "http")
         return {
-            "client": (self._client(values[_FOR]), 0),
+            "client": (self._client(values[_FOR], scope), 0),
             "scheme": "https" if scheme == "https" else "http",
         }
 
-    def _client(self, hops: list[str]) -> str:
-        """The last address that no trusted proxy has: what stands before it anybody may write."""
+    def _client(self, hops: list[str], scope: Scope) -> str:
+        """The last address that no trusted proxy has: what stands before it anybody may write.
+
+        One that would count as this machine (`never_left`) is not told: it is the loopback of the
+        proxy's machine, or this machine's own address, seen from over a network.
+        """
+        here = str((scope.get("server") or ("",))[0])
         for hop in reversed(hops):
             found = _address(hop)
             if found is None:
                 return _NOBODY
             if not self._is_proxy(str(found)):
-                return str(found)
+                return _NOBODY if never_left(str(found), here) else str(found)
         return _NOBODY
 
     def _is_proxy(self, address: str) -> bool:

@@ -190,3 +190,20 @@ async def test_what_it_has_under_way_ends_with_it(tmp_path: Path, how: str) -> N
         assert names == ({"req-mine", "req-key"} if how == "disable" else {"req-mine"})
         kind = UserDisabled if how == "disable" else InvalidApiKey
         assert isinstance(ended.errors[0][1], kind)
+
+
+async def test_that_one_gave_way_is_in_the_audit_log(tmp_path: Path) -> None:
+    home = Home(tmp_path, registration="open", max_sessions_per_user=2, session_days=1)
+    async with home.running():
+        ann = await home.register("ann")
+        await log_in(home, "ann", "second")
+        await log_in(home, "ann", "third")
+        with refused(InvalidApiKey, "is over"):
+            await listed(home, ann.token)
+        told = "SELECT action, detail FROM audit WHERE action LIKE 'session.%' ORDER BY id"
+        assert home.rows(told)[-2:] == [
+            ("session.begin", ""), ("session.end", "1 log-in gave way"),
+        ]  # fmt: skip
+        home.clock.passes(DAY + 1)  # those that are over by themselves were not ended
+        await log_in(home, "ann", "fourth")
+        assert home.rows(told)[-1] == ("session.begin", "")

@@ -13,7 +13,12 @@ from aiplat.http.forwarded import Forwarded
 PROXIES = ("127.0.0.1", "10.0.0.0/8", "2001:db8::/32")
 
 
-async def seen(*headers: tuple[str, str], client: str = "127.0.0.1") -> tuple[str, str]:
+async def seen(
+    *headers: tuple[str, str],
+    client: str = "127.0.0.1",
+    server: str = "127.0.0.1",
+    proxies: tuple[str, ...] = PROXIES,
+) -> tuple[str, str]:
     """The client's address and the scheme that the application sees."""
     got: list[Scope] = []
 
@@ -27,10 +32,10 @@ async def seen(*headers: tuple[str, str], client: str = "127.0.0.1") -> tuple[st
         raise AssertionError("nothing is written")
 
     scope: dict[str, Any] = {
-        "type": "http", "scheme": "http", "client": (client, 5), "server": ("127.0.0.1", 80),
+        "type": "http", "scheme": "http", "client": (client, 5), "server": (server, 80),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
     }  # fmt: skip
-    await Forwarded(app, PROXIES)(scope, receive, send)
+    await Forwarded(app, proxies)(scope, receive, send)
     return got[0]["client"][0], got[0]["scheme"]
 
 
@@ -53,6 +58,15 @@ async def test_what_a_client_wrote_before_its_proxy_is_not_believed() -> None:
 async def test_who_comes_through_a_proxy_never_counts_as_this_machine(told: str) -> None:
     assert (await seen((FOR, told)))[0] == "0.0.0.0"
     assert (await seen())[0] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("told", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "192.0.2.5"])
+async def test_nor_by_the_loopback_of_the_proxys_machine_or_this_ones_own_address(
+    told: str,
+) -> None:
+    through = {"client": "192.0.2.80", "server": "192.0.2.5", "proxies": ("192.0.2.80",)}
+    assert (await seen((FOR, told), **through))[0] == "0.0.0.0"  # type: ignore[arg-type]  # mixed
+    assert (await seen((FOR, "192.0.2.6"), **through))[0] == "192.0.2.6"  # type: ignore[arg-type]
 
 
 async def test_others_are_not_believed() -> None:

@@ -44,30 +44,51 @@ def parse_conversation(fields: Fields) -> tuple[Message, ...]:
         talk.add(Message("system", system))
     for place, value in enumerate(values):
         _take(object_at(value, f"messages[{place}]"), talk)
-    if talk.messages and talk.messages[-1].role == "assistant":
+    if talk.speaker == "assistant":
         raise UnsupportedParameter(
             "messages ends with one of the assistant's. To begin its answer for it (prefill) is "
             "not supported here: end with one of the user's.",
             param="messages",
         )
-    return tuple(talk.messages)
+    return talk.whole()
 
 
 class _Talk:
-    """The conversation so far."""
+    """The conversation so far.
+
+    What one side said on end is joined once, when it is over: thousands of blocks of one message
+    would be copied as often else.
+    """
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
         self.called = Called()
+        self._messages: list[Message] = []
+        self._now: list[Message] = []
 
     def add(self, message: Message) -> None:
         """Go on; with what the same side said last, as one message."""
-        last = self.messages[-1] if self.messages else None
-        if last is None or last.role != message.role or message.role not in _SPEAKERS:
-            self.messages.append(message)
-            return
-        content = "\n".join(filter(None, (last.content, message.content)))
-        self.messages[-1] = replace(last, content=content, calls=last.calls + message.calls)
+        if message.role != self.speaker or message.role not in _SPEAKERS:
+            self._join()
+        self._now.append(message)
+
+    @property
+    def speaker(self) -> str:
+        """Who said the last of it; empty before anything was said."""
+        return self._now[-1].role if self._now else ""
+
+    def whole(self) -> tuple[Message, ...]:
+        """All of it."""
+        self._join()
+        return tuple(self._messages)
+
+    def _join(self) -> None:
+        if len(self._now) > 1:
+            content = "\n".join([said.content for said in self._now if said.content])
+            calls = tuple([call for said in self._now for call in said.calls])
+            self._messages.append(replace(self._now[0], content=content, calls=calls))
+        else:
+            self._messages += self._now
+        self._now = []
 
 
 def _take(fields: Fields, talk: _Talk) -> None:

@@ -5,6 +5,7 @@ It sees the node through the control API alone, and gives no more than who is lo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -52,6 +53,10 @@ STALE = (
     "This form was too old, or did not come from this page. Nothing was done: look it over, and "
     "send it again."
 )
+
+
+_SMALL = 32_768
+"""Bytes of a form that holds no conversation. Who is not known can have the node keep no more."""
 
 
 class _Gone(Exception):
@@ -102,11 +107,11 @@ class Dashboard:
 
     async def _answer(self, request: Request, receive: Receive) -> Response:
         path = request.scope["path"]
-        body = await self._body(request, receive)
+        visit = self._visit(request)
+        body = await self._body(request, receive, await self._most(visit))
         if path.startswith(static_files.PREFIX):
             found = static_files.answer(path)
             return found if found is not None else Response("There is no such file.", 404)
-        visit = self._visit(request)
         try:
             if path == self._playground.STREAM:
                 return await self._stream(visit, body)
@@ -120,9 +125,21 @@ class Dashboard:
             message = "Something went wrong inside the node. Its log says more."
             return render(visit, "error.html", Problem("", message, status=500))
 
-    async def _body(self, request: Request, receive: Receive) -> bytes:
+    async def _most(self, visit: Visit) -> int:
+        """How many bytes its form may have: a whole conversation from those alone who may ask."""
+        most, page = self._around.max_form_bytes, self._playground.page()
+        if visit.path in (*page.acts, self._playground.STREAM):
+            with contextlib.suppress(AiplatError):
+                await self._know(visit, page)
+                return most
+        return min(most, _SMALL)
+
+    async def _body(self, request: Request, receive: Receive, most: int) -> bytes:
         """Read all that comes, within bounds, whatever becomes of it: what is not read blocks the
         connection.
+
+        Arguments:
+            most: bytes that it may have.
 
         Raises:
             RequestTooLarge: it is too much. The door says so, and reads on for a while.
@@ -131,17 +148,18 @@ class Dashboard:
         around, data = self._around, bytearray()
         announced = request.headers.get("content-length", "0")
         with trio.move_on_after(around.form_seconds):
-            while not announced.isdigit() or int(announced[:20]) <= around.max_form_bytes:
+            while not announced.isdigit() or int(announced[:20]) <= most:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise _Gone
                 data += message.get("body", b"")
-                if len(data) > around.max_form_bytes:
+                if len(data) > most:
                     break
                 if not message.get("more_body", False):
                     return bytes(data)
             raise RequestTooLarge(
-                f"A form may have {around.max_form_bytes} bytes, but this one has more: send less."
+                f"This form may have {most} bytes, but has more: send less, and log in for what "
+                "is long."
             )
         raise DeadlineExceeded(f"The form did not arrive within {around.form_seconds:g} seconds.")
 

@@ -101,7 +101,8 @@ def _prompts(fields: Fields, each: int, most_choices: int) -> tuple[str, ...]:
 
 def _prompt(fields: Fields, value: object, is_one_of: bool, at: int) -> str:
     path = f"prompt[{at}]" if is_one_of else "prompt"
-    if isinstance(value, int) or (is_one_of and isinstance(value, list)):
+    is_id = isinstance(value, int) and not isinstance(value, bool)
+    if is_id or (is_one_of and isinstance(value, list)):
         raise UnsupportedParameter(
             f"{path} is {shown(value)}, but token ids are not supported here: send text.",
             param="prompt",

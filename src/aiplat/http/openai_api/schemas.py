@@ -26,7 +26,8 @@ def check_schema(value: object, path: str) -> dict[str, Any]:
         path: where it stands in the request, for errors.
 
     Raises:
-        InvalidRequest: it is no object, nested too deeply, or too large.
+        InvalidRequest: it is no object, nested too deeply, or too large, or holds a whole number
+            that the wire has no form for.
     """
     if not isinstance(value, dict):
         raise InvalidRequest(
@@ -35,6 +36,12 @@ def check_schema(value: object, path: str) -> dict[str, Any]:
     if _is_deeper(value, MAX_SCHEMA_DEPTH):
         raise InvalidRequest(
             f"{path} is nested more than {MAX_SCHEMA_DEPTH} deep: make it flatter.", param=path
+        )
+    if (number := _beyond(value)) is not None:
+        raise InvalidRequest(
+            f"{path} holds {shown(number)}, but at most 64 bits are taken: use a smaller bound, or "
+            "leave it out.",
+            param=path,
         )
     size = len(msgspec.json.encode(value))
     if size > MAX_SCHEMA_BYTES:
@@ -53,6 +60,13 @@ def _is_deeper(value: object, bound: int) -> bool:
         if not level:
             return False
     return any(isinstance(one, dict | list) for one in level)
+
+
+def _beyond(value: object) -> int | None:
+    """A whole number that MessagePack cannot hold, if there is one; of a value of bounded depth."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else value
+    return next((found for one in _inside(value) if (found := _beyond(one)) is not None), None)
 
 
 def _inside(value: object) -> list[object]:

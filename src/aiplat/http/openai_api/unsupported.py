@@ -9,11 +9,8 @@ Source: the published schemas `CreateChatCompletionRequest`, `CreateCompletionRe
 
 from __future__ import annotations
 
-from aiplat.domain.errors import UnsupportedParameter
-from aiplat.http.reading import Fields, shown
-
-Neutral = dict[str, tuple[object, ...]]
-"""Fields, each with the values that ask for nothing; null always does."""
+from aiplat.http.neutral import Neutral, refuse_wanted
+from aiplat.http.reading import Fields
 
 _OTHERS: Neutral = {
     # Of other servers: they would change the answer.
@@ -101,30 +98,19 @@ _OF_OTHERS: Neutral = {"audio": (), "tool_call_id": (), **_NO_CALLS}
 
 def refuse_in_chat(fields: Fields) -> None:
     """Raise `UnsupportedParameter` for the first field of a request that is out of reach."""
-    _refuse(fields, _CHAT)
+    refuse_wanted(fields, _CHAT)
 
 
 def refuse_in_completion(fields: Fields) -> None:
     """The same for one to completions."""
-    _refuse(fields, _COMPLETION)
+    refuse_wanted(fields, _COMPLETION)
 
 
 def refuse_in_embedding(fields: Fields) -> None:
     """The same for one to embeddings."""
-    _refuse(fields, _EMBEDDING)
+    refuse_wanted(fields, _EMBEDDING)
 
 
 def refuse_in_message(fields: Fields, role: str) -> None:
     """The same for one message, which has what others of its role have not."""
-    _refuse(fields, _MESSAGE.get(role, _OF_OTHERS))
-
-
-def _refuse(fields: Fields, table: Neutral) -> None:
-    for name, neutral in table.items():
-        value = fields.raw(name)
-        if value is None or any(type(value) is type(one) and value == one for one in neutral):
-            continue
-        path = fields.path(name)
-        raise UnsupportedParameter(
-            f"{path} is not supported here (it is {shown(value)}): leave it out.", param=path
-        )
+    refuse_wanted(fields, _MESSAGE.get(role, _OF_OTHERS))

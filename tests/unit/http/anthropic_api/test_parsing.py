@@ -9,6 +9,7 @@ import pytest
 
 from aiplat.domain.chat import Generate, Message, Sampling, ToolCall
 from aiplat.domain.errors import AiplatError, UnsupportedParameter
+from aiplat.http.anthropic_api import conversation
 from aiplat.http.anthropic_api.parsing import MessagesRequest, parse_count, parse_message
 
 USER = {"role": "user", "content": "hi"}
@@ -31,6 +32,22 @@ def refused(**fields: Any) -> AiplatError:
 
 def said(*messages: Any, **fields: Any) -> tuple[Message, ...]:
     return parse(messages=list(messages), **fields).work.messages
+
+
+def test_many_blocks_of_one_side_are_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a body of thousands would hold the loop up: each would be copied with all before it."""
+    joined: list[Message] = []
+
+    def replace(message: Message, **fields: Any) -> Message:
+        joined.append(message)
+        return msgspec.structs.replace(message, **fields)
+
+    monkeypatch.setattr(conversation, "replace", replace)
+    lines = [{"type": "text", "text": line} for line in ("a", "", "b", "c")]
+    asked = {"role": "user", "content": lines}
+    (message,) = said(asked, {"role": "user", "content": "d"})
+    assert message == Message("user", "a\nb\nc\nd")
+    assert len(joined) == 1
 
 
 def test_the_least_request() -> None:

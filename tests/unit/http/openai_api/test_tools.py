@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from aiplat.domain.chat import ToolCall
@@ -234,3 +235,18 @@ def test_calls_of_another_kind() -> None:
     error = refusal(parse_calls, {"tool_calls": [call(type="custom")]})
     assert isinstance(error, UnsupportedParameter)
     assert error.param == "tool_calls[0].type"
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
+def test_a_schema_with_a_number_that_the_wire_cannot_hold_is_refused(number: int) -> None:
+    schema = {"properties": {"n": {"enum": [1, number]}}}
+    error = refused(tools=[tool({"name": "f", "parameters": schema})])
+    assert error.param == "tools[0].function.parameters"
+    assert "64 bits" in str(error)
+
+
+def test_a_schema_with_numbers_that_the_wire_holds_is_taken() -> None:
+    schema = {"minimum": -(2**63), "maximum": 2**64 - 1, "multipleOf": 0.5, "default": True}
+    (taken,) = parse(tools=[tool({"name": "f", "parameters": schema})]).tools
+    assert taken["parameters"] == schema
+    msgspec.msgpack.encode(taken)

@@ -317,3 +317,26 @@ async def test_nobody_asks_without_a_key() -> None:
     for method, path in (("POST", PATH), ("GET", f"{PATH}/x"), ("DELETE", f"{PATH}/x")):
         answer = await call(house.app, method, path, {"host": "127.0.0.1:8777"})
         assert answer.status == 401
+
+
+async def test_a_long_conversation_is_read_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    short = msgspec.json.decode((await house.ask(input="short")).body)["id"]
+    long = msgspec.json.decode((await house.ask(input="word " * 60_000)).body)["id"]
+    threads: list[object] = []
+    to_thread = trio.to_thread.run_sync
+
+    async def counted(work: Any, *args: Any, **options: Any) -> Any:
+        threads.append(work)
+        return await to_thread(work, *args, **options)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", counted)
+    assert (await house.ask(input="on", previous_response_id=short)).status == 200
+    assert not threads
+    assert (await house.ask(input="on", previous_response_id=long)).status == 200
+    assert len(threads) == 1
+    assert [one.role for one in house.messages] == ["user", "assistant", "user"]
+    assert (await house.get(f"{long}/input_items")).status == 200
+    assert len(threads) == 2
