@@ -256,3 +256,9 @@ def test_the_text_of_a_stream_is_that_of_the_whole(
     assert text == whole(asked, events)["choices"][0]["text"]
     assert [part["finish_reason"] for part in parts if part["finish_reason"]] == ["stop"]
     assert parts[-1]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("prompt", [True, [True], ["a", False]])
+def test_a_truth_is_no_token_id(prompt: object) -> None:
+    with pytest.raises(InvalidRequest, match="a string or an array of strings"):
+        parse(prompt=prompt)
