@@ -147,7 +147,9 @@ def test_what_is_refused_and_in_which_words(
     (pickled / "pytorch_model.bin").write_bytes(b"\x80\x04")
     other = make_tiny_model(tmp_path / "bert")
     config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    (other / "config.json").write_text(
+        json.dumps({**config, "architectures": ["BertForQuestionAnswering"]})
+    )
     odd = make_tiny_model(tmp_path / "odd")
     (odd / "config.json").write_text(json.dumps({**config, "vocab_size": "many"}))
     hub.repos |= {"org/pickled": pickled, "org/bert": other, "org/odd": odd}
@@ -156,7 +158,7 @@ def test_what_is_refused_and_in_which_words(
 
     cases: list[tuple[str, type[AiplatError], str]] = [
         ("org/pickled", ConfigError, r"only as pytorch_model\.bin, which can run code"),
-        ("org/bert", ConfigError, "is a BertModel, and no model that writes text"),
+        ("org/bert", ConfigError, "is a BertForQuestionAnswering, and no model"),
         ("org/odd", ConfigError, "org/odd/config.json has vocab_size many, where a number"),
         ("org/gated", PermissionDenied, "is gated, and the token in use has no access"),
         ("org/tinny", ModelNotFound, r"no model org/tinny on http.*Did you mean .*org/tiny"),

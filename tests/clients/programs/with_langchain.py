@@ -32,7 +32,7 @@ def status(ask) -> int:
 
 
 def model(name: str = CHAT, **more):
-    return ChatOpenAI(model=name, max_retries=0, max_tokens=60, **more)
+    return ChatOpenAI(model=name, max_retries=0, max_tokens=120, temperature=0, **more)
 
 
 answer = model().invoke(QUESTION)

@@ -83,7 +83,7 @@ def test_no_node_there(path: Path) -> None:
 
 
 def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
-    with pytest.raises(NoNode, match="cannot be used"):
+    with pytest.raises(NoNode, match=r"cannot be used|nothing listens"):
         ControlClient(tmp_path / ("x" * 200)).status()
 
 
