@@ -42,8 +42,7 @@ from aiplat.control.series import SeriesAsk, SeriesReply
 from aiplat.domain.accounts import RateState, Scope
 from aiplat.domain.answers import Inference, Submission
 from aiplat.domain.errors import InvalidApiKey, InvalidRequest, NoPeer, NotAMember, NotReady
-from aiplat.domain.ids import PeerId, Role, short
-from aiplat.node.addresses import parse_peer
+from aiplat.domain.ids import Role, short
 from aiplat.node.membership.membership import revoked_text
 from aiplat.node.node import Node
 from aiplat.roles.client import Client
@@ -53,10 +52,12 @@ from aiplat.roles.hearsay import Hearsay
 from aiplat.roles.kept import Following
 from aiplat.roles.processor import Processor
 from aiplat.runtime.account_desk import AccountDesk
+from aiplat.runtime.blocking import let_in, shut_out
+from aiplat.runtime.draining import drain_processor
 from aiplat.runtime.held_keys import HeldKeys
 from aiplat.runtime.log_ring import Ring
 from aiplat.runtime.looks import Looks
-from aiplat.runtime.networks import Networks, match_peer
+from aiplat.runtime.networks import Networks
 from aiplat.runtime.own_models import OwnModels
 from aiplat.runtime.page_desk import PageDesk
 from aiplat.runtime.peers import Peers
@@ -437,25 +438,7 @@ class Operations:
             return self._undrain_here() if wish.off else self._drain_here()
         if self.gateway is None:
             raise InvalidRequest("Only a gateway places requests: this node is none.")
-        processors = [processor.peer for processor in self.gateway.processors]
-        found = match_peer(wish.peer, processors, "processor of this gateway")
-        if wish.off:
-            self._refuse_to_undrain(self.gateway, found)
-        self.gateway.drain_processor(found, off=wish.off)
-        if wish.off:
-            return Done(message=f"Requests are placed on {found} again.", peer_id=found)
-        return Done(message=f"Nothing new is placed on {found} until `aiplat drain --off "
-                    f"{found[-8:]}`, or until it or this gateway is started again.",
-                    peer_id=found)  # fmt: skip
-
-    @staticmethod
-    def _refuse_to_undrain(gateway: Gateway, peer: PeerId) -> None:
-        processor = gateway.processors.get(peer)
-        if processor is not None and not processor.held_back:
-            raise InvalidRequest(
-                f"The peer {peer} drains by its own word: `drain --off` there ends that."
-                if processor.drains else f"The peer {peer} is not drained here."
-            )  # fmt: skip
+        return drain_processor(self.gateway, wish)
 
     def _drain_here(self) -> Done:
         self.state, self.drained = "draining", True
@@ -516,25 +499,11 @@ class Operations:
 
     def block(self, peer: PeerName) -> Done:
         """Shut a peer out."""
-        blocked = self.node.membership.blocked
-        known = {
-            *self.node.channels, *(wanted.peer_id for wanted in self.node.wanted),
-            *self.seen.heard_of(), *blocked, self.node.peer_id,
-        }  # fmt: skip
-        found = match_peer(peer.peer, {*known, *_whole(peer.peer)}, "peer")
-        if found == self.node.peer_id:
-            raise InvalidRequest("That is this node itself.", param="peer")
-        if found in blocked:
-            raise InvalidRequest(f"The peer {found} is blocked already.", param="peer")
-        self.node.block(found)
-        return Done(message=f"The peer {found} is shut out of this node. `aiplat unblock "
-                    f"{found[-8:]}` lets it in again.", peer_id=found)  # fmt: skip
+        return shut_out(self.node, peer.peer, self.seen.heard_of())
 
     def unblock(self, peer: PeerName) -> Done:
         """Let a peer in again."""
-        found = match_peer(peer.peer, self.node.membership.blocked, "blocked peer")
-        self.node.unblock(found)
-        return Done(message=f"The peer {found} may come again.", peer_id=found)
+        return let_in(self.node, peer.peer)
 
     async def explain(self, request: str) -> Explanation:
         """Why a request went where it went."""
@@ -546,11 +515,3 @@ class Operations:
             return self.gateway.explain(request)
         raise NotReady("This node is a processor only, and chooses nothing: ask on a gateway, or "
                        "where the request was asked.")  # fmt: skip
-
-
-def _whole(name: str) -> set[PeerId]:
-    """A peer id that was given whole: whoever it is of need not be known yet."""
-    try:
-        return {parse_peer(name)}
-    except NoPeer:
-        return set()

@@ -7,6 +7,7 @@ it, however, closes the HTTP answer, which is how an upstream hears that nobody 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from typing import Literal, Protocol
 
 import trio
@@ -105,7 +106,7 @@ class Heard(Protocol):
         """Why it ended."""
 
 
-class Exchange:
+class Exchange(ABC):
     """A request under way (`Asking`).
 
     Arguments:
@@ -209,9 +210,9 @@ class Exchange:
             self._desk.doubted(error)
         return error
 
+    @abstractmethod
     async def _ask(self, dialect: Dialect) -> None:
         """Ask, and deliver all that comes; ends well, or raises."""
-        raise NotImplementedError
 
     def _error_of(self, answer: Answered) -> AiplatError:
         name, key = self._desk.name, self._desk.server.key
