@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.asking import Asker
 from tests.support.nodes import COMMAND, aiplat, environment
 
 HERE = Path(__file__).parent
@@ -86,37 +87,6 @@ class Node:
         self.process.stdout.close()
 
 
-class Asker:
-    """The process that asks (`asker.py`)."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "asker.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._say([(node.port, node.key) for node in nodes])
-
-    def order(self, what: str, **given: object) -> dict[str, Any]:
-        """Have something measured."""
-        self._say({"do": what} | given)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("the one who asks has ended: see above")
-        told: dict[str, Any] = json.loads(line)
-        return told
-
-    def _say(self, what: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(what) + "\n")
-        self.process.stdin.flush()
-
-    def stop(self) -> None:
-        """End it."""
-        self.process.kill()
-        self.process.communicate()
-
-
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[tuple[list[Node], Asker]]:
     """The nodes, by the order of `NAMES`, and who asks them."""
@@ -125,7 +95,7 @@ def running(folder: Path) -> Iterator[tuple[list[Node], Asker]]:
         for name in NAMES:
             nodes.append(Node(name, folder / name))
             stack.callback(nodes[-1].stop)
-        asker = Asker(nodes)
+        asker = Asker(HERE / "asker.py", [(node.port, node.key) for node in nodes])
         stack.callback(asker.stop)
         yield nodes, asker
 

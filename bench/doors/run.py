@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.asking import Asker
 from bench.doors.contenders import HERE, LiteLLM, Node, Program, Smg, Upstream
 from bench.doors.tables import Found, print_tables
+from bench.options import parse
 
 PARTS = ("alone", "crowd", "flood", "paced", "weight")
 _PACKAGES = {"litellm": "litellm[proxy]==1.106.12", "smg": "smg==1.13.0"}
@@ -23,33 +25,6 @@ _SLOTS = {"AIPLAT_UPSTREAM_SLOTS": "1000"}
 """By default an upstream is asked for 16 answers at once, and the rest wait."""
 
 Running = dict[str, Program]
-
-
-class Asker:
-    """The process that asks (`asker.py`)."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "asker.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def order(self, what: str, **given: object) -> dict[str, Any]:
-        """Have something measured."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": what} | given) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("the one who asks has ended: see above")
-        told: dict[str, Any] = json.loads(line)
-        return told
-
-    def stop(self) -> None:
-        """End it."""
-        self.process.kill()
-        self.process.communicate()
 
 
 def main(doc: str, argv: Sequence[str] | None = None) -> int:
@@ -76,17 +51,7 @@ def main(doc: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(doc: str, argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=PARTS)
-    parser.add_argument("--rivals", metavar="DIR", help="environments of litellm and smg")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args(argv)
-    if options.quick:
-        options.rounds = 1
+    options = parse(doc, argv, PARTS, "environments of litellm and smg")
     options.count = 20 if options.quick else 200
     options.seconds = 0.3 if options.quick else 3.0
     options.tokens = 200 if options.quick else 2000
@@ -127,7 +92,7 @@ def _running(rate: float, options: argparse.Namespace) -> Iterator[tuple[Running
             rivals = Path(options.rivals)
             add("litellm", LiteLLM(folder / "litellm", rivals, upstream))
             add("smg", Smg(rivals, upstream))
-        asker = Asker()
+        asker = Asker(HERE / "asker.py")
         stack.callback(asker.stop)
         yield programs, asker
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.options import parse
 from bench.tui.terminal import run_to_end, seconds_to_paint
 
 PARTS = ("start", "stream", "table", "memory")
@@ -23,7 +24,7 @@ _ROOT = Path(__file__).parents[2]
 
 def main(doc: str, argv: Sequence[str] | None = None) -> int:
     """Measure what was asked for, and print it."""
-    options = _parse(doc, argv)
+    options = parse(doc, argv, PARTS, "environment of posting and harlequin")
     found: dict[str, object] = {}
     parts: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
         "start": _start, "stream": _stream, "table": _table, "memory": _memory,
@@ -36,21 +37,6 @@ def main(doc: str, argv: Sequence[str] | None = None) -> int:
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=1))
     return 0
-
-
-def _parse(doc: str, argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=PARTS)
-    parser.add_argument("--rivals", metavar="DIR", help="environment of posting and harlequin")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args(argv)
-    if options.quick:
-        options.rounds = 1
-    return options
 
 
 # -- start -----------------------------------------------------------------------------------------

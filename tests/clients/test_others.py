@@ -79,21 +79,30 @@ def test_llm(node: Served, tmp_path: Path) -> None:
     user = tmp_path / "llm"
     user.mkdir()
     (user / "extra-openai-models.yaml").write_text(
-        json.dumps([{
-            "model_id": "ours", "model_name": CHAT, "api_base": node.v1, "api_key_name": "ours",
-            "supports_schema": True, "supports_tools": True,
-        }])
+        json.dumps([
+            {"model_id": name, "model_name": model, "api_base": node.v1, "api_key_name": "ours",
+             "supports_schema": True, "supports_tools": True}
+            for name, model in (("ours", CHAT), ("nobodys", "nobody-has-it"))
+        ])
     )  # fmt: skip
     (user / "keys.json").write_text(json.dumps({"ours": node.key}))
     program = str(Path(sys.executable).with_name("llm"))
 
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
+    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [program, *arguments], capture_output=True, text=True, timeout=300, check=False,
             env=environment(LLM_USER_PATH=str(user), HOME=str(tmp_path)),
         )  # fmt: skip
+
+    def run(*arguments: str) -> str:
+        done = called(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def refused(*arguments: str) -> str:
+        done = called(*arguments)
+        assert done.returncode != 0
+        return done.stderr
 
     question = "What is the capital of France?"
     assert "ours" in run("models")
@@ -102,3 +111,7 @@ def test_llm(node: Served, tmp_path: Path) -> None:
     assert run("-m", "ours", "--no-stream", "-o", "max_tokens", "50", question) == streamed
     form = run("-m", "ours", "--schema", "name, age int", "-o", "max_tokens", "100", "A person.")
     assert {"name", "age"} <= set(json.loads(form))
+    assert "API key" in refused("-m", "ours", "--key", "sk-wrong", "x")
+    assert "no model" in refused("-m", "nobodys", "x").lower()
+    assert "month" in refused("-m", "ours", "--key", node.limited, "x")
+    assert "8192" in refused("-m", "ours", "word " * 20_000)

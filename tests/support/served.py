@@ -43,7 +43,7 @@ class Served:
     Attributes:
         url: of the door, without a path.
         key: that may ask.
-        limited: a key with one request a minute, which is used up.
+        limited: a key whose tokens of this month are used up.
     """
 
     node: RunningNode
@@ -85,7 +85,7 @@ def served(folder: Path, cache: Path) -> Iterator[Served]:
     try:
         wait_for_model(node, CHAT, 300)
         key = _key(node, "program")
-        limited = _key(node, "limited", "--rpm", "1")
+        limited = _key(node, "limited", "--tokens-per-month", "40")
         one = {"model": CHAT, "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
         assert node.request("POST", "/v1/chat/completions", one, limited)[0] == 200
         yield Served(node, str(node.status["http"]), key, limited)

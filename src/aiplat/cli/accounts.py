@@ -196,14 +196,13 @@ def whoami(
     """
     from aiplat.cli.account_words import who_lines
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import Nothing, WhoAmI
 
-    me = at_gateway(context, gateway).ask("whoami", Nothing(), WhoAmI)
-    if json:
-        output.print_json(whole(me))
-    else:
+    def say(me: WhoAmI) -> None:
         output.data("\n".join(who_lines(me, output.width(sys.stdout))) + "\n")
+
+    give(at_gateway(context, gateway).ask("whoami", Nothing(), WhoAmI), say, json=json)
 
 
 def _refuse_without_keyring(at: AtGateway, *, insecure: bool) -> None:

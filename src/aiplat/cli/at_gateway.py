@@ -89,9 +89,6 @@ def _node(face: Face, *, elsewhere: bool) -> NodeClient:
 
 def tell(done: Done, *, json: bool) -> None:
     """Say what was done; a gateway's words are text in one line."""
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
 
-    if json:
-        output.print_json(whole(done))
-    else:
-        output.say(output.flat(done.message), "done")
+    give(done, lambda done: output.say(output.flat(done.message), "done"), json=json)

@@ -65,7 +65,7 @@ def check(context: typer.Context, json: options.Json = False) -> None:
       aiplat db check
       aiplat db check --json | jq -r '.problems[]'
     """
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import Nothing, StoreCheck
 
     def online(client: NodeClient) -> StoreCheck:
@@ -77,10 +77,7 @@ def check(context: typer.Context, json: options.Json = False) -> None:
         return check(path)
 
     found = _with_or_without_node(face_of(context), online, offline)
-    if json:
-        output.print_json(whole(found))
-    else:
-        _print(found)
+    give(found, _print, json=json)
     if found.problems:
         raise typer.Exit(1)
 

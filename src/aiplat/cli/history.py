@@ -64,15 +64,12 @@ def list_(
       aiplat history list
       aiplat history list --search "sqlite wal" --json | jq -r '.conversations[].id'
     """
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.history import HistoryAsk, HistoryList
 
     ask = HistoryAsk(search=search, most=most)
     found = _ask(face_of(context), "list", ask, HistoryList)
-    if json:
-        output.print_json(whole(found))
-    else:
-        _print_list(found, search)
+    give(found, lambda found: _print_list(found, search), json=json)
 
 
 def _print_list(found: HistoryList, search: str) -> None:
@@ -114,14 +111,11 @@ def show(context: typer.Context, id: Id, json: options.Json = False) -> None:
       aiplat history show 3f9a
       aiplat history show 3f9a --json
     """
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.domain.transcript import as_markdown
 
     found = _conversation(face_of(context), id)
-    if json:
-        output.print_json(whole(found))
-    else:
-        output.data(as_markdown(found))
+    give(found, lambda found: output.data(as_markdown(found)), json=json)
 
 
 @history.command()

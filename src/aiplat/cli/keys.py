@@ -122,16 +122,13 @@ def list_keys(
       aiplat keys list --all --json | jq -r '.keys[] | select(.state == "expired").name'
     """
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import KeyList, KeysAsk
 
     whose = account_options.whose(user, everyone=everyone)
     asked = KeysAsk(user=whose, everyone=everyone, ended=ended)
     found = at_gateway(context, gateway).ask("keys.list", asked, KeyList)
-    if json:
-        output.print_json(whole(found))
-    else:
-        _print(found, of_all=everyone)
+    give(found, lambda found: _print(found, of_all=everyone), json=json)
 
 
 @keys.command()
@@ -150,15 +147,15 @@ def show(
     """
     from aiplat.cli.account_words import key_lines
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import KeyName, KeyStatus
 
     asked = KeyName(key=key, user=account_options.whose(user, everyone=False))
-    found = at_gateway(context, gateway).ask("keys.show", asked, KeyStatus)
-    if json:
-        output.print_json(whole(found))
-    else:
+
+    def say(found: KeyStatus) -> None:
         output.data("\n".join(key_lines(found, output.width(sys.stdout))) + "\n")
+
+    give(at_gateway(context, gateway).ask("keys.show", asked, KeyStatus), say, json=json)
 
 
 @keys.command()

@@ -25,17 +25,18 @@ def doctor(context: typer.Context, json: options.Json = False) -> None:
       aiplat keys doctor --json | jq -r .reason
     """
     from aiplat.cli.account_words import keyring_lines
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.runtime.credential import VARIABLE
 
     face = face_of(context)
     state = _state(face)
-    if json:
-        output.print_json(whole(state))
-    else:
+
+    def say(state: KeyringState) -> None:
         is_set, columns = bool(face.environ.get(VARIABLE)), output.width(sys.stdout)
         lines = keyring_lines(state, columns, environment=is_set)
         output.data("\n".join(lines) + "\n")
+
+    give(state, say, json=json)
     if not state.usable:
         raise typer.Exit(1)
 

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 def tell_new(made: NewKey, *, json: bool) -> None:
     """Show it; what is said beside it, on stderr, holds nothing of the secret."""
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
 
-    if json:
-        output.print_json(whole(made))
-        return
+    give(made, _say, json=json)
+
+
+def _say(made: NewKey) -> None:
     for text in _words(made):
         output.say(output.flat(text))
     output.secret(made.key)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aiplat.cli import account_options, options, output, tables
+
+if TYPE_CHECKING:
+    from aiplat.control.sessions import SessionList
 
 sessions = typer.Typer(
     rich_markup_mode=None,
@@ -31,19 +34,12 @@ def list_sessions(
       aiplat sessions list
       aiplat sessions list --user ann
     """
-    from aiplat.cli.account_words import SESSIONS
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.sessions import SessionList, SessionsAsk
 
     wish = SessionsAsk(user=account_options.whose(user, everyone=False))
-    found = at_gateway(context, gateway).ask("sessions.list", wish, SessionList)
-    if json:
-        output.print_json(whole(found))
-    elif found.sessions:
-        tables.show(SESSIONS, found.sessions)
-    else:
-        output.say(output.flat(f"The account {found.user} is logged in nowhere."))
+    give(at_gateway(context, gateway).ask("sessions.list", wish, SessionList), _print, json=json)
 
 
 @sessions.command()
@@ -76,3 +72,12 @@ def end(
     name = account_options.whose(user, everyone=False)
     wish = SessionEnd(id=session or "", others=others, user=name)
     tell(at_gateway(context, gateway).ask("sessions.end", wish, Done), json=json)
+
+
+def _print(found: SessionList) -> None:
+    from aiplat.cli.account_words import SESSIONS
+
+    if found.sessions:
+        tables.show(SESSIONS, found.sessions)
+    else:
+        output.say(output.flat(f"The account {found.user} is logged in nowhere."))

@@ -40,15 +40,12 @@ def list_settings(
     """
     from aiplat.cli.at_gateway import at_gateway
     from aiplat.cli.setting_words import SETTINGS
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.running import SettingList, SettingsAsk
 
     wish = SettingsAsk(changing=not everything)
     found = at_gateway(context, gateway).ask("settings.list", wish, SettingList)
-    if json:
-        output.print_json(whole(found))
-    else:
-        tables.show(SETTINGS, found.settings)
+    give(found, lambda found: tables.show(SETTINGS, found.settings), json=json)
 
 
 @settings.command("set")
@@ -98,11 +95,10 @@ def _do(
 ) -> None:
     from aiplat.cli.at_gateway import at_gateway
     from aiplat.cli.setting_words import held_by
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.running import SettingStatus
 
-    now = at_gateway(context, gateway).ask(method, wish, SettingStatus)
-    if json:
-        output.print_json(whole(now))
-    else:
+    def say(now: SettingStatus) -> None:
         output.say(output.flat(f"{now.name} is {now.value} now ({held_by(now)})."), "done")
+
+    give(at_gateway(context, gateway).ask(method, wish, SettingStatus), say, json=json)

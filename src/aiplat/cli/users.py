@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aiplat.cli import account_options, amounts, options, output, tables, typed
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from aiplat.control.accounts import UserInvitation
 
 users = typer.Typer(
     rich_markup_mode=None,
@@ -40,16 +45,15 @@ def list_users(
     """
     from aiplat.cli.account_words import USERS
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import Nothing, UserList
 
-    found = at_gateway(context, gateway).ask("users.list", Nothing(), UserList)
-    if json:
-        output.print_json(whole(found))
-    else:
+    def say(found: UserList) -> None:
         tables.show(USERS, found.users)
         if found.more:
             output.say(f"({found.more} more are not listed: they used less this month.)")
+
+    give(at_gateway(context, gateway).ask("users.list", Nothing(), UserList), say, json=json)
 
 
 @users.command()
@@ -75,21 +79,23 @@ def invite(
       aiplat users invite
       aiplat users invite --uses 20 --expires 2w --rpm 60 --tokens-per-month 5M
     """
-    from aiplat.cli.account_words import when
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import UserInvitation, UserInvite
-    from aiplat.domain.ids import short
 
     said = (rpm, tpm, concurrent, per_month)
     limits = account_options.limits_of(*said) if any(one is not None for one in said) else None
     seconds = amounts.span(expires, "--expires", "12h, 7d or 4w")
     people = amounts.count(uses, "--uses", "1 or 20")
     wish = UserInvite(expires_seconds=seconds, uses=people, limits=limits)
-    made = at_gateway(context, gateway).ask("users.invite", wish, UserInvitation)
-    if json:
-        output.print_json(whole(made))
-        return
+    give(at_gateway(context, gateway).ask("users.invite", wish, UserInvitation), _hand, json=json)
+
+
+def _hand(made: UserInvitation) -> None:
+    """Show the code alone on stdout; all else is said beside it."""
+    from aiplat.cli.account_words import when
+    from aiplat.domain.ids import short
+
     whom = "one person" if made.uses == 1 else f"{made.uses} people"
     output.say(
         f"For {whom}, until {when(made.expires)}, at the gateway "
@@ -118,16 +124,16 @@ def invitations(
     """
     from aiplat.cli.account_words import INVITATIONS
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import InvitationList, Nothing
 
-    found = at_gateway(context, gateway).ask("users.invitations", Nothing(), InvitationList)
-    if json:
-        output.print_json(whole(found))
-        return
-    tables.show(INVITATIONS, found.invitations)
-    if found.is_cut:
-        output.say("(Older ones are not listed.)")
+    def say(found: InvitationList) -> None:
+        tables.show(INVITATIONS, found.invitations)
+        if found.is_cut:
+            output.say("(Older ones are not listed.)")
+
+    at = at_gateway(context, gateway)
+    give(at.ask("users.invitations", Nothing(), InvitationList), say, json=json)
 
 
 @users.command()
@@ -143,12 +149,9 @@ def uninvite(
     Examples:
       aiplat users uninvite xznxwdkk7pgkmevfebrdptpo
     """
-    from aiplat.cli.at_gateway import at_gateway, tell
     from aiplat.control.accounts import InvitationName
-    from aiplat.control.messages import Done
 
-    wish = InvitationName(id=invitation)
-    tell(at_gateway(context, gateway).ask("users.uninvite", wish, Done), json=json)
+    _do(context, gateway, "users.uninvite", InvitationName(id=invitation), json=json)
 
 
 @users.command()
@@ -164,7 +167,9 @@ def disable(
     Example:
       aiplat users disable ann
     """
-    _do(context, gateway, "users.disable", name, json=json)
+    from aiplat.control.accounts import UserName
+
+    _do(context, gateway, "users.disable", UserName(name=name), json=json)
 
 
 @users.command()
@@ -180,7 +185,9 @@ def enable(
     Example:
       aiplat users enable ann
     """
-    _do(context, gateway, "users.enable", name, json=json)
+    from aiplat.control.accounts import UserName
+
+    _do(context, gateway, "users.enable", UserName(name=name), json=json)
 
 
 @users.command()
@@ -201,9 +208,7 @@ def limits(
       aiplat users limits ann --rpm 60 --tpm 20k
       aiplat users limits ann --tokens-per-month none
     """
-    from aiplat.cli.at_gateway import at_gateway, tell
     from aiplat.control.accounts import LimitsWish
-    from aiplat.control.messages import Done
 
     said = (rpm, tpm, concurrent, per_month)
     if all(one is None for one in said):
@@ -220,7 +225,7 @@ def limits(
         name=name, requests_per_minute=asked[0], tokens_per_minute=asked[1], concurrent=asked[2],
         tokens_per_month=asked[3],
     )  # fmt: skip
-    tell(at_gateway(context, gateway).ask("users.limits", wish, Done), json=json)
+    _do(context, gateway, "users.limits", wish, json=json)
 
 
 @users.command()
@@ -238,12 +243,10 @@ def role(
       aiplat users role ann operator
       aiplat users role ann user
     """
-    from aiplat.cli.at_gateway import at_gateway, tell
     from aiplat.control.accounts import RoleWish
-    from aiplat.control.messages import Done
 
     wish = RoleWish(name=name, role=to.value)
-    tell(at_gateway(context, gateway).ask("users.role", wish, Done), json=json)
+    _do(context, gateway, "users.role", wish, json=json)
 
 
 @users.command()
@@ -289,13 +292,15 @@ def delete(
       aiplat users delete ann
       aiplat users delete ann --yes
     """
+    from aiplat.control.accounts import UserName
+
     typed.refuse_unasked("delete", yes=yes)
     if not yes:
         output.say(f"This deletes the account {output.flat(name)}, its keys and its sessions.")
         if not typed.confirmed(name, "delete"):
             output.say("Nothing was deleted.")
             raise typer.Exit(1)
-    _do(context, gateway, "users.delete", name, json=json)
+    _do(context, gateway, "users.delete", UserName(name=name), json=json)
 
 
 @users.command()
@@ -317,26 +322,28 @@ def audit(
     """
     from aiplat.cli.account_words import AUDIT
     from aiplat.cli.at_gateway import at_gateway
-    from aiplat.cli.whole import whole
+    from aiplat.cli.whole import give
     from aiplat.control.accounts import AuditAsk, AuditLog
 
     asked = AuditAsk(
         most=amounts.count(most, "--most", "20 or 1000"),
         name=account_options.whose(user, everyone=False),
     )
-    found = at_gateway(context, gateway).ask("users.audit", asked, AuditLog)
-    if json:
-        output.print_json(whole(found))
-    elif found.entries:
-        tables.show(AUDIT, found.entries)
-    else:
-        output.say("The log has no such entry.")
+
+    def say(found: AuditLog) -> None:
+        if found.entries:
+            tables.show(AUDIT, found.entries)
+        else:
+            output.say("The log has no such entry.")
+
+    give(at_gateway(context, gateway).ask("users.audit", asked, AuditLog), say, json=json)
 
 
-def _do(context: typer.Context, gateway: str | None, method: str, name: str, *, json: bool) -> None:
-    """Do what needs no more than an account's name."""
+def _do(
+    context: typer.Context, gateway: str | None, method: str, wish: msgspec.Struct, *, json: bool
+) -> None:
+    """Do what is answered with a sentence."""
     from aiplat.cli.at_gateway import at_gateway, tell
-    from aiplat.control.accounts import UserName
     from aiplat.control.messages import Done
 
-    tell(at_gateway(context, gateway).ask(method, UserName(name=name), Done), json=json)
+    tell(at_gateway(context, gateway).ask(method, wish, Done), json=json)

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiplat.cli import output
+
+if TYPE_CHECKING:
+    import msgspec
+
+    Told = TypeVar("Told", bound=msgspec.Struct)
+
+
+def give(told: Told, words: Callable[[Told], None], *, json: bool) -> None:
+    """Print a message, as ``--json`` was said.
+
+    Arguments:
+        told: the message.
+        words: prints it for a person.
+        json: whether a program reads it.
+    """
+    if json:
+        output.print_json(whole(told))
+    else:
+        words(told)
 
 
 def whole(value: Any) -> Any:

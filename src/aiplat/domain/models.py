@@ -80,11 +80,6 @@ class ModelOffer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         """Whether it answers conversations."""
         return "generate" in self.can
 
-    @property
-    def embeds(self) -> bool:
-        """Whether it makes vectors."""
-        return "embed" in self.can
-
     def keeps_to(self, privacy: str) -> bool:
         """Whether a request of that class (`Privacy`) may go as far as this model would send it."""
         return not self.reach or privacy == "any" or privacy == self.reach

@@ -12,6 +12,7 @@ import msgspec
 
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.nesting import is_deeper
 from aiplat.engine.calling.asked import Spell, callable_tools, calls_grammar, json_rule, must_call
 from aiplat.engine.calling.formats import Format
 
@@ -79,8 +80,7 @@ def check_schemas(work: Generate, most_bytes: int, most_depth: int) -> None:
 
 
 def _check(schema: Mapping[str, Any], param: str, most_bytes: int, most_depth: int) -> None:
-    depth = _depth(schema, most_depth)
-    if depth > most_depth:
+    if is_deeper(schema, most_depth):
         raise InvalidRequest(
             f"A schema in {param} is deeper than {most_depth} objects and lists within each other: "
             "make it flatter.",
@@ -93,17 +93,3 @@ def _check(schema: Mapping[str, Any], param: str, most_bytes: int, most_depth: i
             "smaller.",
             param=param,
         )
-
-
-def _depth(value: Any, most: int) -> int:
-    """How deep a value is; looks no deeper than `most`, level by level."""
-    level, depth = [value], 0
-    while level and depth <= most:
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, Mapping):
-                inner += [held for held in one.values() if isinstance(held, (Mapping, list, tuple))]
-            elif isinstance(one, (list, tuple)):
-                inner += [held for held in one if isinstance(held, (Mapping, list, tuple))]
-        level, depth = inner, depth + 1
-    return depth

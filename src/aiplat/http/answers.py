@@ -28,7 +28,7 @@ class Source(Protocol[Batch]):
         """All events that are there, at least one; waits for it."""
 
 
-STREAM_HEADERS: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+_STREAM_HEADERS: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
 class Answers:
@@ -161,7 +161,9 @@ async def next_batch(
         await request.write(data)
 
 
-async def begin_stream(request: Request, headers: Headers = ()) -> None:
-    """Send the head of a stream of events with these headers, unless it was sent."""
+async def begin_stream(
+    request: Request, content_type: bytes = EVENT_STREAM, headers: Headers = ()
+) -> None:
+    """Send the head of a stream of that type with these headers, unless it was sent."""
     if not request.status:
-        await request.begin(200, EVENT_STREAM, (*STREAM_HEADERS, *headers))
+        await request.begin(200, content_type, (*_STREAM_HEADERS, *headers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.errors import clip
@@ -31,13 +31,15 @@ from aiplat.http.openai_api.responses.create import Create
 from aiplat.http.openai_api.responses.kept import Kept
 from aiplat.http.openapi.routes import description_routes
 from aiplat.http.pages import page_routes
-from aiplat.http.routing import Handler, Route, Router
+from aiplat.http.routing import Handler, Route, Router, Wording
 from aiplat.http.settings import HttpSettings
 from aiplat.telemetry.metrics import Metrics
 
 __all__ = ["make_control_app", "make_public_app"]
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+Checks = tuple[Callable[[Request], None], ...]
 
 
 def make_public_app(
@@ -65,36 +67,18 @@ def make_public_app(
         CrossOrigin(settings.allowed_origins),
     )  # fmt: skip
     limits = LimitHeaders(operations.rate)
+    locked: Checks = (limits.promise, keeper.check_token)
+    named: Checks = (limits.promise, name_request, keeper.check_token)
     models = Models(operations, settings.call_seconds)
     generating = Generating(Answers(operations, settings, metrics), settings)
-    chat = Chat(generating, settings)
-    kept = Kept(operations)
-    create, stored = Create(generating, kept, settings), responses.Stored(kept)
-    messages, listed = Messages(generating, settings), ModelsByClient(models)
     shared = WordingByClient()
-    health = Health(operations)
-    locked = (limits.promise, keeper.check_token)
-    named = (limits.promise, name_request, keeper.check_token)
     routes = [
-        Route("/v1/chat/completions", {"POST": chat}, locked),
-        Route("/v1/completions", {"POST": Completions(generating, settings)}, locked),
-        Route("/v1/embeddings", {"POST": Embeddings(generating, settings)}, locked),
-        Route("/v1/models", {"GET": listed.list}, named, shared),
-        Route(PREFIX, {"GET": listed.one}, named, shared),
-        Route("/v1/messages", {"POST": messages.create}, named, WORDING),
-        Route("/v1/messages/count_tokens", {"POST": messages.count}, named, WORDING),
+        *_openai_routes(generating, settings, locked),
+        *_model_routes(models, named, shared),
+        *_anthropic_routes(generating, settings, named),
         *Ollama(generating, models, settings).routes(locked),
-        Route("/v1/responses", {"POST": create}, locked),
-        Route("/v1/responses/input_tokens", {"POST": create.count}, locked),
-        Route(
-            responses.PREFIX,
-            {"GET": stored.get, "DELETE": stored.delete, "POST": stored.post},
-            locked,
-        ),
-        Route("/metrics", {"GET": MetricsPage(metrics)}, (keeper.check_admin,)),
-        Route("/healthz", {"GET": health.alive}),
-        Route("/health", {"GET": health.alive}),
-        Route("/readyz", {"GET": health.ready}),
+        *_responses_routes(generating, Kept(operations), settings, locked),
+        *_node_routes(operations, metrics, keeper),
         *description_routes(),
         *page_routes(operations, settings, metrics),
     ]
@@ -104,6 +88,58 @@ def make_public_app(
     checks = (take_absolute, HeadBounds(settings, metrics).check, keeper.check_origin)
     router = Router(routes, checks=checks, metrics=metrics, access=access)
     return Forwarded(router, settings.trusted_proxies) if settings.trusted_proxies else router
+
+
+def _openai_routes(generating: Generating, settings: HttpSettings, checks: Checks) -> list[Route]:
+    """OpenAI's, but for models, which it shares with Anthropic's, and stored responses."""
+    return [
+        Route("/v1/chat/completions", {"POST": Chat(generating, settings)}, checks),
+        Route("/v1/completions", {"POST": Completions(generating, settings)}, checks),
+        Route("/v1/embeddings", {"POST": Embeddings(generating, settings)}, checks),
+    ]
+
+
+def _model_routes(models: Models, checks: Checks, wording: Wording) -> list[Route]:
+    listed = ModelsByClient(models)
+    return [
+        Route("/v1/models", {"GET": listed.list}, checks, wording),
+        Route(PREFIX, {"GET": listed.one}, checks, wording),
+    ]
+
+
+def _anthropic_routes(
+    generating: Generating, settings: HttpSettings, checks: Checks
+) -> list[Route]:
+    messages = Messages(generating, settings)
+    return [
+        Route("/v1/messages", {"POST": messages.create}, checks, WORDING),
+        Route("/v1/messages/count_tokens", {"POST": messages.count}, checks, WORDING),
+    ]
+
+
+def _responses_routes(
+    generating: Generating, kept: Kept, settings: HttpSettings, checks: Checks
+) -> list[Route]:
+    create, stored = Create(generating, kept, settings), responses.Stored(kept)
+    by_id: dict[str, Handler] = {
+        "GET": stored.get, "DELETE": stored.delete, "POST": stored.post,
+    }  # fmt: skip
+    return [
+        Route("/v1/responses", {"POST": create}, checks),
+        Route("/v1/responses/input_tokens", {"POST": create.count}, checks),
+        Route(responses.PREFIX, by_id, checks),
+    ]
+
+
+def _node_routes(operations: NodeOperations, metrics: Metrics, keeper: Doorkeeper) -> list[Route]:
+    """What tells of the node itself."""
+    health = Health(operations)
+    return [
+        Route("/metrics", {"GET": MetricsPage(metrics)}, (keeper.check_admin,)),
+        Route("/healthz", {"GET": health.alive}),
+        Route("/health", {"GET": health.alive}),
+        Route("/readyz", {"GET": health.ready}),
+    ]
 
 
 def _nothing(routes: Sequence[Route], below: str) -> Handler:

@@ -5,7 +5,7 @@ On a port of loopback, which has no folder, `control_port` is the lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -13,8 +13,9 @@ from aiplat.control.accounts import AccountsCall
 from aiplat.control.messages import Accepted, Ask, ErrorReply, ModelName, Stop
 from aiplat.control.ports import NodeOperations
 from aiplat.control.series import SeriesAsk
-from aiplat.domain.answers import AnswerEvent, Delta, Failed, Logprobs, Submission
+from aiplat.domain.answers import Failed, Submission
 from aiplat.domain.chat import Generate
+from aiplat.domain.deltas import coalesced
 from aiplat.domain.errors import AiplatError
 from aiplat.http.answers import Answers, begin_stream, next_batch
 from aiplat.http.asgi import App, Request
@@ -180,35 +181,3 @@ def credential_of(request: Request) -> str:
     """The API key of the face's environment, which goes with its calls; empty without one."""
     scheme, _, key = request.header(b"authorization").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
-
-
-def coalesced(events: Sequence[AnswerEvent]) -> Iterable[AnswerEvent]:
-    """Join the deltas that follow each other; what they cost of the credit stays the same."""
-    deltas: list[Delta] = []
-    for told in events:
-        if isinstance(told, Delta):
-            deltas.append(told)
-            continue
-        if deltas:
-            yield _joined(deltas)
-            deltas = []
-        yield told
-    if deltas:
-        yield _joined(deltas)
-
-
-def _joined(deltas: list[Delta]) -> Delta:
-    if len(deltas) == 1:
-        return deltas[0]
-    logprobs = [delta.logprobs for delta in deltas if delta.logprobs is not None]
-    return Delta(
-        ids=tuple(token for delta in deltas for token in delta.ids),
-        text="".join(delta.text for delta in deltas),
-        logprobs=Logprobs(
-            tokens=tuple(token for one in logprobs for token in one.tokens),
-            top=tuple(top for one in logprobs for top in one.top),
-        )
-        if logprobs
-        else None,
-        calls=tuple(piece for delta in deltas for piece in delta.calls),
-    )

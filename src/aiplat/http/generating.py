@@ -19,7 +19,7 @@ from aiplat.domain.answers import (
 )
 from aiplat.domain.chat import Embed, Generate
 from aiplat.domain.errors import AiplatError, InvalidRequest, clip
-from aiplat.http.answers import STREAM_HEADERS, Answers, next_batch
+from aiplat.http.answers import Answers, begin_stream, next_batch
 from aiplat.http.asgi import EVENT_STREAM, Headers, Request
 from aiplat.http.said import Said
 from aiplat.http.settings import HttpSettings
@@ -102,8 +102,7 @@ class Generating:
         """
 
         async def begin(headers: Headers = ()) -> None:
-            if not request.status:
-                await request.begin(200, content_type, (*STREAM_HEADERS, *headers))
+            await begin_stream(request, content_type, headers)
 
         async def work(choices: Choices) -> None:
             while not stream.complete and stream.failed is None:

@@ -1,25 +1,10 @@
-"""Deltas joined and cut, so that they fit the reader's credit. Pure."""
+"""Deltas cut, so that they fit the reader's credit. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 from aiplat.domain.answers import Delta, Logprobs
-
-
-def join(*deltas: Delta) -> Delta:
-    """One delta that says what several said, one after the other; it costs what they did."""
-    if len(deltas) == 1:
-        return deltas[0]
-    said = [delta.logprobs for delta in deltas if delta.logprobs is not None]
-    return Delta(
-        tuple(chain.from_iterable(delta.ids for delta in deltas)),
-        "".join([delta.text for delta in deltas]),
-        _join_logprobs(said) if said else None,
-        tuple(chain.from_iterable(delta.calls for delta in deltas)),
-        tuple(chain.from_iterable(delta.vectors for delta in deltas)),
-    )
 
 
 def split(delta: Delta, credit: int) -> tuple[Delta | None, Delta | None]:
@@ -81,10 +66,3 @@ def _cut(logprobs: Logprobs | None, start: int, end: int | None) -> Logprobs | N
     if logprobs is None or not logprobs.tokens[start:end]:
         return None
     return Logprobs(logprobs.tokens[start:end], logprobs.top[start:end])
-
-
-def _join_logprobs(said: Sequence[Logprobs]) -> Logprobs:
-    return Logprobs(
-        tuple(chain.from_iterable(one.tokens for one in said)),
-        tuple(chain.from_iterable(one.top for one in said)),
-    )

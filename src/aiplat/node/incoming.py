@@ -10,9 +10,10 @@ from typing import Protocol
 import msgspec
 
 from aiplat.domain.answers import AnswerEvent, Asking, Delta, Failed, Finished, Submission
+from aiplat.domain.deltas import join
 from aiplat.domain.errors import AiplatError
 from aiplat.domain.ids import PeerId, Role
-from aiplat.node.deltas import join, split
+from aiplat.node.deltas import split
 from aiplat.protocol.errors import LocalProtocolError
 from aiplat.protocol.messages import Ack, Hello
 

@@ -19,14 +19,13 @@ from aiplat.domain.errors import InvalidRequest, Overloaded, ShuttingDown
 from aiplat.domain.models import Manifest, ModelOffer
 from aiplat.engine import pieces
 from aiplat.engine.admission import answer_limit, plain_generation_of
+from aiplat.engine.backends.echo_asking import NEVER, EchoAsking
 from aiplat.engine.backends.echo_row import EchoRow
 from aiplat.engine.backends.echo_vectors import EchoVectors
 from aiplat.engine.catalogue import ECHO
 from aiplat.engine.embedding import check_size
 from aiplat.engine.settings import EngineSettings
 from aiplat.telemetry.metrics import Metrics
-
-_NEVER = float("inf")
 
 
 class EchoEngine:
@@ -49,8 +48,8 @@ class EchoEngine:
         self._settings = settings
         self._rate = rate
         self._metrics = metrics
-        self._running: list[EchoRow | EchoVectors] = []
-        self._waiting: deque[EchoRow | EchoVectors] = deque()
+        self._running: list[EchoAsking] = []
+        self._waiting: deque[EchoAsking] = deque()
         self._wake = trio.Event()
         self._shown = (0, 0)
         self._manifest = manifest(settings.echo_context)
@@ -92,7 +91,7 @@ class EchoEngine:
         self._wake_up()
         return row
 
-    def _row(self, submission: Submission, sink: AnswerSink) -> EchoRow | EchoVectors:
+    def _row(self, submission: Submission, sink: AnswerSink) -> EchoAsking:
         now, context = trio.current_time(), self._settings.echo_context
         if isinstance(submission.work, Embed):
             return self._vectors(submission, submission.work, sink, now)
@@ -150,7 +149,7 @@ class EchoEngine:
     def _round(self) -> float:
         """Let each row go on once; give the time at which the next one can."""
         now = trio.current_time()
-        due, left = _NEVER, False
+        due, left = NEVER, False
         for row in self._running:
             due = min(due, row.step(now, self._rate, self._settings.echo_burst, self._manifest))
             left = left or row.ended

@@ -7,27 +7,21 @@ from typing import Literal
 
 from aiplat.domain.answers import (
     MAX_LOGPROB_CHARS,
-    AnswerEvent,
     AnswerSink,
-    Failed,
-    Finished,
-    Started,
     Submission,
     TokenLogprob,
 )
-from aiplat.domain.errors import AiplatError, DeadlineExceeded, InvalidRequest
-from aiplat.domain.models import Manifest
-from aiplat.domain.usage import Timings, Usage
+from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.usage import Usage
 from aiplat.engine import pieces
 from aiplat.engine.admission import generation_of
+from aiplat.engine.backends.echo_asking import EchoAsking
 from aiplat.engine.outbox import Outbox, Told
 from aiplat.engine.stops import StopFilter
 
-_NEVER = float("inf")
 
-
-class EchoRow:
-    """A request that `echo` answers (`Asking`).
+class EchoRow(EchoAsking):
+    """A request that `echo` answers.
 
     Arguments:
         submission: what is asked.
@@ -40,9 +34,8 @@ class EchoRow:
     """
 
     __slots__ = (
-        "_base", "_began", "_cancelled", "_counts", "_deadline", "_events", "_first", "_limit",
-        "_logprobs", "_outbox", "_over", "_place", "_prompt", "_sink", "_started", "_stop",
-        "_texts", "_wake", "ended",
+        "_base", "_counts", "_limit", "_logprobs", "_outbox", "_over", "_place", "_prompt", "_stop",
+        "_texts",
     )  # fmt: skip
 
     def __init__(
@@ -55,8 +48,8 @@ class EchoRow:
         now: float,
         wake: Callable[[], None],
     ) -> None:
+        super().__init__(submission, sink, now, wake)
         said = submission.resume.ids if submission.resume is not None else ()
-        self._sink, self._wake = sink, wake
         self._texts = texts
         self._prompt = pieces.encode(texts)
         self._limit = limit if texts else 0
@@ -68,49 +61,8 @@ class EchoRow:
         self._stop.push(_text_of(said))
         self._place = self._base = len(said)
         self._outbox = Outbox(submission.credit)
-        self._events: list[AnswerEvent] = []
-        self._cancelled = self._started = self.ended = False
-        self._began, self._deadline = now, now + submission.deadline_ms / 1000
-        self._first = 0.0
 
-    def tell(self, event: AnswerEvent) -> None:
-        """Deliver `event` at the next round; `submit` may not have returned yet."""
-        self._events.append(event)
-
-    def accept(self, tokens: int, credit: int) -> None:
-        """Take more credit (`Asking`)."""
-        self._outbox.grant(credit)
-        self._wake()
-
-    def cancel(self) -> None:
-        """End at the next round (`Asking`)."""
-        self._cancelled = True
-        self._wake()
-
-    def fail(self, error: AiplatError) -> None:
-        """End with `error`."""
-        self.ended = True
-        self._sink.deliver(Failed.of(error, self._usage()))
-
-    def idle(self, now: float) -> float:
-        """A round while it waits for a slot; gives the time of its next."""
-        self._speak()
-        if self._cancelled:
-            return self._end("cancelled", now)
-        if now >= self._deadline:
-            return self._expire("for a slot")
-        return self._deadline
-
-    def step(self, now: float, rate: float, burst: int, manifest: Manifest) -> float:
-        """Say what is due of at most `burst` tokens; gives the time of its next round."""
-        self._speak()
-        if self._cancelled:
-            return self._end("cancelled", now)
-        if now >= self._deadline:
-            return self._expire("for its end")
-        if not self._started:
-            self._started, self._first = True, now
-            self._sink.deliver(Started(manifest, len(self._prompt)))
+    def _go_on(self, now: float, rate: float, burst: int) -> float:
         due = self._due(now, rate)
         if self._outbox.empty and not self._over_now:
             self._say(min(burst, due))
@@ -119,10 +71,17 @@ class EchoRow:
         if not self._outbox.empty:
             return self._deadline  # no credit: `accept` wakes it
         if self._over_now:
-            return self._end(self._reason, now)
+            reason = self._reason
+            return self._end(reason, now, self._stop.found if reason == "stop" else "")
         if rate <= 0 or due > burst:
             return now
         return min(self._deadline, self._first + (self._place - self._base + 1) / rate)
+
+    def _grant(self, credit: int) -> None:
+        self._outbox.grant(credit)
+
+    def _prompt_tokens(self) -> int:
+        return len(self._prompt)
 
     @property
     def _over_now(self) -> bool:
@@ -166,24 +125,9 @@ class EchoRow:
         own = TokenLogprob(self._prompt[at], self._texts[at][:MAX_LOGPROB_CHARS], 0.0)
         return own, (own,) * min(1, self._logprobs)
 
-    def _speak(self) -> None:
-        while self._events:
-            self._sink.deliver(self._events.pop(0))
-
-    def _end(self, reason: Literal["stop", "length", "cancelled"], now: float) -> float:
-        self.ended = True
-        first = (self._first - self._began) * 1000 if self._started else 0.0
-        timings = Timings(first, first, (now - self._began) * 1000)
-        stop = self._stop.found if reason == "stop" else ""
-        self._sink.deliver(Finished(reason, self._usage(), timings, stop=stop))
-        return _NEVER
-
-    def _expire(self, stage: str) -> float:
-        seconds = self._deadline - self._began
-        self.fail(
-            DeadlineExceeded(f"The request waited {seconds:g} s {stage}, as long as it could.")
-        )
-        return _NEVER
+    def _too_late(self, seconds: float, *, has_slot: bool) -> str:
+        stage = "for its end" if has_slot else "for a slot"
+        return f"The request waited {seconds:g} s {stage}, as long as it could."
 
     def _usage(self) -> Usage:
         return Usage(0 if self._counts else len(self._prompt), self._outbox.delivered)

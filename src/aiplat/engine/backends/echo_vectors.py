@@ -6,27 +6,16 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Literal
 
-from aiplat.domain.answers import (
-    AnswerEvent,
-    AnswerSink,
-    Delta,
-    Failed,
-    Finished,
-    Started,
-    Submission,
-)
-from aiplat.domain.errors import AiplatError, DeadlineExceeded
-from aiplat.domain.models import Manifest
-from aiplat.domain.usage import Timings, Usage
+from aiplat.domain.answers import AnswerSink, Delta, Submission
+from aiplat.domain.usage import Usage
 from aiplat.engine import pieces
+from aiplat.engine.backends.echo_asking import EchoAsking
 from aiplat.engine.catalogue import ECHO
 from aiplat.engine.embedding import check_window, embedding_of, numbers_of, too_long
 
 NUMBERS = 64
 """Of a vector."""
-_NEVER = float("inf")
 
 
 def vector(texts: Sequence[str], size: int = NUMBERS) -> bytes:
@@ -49,8 +38,8 @@ def vector(texts: Sequence[str], size: int = NUMBERS) -> bytes:
     return struct.pack(f"<{size}f", *[number / length for number in numbers])
 
 
-class EchoVectors:
-    """A request that `echo` makes vectors for (`Asking`).
+class EchoVectors(EchoAsking):
+    """A request that `echo` makes vectors for.
 
     Arguments:
         submission: what is asked.
@@ -63,10 +52,7 @@ class EchoVectors:
         AiplatError: it cannot be served, and why.
     """
 
-    __slots__ = (
-        "_began", "_cancelled", "_credit", "_deadline", "_events", "_first", "_made", "_prompt",
-        "_sink", "_size", "_started", "_texts", "_wake", "ended",
-    )  # fmt: skip
+    __slots__ = ("_credit", "_made", "_prompt", "_size", "_texts")
 
     def __init__(
         self,
@@ -76,6 +62,7 @@ class EchoVectors:
         now: float,
         wake: Callable[[], None],
     ) -> None:
+        super().__init__(submission, sink, now, wake)
         work = embedding_of(submission)
         self._size = numbers_of(work, ECHO, NUMBERS, cuts=True)
         check_window(submission, 4 * self._size)
@@ -85,50 +72,9 @@ class EchoVectors:
                 raise too_long(place, len(text), ECHO, context)
             del text[context:]
         self._prompt = sum(map(len, self._texts))
-        self._sink, self._wake, self._credit = sink, wake, submission.credit
-        self._events: list[AnswerEvent] = []
-        self._cancelled = self._started = self.ended = False
-        self._began, self._deadline = now, now + submission.deadline_ms / 1000
-        self._first, self._made = 0.0, 0
+        self._credit, self._made = submission.credit, 0
 
-    def tell(self, event: AnswerEvent) -> None:
-        """Deliver `event` at the next round; `submit` may not have returned yet."""
-        self._events.append(event)
-
-    def accept(self, tokens: int, credit: int) -> None:
-        """Take more credit (`Asking`)."""
-        self._credit += max(0, credit)
-        self._wake()
-
-    def cancel(self) -> None:
-        """End at the next round (`Asking`)."""
-        self._cancelled = True
-        self._wake()
-
-    def fail(self, error: AiplatError) -> None:
-        """End with `error`."""
-        self.ended = True
-        self._sink.deliver(Failed.of(error, self._usage()))
-
-    def idle(self, now: float) -> float:
-        """A round while it waits for a slot; gives the time of its next."""
-        self._speak()
-        if self._is_over(now):
-            return _NEVER
-        return self._deadline
-
-    def step(self, now: float, rate: float, burst: int, manifest: Manifest) -> float:
-        """Make what is due of at most `burst` vectors; gives the time of its next round.
-
-        Arguments:
-            rate: vectors a second; 0 for no pause.
-        """
-        self._speak()
-        if self._is_over(now):
-            return _NEVER
-        if not self._started:
-            self._started, self._first = True, now
-            self._sink.deliver(Started(manifest, self._prompt))
+    def _go_on(self, now: float, rate: float, burst: int) -> float:
         due = len(self._texts)
         if rate > 0:
             due = min(due, int((now - self._first) * rate + 1e-6))
@@ -149,27 +95,17 @@ class EchoVectors:
         self._credit -= count * 4 * self._size
         self._sink.deliver(Delta(vectors=tuple([vector(text, self._size) for text in texts])))
 
-    def _speak(self) -> None:
-        while self._events:
-            self._sink.deliver(self._events.pop(0))
+    def _grant(self, credit: int) -> None:
+        self._credit += max(0, credit)
 
-    def _is_over(self, now: float) -> bool:
-        if self._cancelled:
-            self._end("cancelled", now)
-        elif now >= self._deadline:
-            seconds = self._deadline - self._began
-            self.fail(DeadlineExceeded(
-                f"The request waited {seconds:g} s, as long as it could, and {self._made} of its "
-                f"{len(self._texts)} vectors were made."
-            ))  # fmt: skip
-        return self.ended
+    def _prompt_tokens(self) -> int:
+        return self._prompt
 
-    def _end(self, reason: Literal["stop", "cancelled"], now: float) -> float:
-        self.ended = True
-        first = (self._first - self._began) * 1000 if self._started else 0.0
-        timings = Timings(first, first, (now - self._began) * 1000)
-        self._sink.deliver(Finished(reason, self._usage(), timings))
-        return _NEVER
+    def _too_late(self, seconds: float, *, has_slot: bool) -> str:
+        return (
+            f"The request waited {seconds:g} s, as long as it could, and {self._made} of its "
+            f"{len(self._texts)} vectors were made."
+        )
 
     def _usage(self) -> Usage:
         return Usage(self._prompt, 0)

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from aiplat.domain.chat import MAX_MESSAGES, Message, Speaker, ToolCall
+from aiplat.domain.chat import Message, Speaker, ToolCall
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter, clip
 from aiplat.http.arguments import arguments_text
-from aiplat.http.openai_api.messages import Called
+from aiplat.http.openai_api.messages import Called, each_message
 from aiplat.http.openai_api.tools import parse_call_id, parse_name
 from aiplat.http.reading import Fields, object_at
 
@@ -33,17 +33,13 @@ def parse_conversation(fields: Fields) -> tuple[Message, ...]:
     values = fields.array("messages")
     if not values:
         raise InvalidRequest("messages is missing or empty: send at least one.", param="messages")
-    if len(values) > MAX_MESSAGES:
-        raise InvalidRequest(
-            f"messages holds {len(values)} messages, but at most {MAX_MESSAGES} are taken.",
-            param="messages",
-        )
+    messages = each_message(values)
     talk = _Talk()
     system = "" if fields.raw("system") is None else _texts(fields, "system")
     if system:
         talk.add(Message("system", system))
-    for place, value in enumerate(values):
-        _take(object_at(value, f"messages[{place}]"), talk)
+    for message in messages:
+        _take(message, talk)
     if talk.speaker == "assistant":
         raise UnsupportedParameter(
             "messages ends with one of the assistant's. To begin its answer for it (prefill) is "

@@ -6,13 +6,13 @@ end. Source: Anthropic's published description of streamed messages, and its cli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
-from aiplat.domain.answers import AnswerEvent, CallPiece, Delta, Failed, Finished, Started
-from aiplat.domain.errors import AiplatError
+from aiplat.domain.answers import CallPiece, Delta, Finished, Started
 from aiplat.domain.usage import Usage
+from aiplat.http.answer_stream import AnswerStream
 from aiplat.http.anthropic_api.rendering import (
     AnswerMessage,
     TextBlock,
@@ -34,7 +34,7 @@ PING = sse("ping")
 _WAITING = b": waiting\n\n"
 
 
-class MessageStream:
+class MessageStream(AnswerStream):
     """Turns batches of events into what is written (`EventStream`).
 
     Text that comes after a call is kept until the end, as a block of its own: how events were
@@ -46,9 +46,7 @@ class MessageStream:
     """
 
     def __init__(self, request_id: str, model: str) -> None:
-        self.failed: AiplatError | None = None
-        self.complete = False
-        self.attempts: int | None = None
+        super().__init__()
         self._request = request_id
         self._model = model
         self._prompt_tokens = 0
@@ -64,25 +62,9 @@ class MessageStream:
         """What keeps a waiting stream alive: a ping once it was begun."""
         return PING if self._begun else _WAITING
 
-    def feed(self, events: Sequence[AnswerEvent], index: int = 0) -> bytes:
-        """Write a batch: what it adds to a block in one event, and the end if it holds it."""
-        if self.complete or self.failed is not None:
-            return b""
-        for event in events:
-            match event:
-                case Started():
-                    self.attempts = event.attempts
-                    self._model = event.manifest.name
-                    self._prompt_tokens = event.prompt_tokens
-                case Delta():
-                    self._take(event)
-                case Finished():
-                    self._finish(event)
-                case Failed():
-                    self.failed = event.error()
-        self._flush()
-        out, self._out = self._out, []
-        return b"".join(out)
+    def _start(self, event: Started) -> None:
+        self._model = event.manifest.name
+        self._prompt_tokens = event.prompt_tokens
 
     def _take(self, delta: Delta) -> None:
         if delta.text:
@@ -95,14 +77,14 @@ class MessageStream:
 
     def _text(self, text: str) -> None:
         if self._open != "text":
-            self._start("text", TextBlock(""))
+            self._open_block("text", TextBlock(""))
         self._pieces.append(text)
 
     def _piece(self, piece: CallPiece) -> None:
         if piece.index != self._call:
             self._call = piece.index
             use = tool_use_id(self._request, piece.index)
-            self._start("tool_use", ToolUseBlock(id=use, name=piece.name, input={}))
+            self._open_block("tool_use", ToolUseBlock(id=use, name=piece.name, input={}))
         self._pieces.append(piece.arguments)
 
     # -- a message and its blocks ----------------------------------------------------------------
@@ -121,7 +103,7 @@ class MessageStream:
         )
         self._out.append(sse("message_start", message=message))
 
-    def _start(self, kind: str, block: TextBlock | ToolUseBlock) -> None:
+    def _open_block(self, kind: str, block: TextBlock | ToolUseBlock) -> None:
         """Begin the next block, after the end of the one before."""
         self._begin()
         self._stop()
@@ -149,12 +131,8 @@ class MessageStream:
             self._blocks += 1
             self._open = ""
 
-    def _finish(self, end: Finished) -> None:
-        try:
-            reason, sequence = reason_of(end, self._call >= 0)
-        except AiplatError as error:
-            self.failed = error
-            return
+    def _finish(self, event: Finished) -> None:
+        reason, sequence = reason_of(event, self._call >= 0)
         self._begin()
         if self._late:
             self._text("".join(self._late))
@@ -163,8 +141,11 @@ class MessageStream:
             sse(
                 "message_delta",
                 delta={"stop_reason": reason, "stop_sequence": sequence},
-                usage=usage_of(end.usage),
+                usage=usage_of(event.usage),
             )
         )
         self._out.append(sse("message_stop"))
-        self.complete = True
+
+    def _given(self) -> bytes:
+        out, self._out = self._out, []
+        return b"".join(out)

@@ -10,6 +10,7 @@ import trio
 from starlette.responses import Response
 
 from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started, Submission
+from aiplat.domain.deltas import coalesced
 from aiplat.domain.errors import AiplatError, DeadlineExceeded
 from aiplat.http.dashboard.asking import SLACK, Answers, read_question, said_before, when_gone
 from aiplat.http.dashboard.forms import FINE, Form, Problem
@@ -161,7 +162,7 @@ class _Lines(Response):
                 batch: list[AnswerEvent] = []
                 with trio.move_on_after(pause):
                     batch = await reading.next()
-                data = b"".join(map(_line_of, _joined(batch))) if batch else b"\n"
+                data = b"".join(map(_line_of, coalesced(batch))) if batch else b"\n"
                 await self._write(send, data, more=not reading.ended)
 
     async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
@@ -182,18 +183,6 @@ class _Lines(Response):
 
 def _late(seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(f"The answer did not end within its deadline of {seconds:g} seconds.")
-
-
-def _joined(events: list[AnswerEvent]) -> list[AnswerEvent]:
-    """Events with the texts of deltas that follow each other in one."""
-    joined: list[AnswerEvent] = []
-    for event in events:
-        last = joined[-1] if joined else None
-        if isinstance(event, Delta) and isinstance(last, Delta):
-            joined[-1] = Delta(text=last.text + event.text)
-        else:
-            joined.append(event)
-    return joined
 
 
 def _line_of(event: AnswerEvent) -> bytes:

@@ -6,11 +6,12 @@ place: calls are answered in their order then. Source: `Message` of Ollama's API
 
 from __future__ import annotations
 
-from aiplat.domain.chat import MAX_CALLS, MAX_MESSAGES, Message, Speaker, ToolCall
+from aiplat.domain.chat import MAX_CALLS, Message, Speaker, ToolCall
 from aiplat.domain.errors import InvalidRequest
 from aiplat.http.arguments import arguments_text
 from aiplat.http.neutral import refuse_wanted
 from aiplat.http.ollama_api.unsupported import MESSAGE
+from aiplat.http.openai_api.messages import each_message
 from aiplat.http.openai_api.tools import parse_call_id, parse_name
 from aiplat.http.reading import Fields, object_at
 
@@ -29,19 +30,9 @@ def parse_conversation(fields: Fields) -> tuple[Message, ...]:
         InvalidRequest: names the field, the value and the bound.
         UnsupportedParameter: something of it exists, but nothing here can honour it.
     """
-    values = fields.array("messages") or []
-    if len(values) > MAX_MESSAGES:
-        raise InvalidRequest(
-            f"messages holds {len(values)} messages, but at most {MAX_MESSAGES} are taken.",
-            param="messages",
-        )
     unanswered: list[ToolCall] = []
-    return tuple(
-        [
-            _message(object_at(value, f"messages[{at}]"), unanswered)
-            for at, value in enumerate(values)
-        ]
-    )
+    messages = each_message(fields.array("messages") or [])
+    return tuple([_message(one, unanswered) for one in messages])
 
 
 def _message(fields: Fields, unanswered: list[ToolCall]) -> Message:

@@ -6,10 +6,8 @@ is whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from aiplat.domain.answers import AnswerEvent, CallPiece, Delta, Failed, Finished, Started
-from aiplat.domain.errors import AiplatError
+from aiplat.domain.answers import CallPiece, Delta, Finished
+from aiplat.http.answer_stream import AnswerStream
 from aiplat.http.ollama_api.rendering import Lines
 from aiplat.http.openai_api.rendering import ContentLogprob, logprobs_of
 from aiplat.http.said import Called
@@ -17,7 +15,7 @@ from aiplat.http.said import Called
 NDJSON = b"application/x-ndjson"
 
 
-class LineStream:
+class LineStream(AnswerStream):
     """Turns batches of events into what is written (`EventStream`).
 
     Arguments:
@@ -25,9 +23,7 @@ class LineStream:
     """
 
     def __init__(self, lines: Lines) -> None:
-        self.failed: AiplatError | None = None
-        self.complete = False
-        self.attempts: int | None = None
+        super().__init__()
         self._lines = lines
         self._out: list[bytes] = []
         self._text: list[str] = []
@@ -37,24 +33,6 @@ class LineStream:
     def comment(self) -> bytes:
         """Nothing: there are no comments."""
         return b""
-
-    def feed(self, events: Sequence[AnswerEvent], index: int = 0) -> bytes:
-        """Write a batch: its text in one line, each call that is whole, and the end."""
-        if self.complete or self.failed is not None:
-            return b""
-        for event in events:
-            match event:
-                case Started():
-                    self.attempts = event.attempts
-                case Delta():
-                    self._take(event)
-                case Finished():
-                    self._finish(event)
-                case Failed():
-                    self.failed = event.error()
-        self._flush()
-        out, self._out = self._out, []
-        return b"".join(out)
 
     def _take(self, delta: Delta) -> None:
         if delta.text:
@@ -68,7 +46,6 @@ class LineStream:
             self._call.append(piece)
 
     def _flush(self) -> None:
-        """Write the text that came since it was last done."""
         if self._text or self._logprobs:
             self._write(self._lines.piece("".join(self._text), (), self._logprobs))
             self._text, self._logprobs = [], []
@@ -82,16 +59,15 @@ class LineStream:
         self._call = []
 
     def _finish(self, event: Finished) -> None:
-        try:
-            end = self._lines.end(event)
-        except AiplatError as error:
-            self.failed = error
-            return
+        end = self._lines.end(event)
         if self._call:
             self._end_call()
         self._flush()
         self._write(self._lines.piece("", end=end))
-        self.complete = True
+
+    def _given(self) -> bytes:
+        out, self._out = self._out, []
+        return b"".join(out)
 
     def _write(self, line: bytes) -> None:
         self._out.append(line + b"\n")

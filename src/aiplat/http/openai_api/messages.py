@@ -6,6 +6,8 @@ Source: OpenAI's published schema `ChatCompletionRequestMessage`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from aiplat.domain.chat import MAX_MESSAGES, Message, Speaker, ToolCall, check_messages
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter, clip
 from aiplat.http.openai_api.tools import parse_call, parse_call_id, parse_calls
@@ -32,17 +34,24 @@ def parse_messages(fields: Fields) -> tuple[Message, ...]:
     values = fields.array("messages")
     if values is None:
         raise InvalidRequest("messages is missing: send at least one message.", param="messages")
+    called = Called()
+    messages = tuple([_message(one, called) for one in each_message(values)])
+    check_messages(messages)
+    return messages
+
+
+def each_message(values: Sequence[object]) -> Iterator[Fields]:
+    """The messages of any API's field `messages`, one after another.
+
+    Raises:
+        InvalidRequest: there are more than are taken, or one is no object.
+    """
     if len(values) > MAX_MESSAGES:
         raise InvalidRequest(
             f"messages holds {len(values)} messages, but at most {MAX_MESSAGES} are taken.",
             param="messages",
         )
-    called = Called()
-    messages = tuple(
-        [_message(object_at(value, f"messages[{at}]"), called) for at, value in enumerate(values)]
-    )
-    check_messages(messages)
-    return messages
+    return (object_at(value, f"messages[{at}]") for at, value in enumerate(values))
 
 
 class Called:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from aiplat.domain.errors import InvalidRequest
+from aiplat.domain.nesting import inside, is_deeper
 from aiplat.http.reading import shown
 
 MAX_SCHEMA_DEPTH = 64
@@ -33,7 +34,7 @@ def check_schema(value: object, path: str) -> dict[str, Any]:
         raise InvalidRequest(
             f"{path} must be a JSON Schema, an object, but is {shown(value)}.", param=path
         )
-    if _is_deeper(value, MAX_SCHEMA_DEPTH):
+    if is_deeper(value, MAX_SCHEMA_DEPTH):
         raise InvalidRequest(
             f"{path} is nested more than {MAX_SCHEMA_DEPTH} deep: make it flatter.", param=path
         )
@@ -52,27 +53,8 @@ def check_schema(value: object, path: str) -> dict[str, Any]:
     return value
 
 
-def _is_deeper(value: object, bound: int) -> bool:
-    """Whether objects and arrays nest deeper; found level by level, without recursion."""
-    level: list[object] = [value]
-    for _ in range(bound):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return False
-    return any(isinstance(one, dict | list) for one in level)
-
-
 def _beyond(value: object) -> int | None:
     """A whole number that MessagePack cannot hold, if there is one; of a value of bounded depth."""
     if isinstance(value, int):
         return None if -(2**63) <= value < 2**64 else value
-    return next((found for one in _inside(value) if (found := _beyond(one)) is not None), None)
-
-
-def _inside(value: object) -> list[object]:
-    match value:
-        case dict():
-            return list(value.values())
-        case list():
-            return value
-    return []
+    return next((found for one in inside(value) if (found := _beyond(one)) is not None), None)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiplat.domain.answers import AnswerEvent, CallPiece, Delta, Failed, Finished, Queued
+from aiplat.domain.deltas import join
 from aiplat.domain.errors import ProcessorLost, ShuttingDown
 from aiplat.domain.usage import Usage
 from aiplat.http.anthropic_api.rendering import message_body
 from aiplat.http.anthropic_api.stream import PING, MessageStream
 from aiplat.http.said import Said
-from aiplat.node.deltas import join
 from tests.support.fake_node import finished, started
 
 REQUEST = "req-0123456789abcdef01234567"

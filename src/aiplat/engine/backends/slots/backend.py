@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from aiplat.engine.backends.slots import devices
 from aiplat.engine.backends.slots.choosing import serve
 from aiplat.engine.backends.slots.grammars import Grammars
 from aiplat.engine.backends.slots.groups import StoredGroups
-from aiplat.engine.backends.slots.loading import load_tokenizer, use_threads
+from aiplat.engine.backends.slots.loading import load_tokenizer, prepare
 from aiplat.engine.backends.slots.sampling import choose
 from aiplat.engine.backends.slots.spelling import Spellings
 from aiplat.engine.backends.slots.templates import Templates
@@ -36,10 +35,7 @@ def load(plan: Plan) -> SlotsBackend:
     Raises:
         LoadError: it cannot be loaded, and why.
     """
-    warnings.filterwarnings("ignore")  # of torch and transformers: nobody reads them here
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    use_threads(plan.threads)
+    prepare(plan.threads)
     folder = Path(plan.folder)
     try:
         stored = store.describe(plan.name, folder, Path(plan.cache))

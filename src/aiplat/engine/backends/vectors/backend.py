@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from aiplat.domain.models import Manifest
 from aiplat.engine import store
 from aiplat.engine.backend import LoadError, Plan
 from aiplat.engine.backends.slots import devices
-from aiplat.engine.backends.slots.loading import use_threads
+from aiplat.engine.backends.slots.loading import prepare, read_tokenizer
 from aiplat.engine.backends.vectors.batching import alike
-from aiplat.engine.backends.vectors.loading import load_encoder, load_tokenizer
+from aiplat.engine.backends.vectors.loading import load_encoder
 from aiplat.engine.backends.vectors.pooling import cut, pooled
 from aiplat.engine.vector_folder import Layout, layout_of
 
@@ -30,10 +29,7 @@ def load(plan: Plan) -> Encoder:
     Raises:
         LoadError: it cannot be loaded, and why.
     """
-    warnings.filterwarnings("ignore")  # of torch and transformers: nobody reads them here
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    use_threads(plan.threads)
+    prepare(plan.threads)
     # It plans anew for each shape, which are never the same here: 28,000 tokens a second of an H100
     # in float16 in place of 570,000.
     torch.backends.cuda.enable_cudnn_sdp(False)
@@ -72,7 +68,7 @@ class Encoder:
         self, plan: Plan, stored: store.Stored, layout: Layout, choice: devices.Choice
     ) -> None:
         folder = Path(plan.folder)
-        self._tokenizer = load_tokenizer(folder)
+        self._tokenizer: Any = read_tokenizer(folder)
         self._model: Any = load_encoder(folder, choice)
         self._layout = layout
         self._device = choice.device

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from aiplat.domain.answers import AnswerEvent, Delta, Failed, Finished, Queued, Started
-from aiplat.domain.errors import AiplatError
+from aiplat.domain.answers import Delta, Finished, Queued, Started
+from aiplat.http.answer_stream import AnswerStream
 from aiplat.http.openai_api.responses.answering import Answering
 from aiplat.http.openai_api.responses.events import written
 from aiplat.http.openai_api.responses.shapes import Response
@@ -14,7 +14,7 @@ from aiplat.http.said import refuse_cancelled
 Keep = Callable[[Response], None]
 
 
-class ResponseStream:
+class ResponseStream(AnswerStream):
     """Turns batches of events into what is written (`EventStream`).
 
     Each of the two is called before the bytes that tell of it are given away, so that who reads
@@ -27,13 +27,12 @@ class ResponseStream:
     """
 
     def __init__(self, answering: Answering, keep_begin: Keep, keep_end: Keep) -> None:
-        self.failed: AiplatError | None = None
-        self.complete = False
-        self.attempts: int | None = None
+        super().__init__()
         self._answering = answering
         self._keep_begin = keep_begin
         self._keep_end = keep_end
         self._waiting = "waiting"
+        self._deltas: list[Delta] = []
         self._is_kept = False
         self._is_over = False
 
@@ -41,62 +40,48 @@ class ResponseStream:
         """What keeps a waiting stream alive."""
         return f": {self._waiting}\n\n".encode()
 
-    def feed(self, events: Sequence[AnswerEvent], index: int = 0) -> bytes:
-        """Write a batch; what came before a failure in it too."""
-        if self.complete or self.failed is not None:
-            return b""
-        deltas: list[Delta] = []
-        for event in events:
-            match event:
-                case Delta():
-                    deltas.append(event)
-                case Queued():
-                    self._waiting = f"queued, {event.place} before it"
-                case Started():
-                    self._waiting, self.attempts = "working", event.attempts
-                    self._answering.start(event)
-                case Finished():
-                    self._finish(deltas, event)
-                    deltas = []
-                case Failed():
-                    self.failed = event.error()
-        if deltas:
-            self._answering.feed(deltas)
-        return self._take()
+    def _queue(self, event: Queued) -> None:
+        self._waiting = f"queued, {event.place} before it"
 
-    def _finish(self, deltas: list[Delta], event: Finished) -> None:
-        if deltas:
+    def _start(self, event: Started) -> None:
+        self._waiting = "working"
+        self._answering.start(event)
+
+    def _take(self, delta: Delta) -> None:
+        self._deltas.append(delta)
+
+    def _flush(self) -> None:
+        if self._deltas:
+            deltas, self._deltas = self._deltas, []
             self._answering.feed(deltas)
-        try:
-            refuse_cancelled(event)
-        except AiplatError as error:
-            self.failed = error
-            return
+
+    def _finish(self, event: Finished) -> None:
+        self._flush()
+        refuse_cancelled(event)
         self._answering.finish(event)
-        self.complete = True
 
-    def _take(self) -> bytes:
+    def _given(self) -> bytes:
         events = self._answering.take()
         if self._answering.is_begun and not self._is_kept:
             self._is_kept = True
             self._keep_begin(self._answering.beginning)
         if self.complete:
-            self._end()
+            self._keep_last()
         return b"".join(map(written, events))
 
     def fail(self, error: Exception) -> bytes:
         """What ends the stream of an answer that went wrong after its head was sent."""
         self._answering.fail(error)
-        self._end()
+        self._keep_last()
         return b"".join(map(written, self._answering.take()))
 
     def leave(self) -> None:
         """Who asked is gone: what has come is what there is."""
         if self._is_kept and not self._is_over:
             self._answering.cancel()
-            self._end()
+            self._keep_last()
 
-    def _end(self) -> None:
+    def _keep_last(self) -> None:
         if self._is_kept and not self._is_over:
             self._is_over = True
             self._keep_end(self._answering.response)
