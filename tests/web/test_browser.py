@@ -278,7 +278,9 @@ def test_log_ins_are_listed_and_ended(chromium: Browser, node: RunningNode) -> N
     elsewhere.close()
 
 
-def test_a_key_is_rotated_and_both_secrets_hold(chromium: Browser, node: RunningNode) -> None:
+def test_a_key_is_rotated_and_both_secrets_hold_until_it_is_revoked(
+    chromium: Browser, node: RunningNode
+) -> None:
     person = Person(chromium, node)
     person.register("turner")
     old = person.make_key("turned")
@@ -294,7 +296,22 @@ def test_a_key_is_rotated_and_both_secrets_hold(chromium: Browser, node: Running
     active.get_by_text("Change turned").click()
     active.get_by_role("button", name="Revoke turned now").click()
     expect(person.page.locator(".note")).to_contain_text("revoked")
-    assert node.request("GET", "/v1/models", token=new)[0] == 401
+    assert [node.request("GET", "/v1/models", token=key)[0] for key in (old, new)] == [401, 401]
+    person.close()
+
+
+def test_what_is_live_says_when_it_is_not(chromium: Browser, node: RunningNode) -> None:
+    person = Person(chromium, node)
+    person.register("watcher")
+    person.go("/network")
+    expect(person.page.locator("#stale")).to_be_hidden()
+    person.page.route("**/network/live", lambda route: route.abort())
+    expect(person.page.locator("#stale")).to_be_visible(timeout=15_000)
+    person.page.unroute("**/network/live")
+    expect(person.page.locator("#stale")).to_be_hidden(timeout=15_000)
+    wanted = ("ERR_FAILED", "htmx:sendError", "htmx:afterRequest")  # each failure tells these
+    assert [one for one in person.faults if not any(word in one for word in wanted)] == []
+    person.faults.clear()
     person.close()
 
 

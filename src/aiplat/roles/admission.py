@@ -105,7 +105,8 @@ class Admission:
         """A bound of the gateway's is reached; it is counted."""
         self._metrics.bound_hits.labels(bound).inc()
         return Overloaded(
-            f"This gateway has {limit} requests {what}, which is its bound. Try again in a moment.",
+            f"This gateway has {limit} request{'s' * (limit != 1)} {what}, which is its bound. Try "
+            "again in a moment.",
             retry_after=2,
         )
 

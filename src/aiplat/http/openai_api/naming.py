@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -25,9 +26,7 @@ def as_sent(names: Mapping[str, str]) -> Iterator[None]:
         sent = names.get(ours, ours)
         if sent == ours:
             raise
-        raise type(error)(
-            str(error).replace(ours, sent),
-            param=sent,
-            retry_after=error.retry_after,
-            recoverable=error.recoverable,
-        ) from None
+        # As it is, with another name: what a leaf's own `__init__` takes besides is not known here.
+        error.message = re.sub(rf"\b{re.escape(ours)}\b", sent, error.message)
+        error.args, error.param = (error.message,), sent
+        raise
