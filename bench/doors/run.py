@@ -23,6 +23,10 @@ _RATE = 20.0
 _ECHO = ("--model", "echo")
 _SLOTS = {"AIPLAT_UPSTREAM_SLOTS": "1000"}
 """By default an upstream is asked for 16 answers at once, and the rest wait."""
+_UNLIMITED = {
+    f"AIPLAT_ACCOUNTS_{name}": "0" for name in ("REQUESTS_PER_MINUTE", "TOKENS_PER_MINUTE")
+}
+"""A peer without a key has limits of a minute by default, which a bench runs into."""
 
 Running = dict[str, Program]
 
@@ -106,7 +110,7 @@ def _add_hops(
     """The ways over libp2p; who only stands behind a door is ended with the rest."""
 
     def behind(name: str, *arguments: str) -> str:
-        node = Node(folder / name, *arguments, waits=False)
+        node = Node(folder / name, *arguments, waits=False, **_UNLIMITED)
         stack.callback(node.stop)
         return str(node.status["addresses"][0])
 
