@@ -53,7 +53,8 @@ class Request:
         credential: the API key of an account that it came with; empty for the local token. Never
             logged.
         models: those that this key may ask; none stands for all.
-        more_headers: gives what goes with its answer besides, at the moment that begins.
+        more_headers: gives what goes with its answer besides, at the moment that begins; told the
+            request, as one that kept it would outlive its answer.
         fixed_headers: what goes with it besides, and is known now.
         preflight: the answer to a browser that asks before a page's request; empty for others.
         route: the path of the route that answers it; empty while none is known.
@@ -78,7 +79,7 @@ class Request:
         self.is_known = False
         self.credential = ""
         self.models: tuple[str, ...] = ()
-        self.more_headers: Callable[[], Headers] = tuple
+        self.more_headers: Callable[[Request], Headers] = lambda request: ()
         self.fixed_headers: Headers = ()
         self.preflight: Headers = ()
         self.route = ""
@@ -182,7 +183,7 @@ class Request:
             (b"x-content-type-options", b"nosniff"),
             *headers,
             *self.fixed_headers,
-            *self.more_headers(),
+            *self.more_headers(self),
         ]
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": head})
@@ -290,10 +291,13 @@ async def race(
             error = raised
         nursery.cancel_scope.cancel()
     request.cut = False
-    if fate == "left" and not request.finished:
-        raise ClientGone
-    if fate == "late" and not request.finished:
-        return False
-    if error is not None:
-        raise error
-    return True
+    try:
+        if fate == "left" and not request.finished:
+            raise ClientGone
+        if fate == "late" and not request.finished:
+            return False
+        if error is not None:
+            raise error
+        return True
+    finally:
+        del error  # it holds this frame, which would hold it until a garbage collection

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.events import Closed, Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
@@ -88,9 +88,24 @@ class _Server(TCPServer):
         inner = self.protocol.protocol
         if isinstance(inner, H11Protocol):
             watch_for_end(inner, cast(Ahead, self.stream), self._lost)
-        await super()._read_data()
+        await self._hand_on_all()
         self._gone = True
         self._idleness.end()
+
+    async def _hand_on_all(self) -> None:
+        """Hand on what comes, to its end: as hypercorn does, less its deadline, here none."""
+        data: bytes | bytearray = b"-"
+        while data:
+            try:
+                data = await self.stream.receive_some(MAX_RECV)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            await self.protocol.handle(RawData(bytes(data)))
+        await self.protocol.handle(Closed())
+
+    def forget(self) -> None:
+        """Let go of what it held when it has ended, at once and not at a garbage collection."""
+        self.__dict__.clear()  # it and its protocol hold each other in many ways
 
     async def _lost(self) -> None:
         await self.protocol.handle(Closed())
@@ -149,14 +164,15 @@ class Connections:
         with trio.CancelScope() as scope:
             guarded = self._guarded(stream, scope)
             self._open.add(guarded)
+            server = _Server(
+                self._app,
+                self._config,
+                self._context,
+                ConnectionState({}),
+                guarded,  # all that it uses of a stream
+            )
             try:
-                await _Server(
-                    self._app,
-                    self._config,
-                    self._context,
-                    ConnectionState({}),
-                    guarded,  # all that it uses of a stream
-                )
+                await server
             except BaseExceptionGroup as group:
                 # What a peer sends may trip h2 or hypercorn; in hypercorn's own nursery that
                 # would end the door.
@@ -170,6 +186,7 @@ class Connections:
             finally:
                 self._open.discard(guarded)
                 guarded.close()
+                server.forget()
 
     def _guarded(self, stream: trio.SocketStream, scope: trio.CancelScope) -> GuardedStream:
         settings = self._settings

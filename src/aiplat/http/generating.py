@@ -116,7 +116,10 @@ class Generating:
             if stream.failed is not None:
                 raise stream.failed
 
-        await self._answers.give_all(request, self._submissions(request, works, model), work)
+        try:
+            await self._answers.give_all(request, self._submissions(request, works, model), work)
+        finally:
+            stream.failed = None  # it holds its frames, and they the stream
 
     def _submissions(
         self, request: Request, works: Sequence[Generate | Embed], model: str

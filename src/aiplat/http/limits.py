@@ -21,12 +21,11 @@ class LimitHeaders:
 
     def promise(self, request: Request) -> None:
         """Have them told at the moment that the answer begins, whatever it will be."""
+        request.more_headers = self._of
 
-        def headers() -> Headers:
-            state = self._rate(request.credential) if request.is_known else None
-            return () if state is None else headers_of(state)
-
-        request.more_headers = headers
+    def _of(self, request: Request) -> Headers:
+        state = self._rate(request.credential) if request.is_known else None
+        return () if state is None else headers_of(state)
 
 
 def headers_of(state: RateState) -> Headers:

@@ -37,6 +37,7 @@ class _Turn:
         self._event = event
         self._stream = stream
         self._gone = gone
+        self._looking: trio.CancelScope | None = None
 
     async def clear(self) -> None:
         """Wait from now on."""
@@ -45,6 +46,8 @@ class _Turn:
     async def set(self) -> None:
         """Have waited."""
         await self._event.set()
+        if self._looking is not None:
+            self._looking.cancel()
 
     def is_set(self) -> bool:
         """Whether nothing waits."""
@@ -52,18 +55,21 @@ class _Turn:
 
     async def wait(self) -> None:
         """Wait for the turn, or find that the client left; read no more than `_AHEAD` for that."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch)
-            await self._event.wait()
-            nursery.cancel_scope.cancel()
+        if not self._event.is_set():
+            with (
+                trio.CancelScope() as self._looking
+            ):  # a nursery for it would cost each request more
+                await self._look_for_end()
+                await self._gone()
+            self._looking = None
+        await self._event.wait()
 
-    async def _watch(self) -> None:
+    async def _look_for_end(self) -> None:
         try:
             while await self._stream.read_ahead(_AHEAD):
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        await self._gone()
 
 
 def watch_for_end(

@@ -5,6 +5,7 @@ Knows no HTTP and no TLS.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_LONGEST = 64
+"""Characters of an address, with its zone, which is a name of an interface (15, `if.h`)."""
 _SITE_BITS = 64  # of an IPv6 address: what one customer is given whole (RFC 6177)
 
 
@@ -20,6 +23,11 @@ def plain_ip(text: str) -> IpAddress | None:
 
     None for what is no address.
     """
+    return _parsed(text) if len(text) <= _LONGEST else None
+
+
+@functools.lru_cache(1024)  # each request asks it of the same few
+def _parsed(text: str) -> IpAddress | None:
     try:
         found = ipaddress.ip_address(text)
     except ValueError:

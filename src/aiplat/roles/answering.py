@@ -18,6 +18,10 @@ from aiplat.domain.answers import (
 )
 
 
+def _silent() -> None:
+    """Nothing."""
+
+
 class Answer:
     """The events of one request, for one reading task. Open it with `answering`.
 
@@ -28,7 +32,7 @@ class Answer:
         ring: called at each event, for a reader of several answers.
     """
 
-    def __init__(self, submission: Submission, ring: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, submission: Submission, ring: Callable[[], None] = _silent) -> None:
         self.submission = submission
         self.tokens = 0
         self.ended = False
@@ -42,6 +46,8 @@ class Answer:
         self._kept.append(event)
         self._arrived.set()
         self._ring()
+        if isinstance(event, Finished | Failed):  # who refers back to it goes now, not at a
+            self._asking, self._ring = None, _silent  # garbage collection
 
     async def next(self) -> list[AnswerEvent]:
         """All events that are there, at least one; waits for it.
@@ -142,3 +148,4 @@ async def answering_all(
         yield choices
     finally:
         choices.cancel()
+        choices.answers.clear()  # they ring it: what is left of it goes with its reader

@@ -12,13 +12,16 @@ class Attempt:
         sink: the request.
     """
 
-    __slots__ = ("_sink", "is_over")
+    __slots__ = ("_sink",)
 
     def __init__(self, sink: AnswerSink) -> None:
-        self._sink = sink
-        self.is_over = False
+        self._sink: AnswerSink | None = sink
+
+    def end(self) -> None:
+        """Hand on nothing more: another processor is tried, or the request is over."""
+        self._sink = None
 
     def deliver(self, event: AnswerEvent) -> None:
-        """Hand it on, unless another processor was tried since."""
-        if not self.is_over:
+        """Hand it on, unless it is over."""
+        if self._sink is not None:
             self._sink.deliver(event)

@@ -152,7 +152,7 @@ class Forwarding:
 
     def attempt(self) -> Attempt:
         """The sink for the next processor; what an earlier one still says is dropped."""
-        self._attempt.is_over = True
+        self._attempt.end()
         self._attempt = Attempt(self)
         return self._attempt
 
@@ -194,7 +194,7 @@ class Forwarding:
         if not self.may_retry(failed) or not self._on_failed(self, failed):
             return False
         upstream = self._upstream
-        self._attempt.is_over = True
+        self._attempt.end()
         self._blame(failed)
         self._release()
         self._release = lambda: None
@@ -365,6 +365,14 @@ class Forwarding:
             self._sink.deliver(end)
         finally:  # whatever fails: it is counted, and its place is free
             self._on_end(self, end)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what refers back to it: its prompt goes now, and waits for no garbage collection."""
+        self._attempt.end()
+        self._tally.end()
+        if self.lease is not None:
+            self.lease.progress = None
 
     # -- from who asked (`Asking`) -----------------------------------------------------------
 

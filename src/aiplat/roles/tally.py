@@ -80,6 +80,10 @@ class Tally:
             self.started = started = msgspec.structs.replace(started, prompt_tokens=prompt)
         return started
 
+    def end(self) -> None:
+        """Nothing more comes, and nobody hears of doubts."""
+        self._doubt = _nobody_hears
+
     @property
     def prompt(self) -> int:
         """Tokens of the prompt that count: none where only their number was asked for."""
@@ -179,6 +183,10 @@ class Tally:
         if told > most:
             self._doubt(part, told, most)
         return min(told, most)
+
+
+def _nobody_hears(part: Part, claimed: int, most: int) -> None:
+    """Nothing (`Doubt`)."""
 
 
 def _size(delta: Delta) -> int:

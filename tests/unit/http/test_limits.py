@@ -88,13 +88,13 @@ async def test_they_are_told_at_the_moment_that_the_answer_begins() -> None:
 
     one = await request()
     LimitHeaders(rate).promise(one)
-    assert one.more_headers() == (), "whoever it is, is not known yet"
+    assert one.more_headers(one) == (), "whoever it is, is not known yet"
     assert asked == []
     one.credential, one.is_known = "key", True
     states["key"] = RateState(requests_limit=5, requests_remaining=3)
-    assert dict(one.more_headers())[b"x-ratelimit-remaining-requests"] == b"3"
+    assert dict(one.more_headers(one))[b"x-ratelimit-remaining-requests"] == b"3"
     one.credential = ""
-    assert one.more_headers() == ()
+    assert one.more_headers(one) == ()
     assert asked == ["key", ""]
 
 

@@ -62,7 +62,7 @@ def is_anthropics(request: Request) -> bool:
 def name_request(request: Request) -> None:
     """Have the answer name its request under Anthropic's header too, whatever it will be."""
     others = request.more_headers
-    request.more_headers = lambda: ((b"request-id", request.id.encode()), *others())
+    request.more_headers = lambda of: ((b"request-id", of.id.encode()), *others(of))
 
 
 def _body(request: Request, problem: Problem) -> bytes:

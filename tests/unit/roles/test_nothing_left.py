@@ -1,0 +1,68 @@
+"""A request that is over is gone at once: nothing of it waits for a garbage collection."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiplat.domain.answers import Failed
+from aiplat.domain.errors import EngineFailed
+from aiplat.domain.usage import Usage
+from aiplat.roles.answering import Choices
+from tests.support.dialogue import submission
+from tests.support.scripted import ScriptedProcessor, Work
+from tests.unit.roles.test_gateway_accounts import House
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def goes_well(work: Work, choices: Choices) -> None:
+    work.starts().says("a", 1)
+    choices.answers[0].take()
+    work.says("b", 2).finishes()
+
+
+def fails(work: Work, choices: Choices) -> None:
+    work.starts().says("a", 1)
+    work.sink.deliver(Failed.of(EngineFailed("It broke."), Usage(3, 1)))
+
+
+def is_cancelled(work: Work, choices: Choices) -> None:
+    work.starts().says("a", 1)
+    choices.cancel()
+    assert work.cancelled
+    work.finishes("cancelled")
+
+
+def is_tried_elsewhere(work: Work, choices: Choices) -> None:
+    work.starts()
+    work.sink.deliver(Failed.of(EngineFailed("It broke.", recoverable=True), Usage(3, 0)))
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("happens", [goes_well, fails, is_cancelled, is_tried_elsewhere])
+async def test_a_request_leaves_nothing(happens: object, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    processor: ScriptedProcessor = house.processor("p")
+    choices = Choices([submission()])
+    choices.answers[0].begin(house.gateway)
+    [forwarding] = house.gateway.active
+    gone, heard = weakref.ref(forwarding), weakref.ref(choices.answers[0])
+    happens(processor.work[0], choices)  # type: ignore[operator]  # one of those above
+    if house.gateway.active:  # it waits for another processor, and gets none
+        forwarding.fail(EngineFailed("Nobody took it."))
+    assert choices.answers[0].take()
+    processor.work.clear()
+    del forwarding, choices
+    assert gone() is None
+    assert heard() is None
