@@ -91,6 +91,7 @@ def test_an_interrupted_one_is_gone_on_with(
     with subprocess.Popen([sys.executable, "-c", PULLS, str(tmp_path)]) as child:
         try:
             until(part.is_file)
+            until(lambda: any(path.endswith(weights.name) for _, path, _ in hub.asked))
             fetching = [int(pid) for pid in children(child.pid)]
         finally:
             child.send_signal(signal.SIGKILL)

@@ -90,8 +90,11 @@ class Incoming:
 
     def attach(self, asking: Asking) -> None:
         """Say who serves it: told of credit, of a cancel, and of the channel's end."""
+        if self._over:
+            self._tell(asking.cancel)
+            return
         self._asking = asking
-        if self._cancelled and not self._over:
+        if self._cancelled:
             self._tell(asking.cancel)
         elif self._early.credit:
             early = self._early
@@ -109,6 +112,7 @@ class Incoming:
             self._weigh(cost)
         elif kind is Finished or kind is Failed:
             self._over = True
+            self._asking = None  # who serves it holds this, and would be held
         self._waiting.append(event)
         self._note()
         if self._waiting_cost > MAX_WAITING:
@@ -133,7 +137,7 @@ class Incoming:
         asking = self._asking
         if asking is None:
             self._early = Ack(ack.tokens, self._early.credit + ack.credit)
-        elif not self._over:
+        else:
             self._tell(lambda: asking.accept(ack.tokens, ack.credit))
 
     def cancel(self) -> None:
@@ -157,9 +161,10 @@ class Incoming:
         self._weigh(-self._waiting_cost)
         self._over = True
         self._say(INTERNAL)
-        if self._asking is not None and not self._cancelled:
+        asking, self._asking = self._asking, None
+        if asking is not None and not self._cancelled:
             self._cancelled = True
-            self._tell(self._asking.cancel)
+            self._tell(asking.cancel)
 
     def flush(self) -> bool:
         """Send what waits, as far as one delta; deltas that wait together are joined in it.

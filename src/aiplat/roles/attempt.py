@@ -17,6 +17,11 @@ class Attempt:
     def __init__(self, sink: AnswerSink) -> None:
         self._sink: AnswerSink | None = sink
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it hands on nothing more."""
+        return self._sink is None
+
     def end(self) -> None:
         """Hand on nothing more: another processor is tried, or the request is over."""
         self._sink = None

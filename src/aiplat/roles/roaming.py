@@ -249,6 +249,7 @@ class Roaming:
 
     def _end(self, end: Finished | Failed) -> None:
         self._ended = True
+        self._asking = None  # who hears of it through `_Hop`, and would keep it
         self._on_end(self)
         self._sink.deliver(end)
 

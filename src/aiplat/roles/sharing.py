@@ -87,12 +87,14 @@ class Use:
         """End it with an error, and tell its engine to stop."""
         if self.ended:
             return
+        asking = self._asking
         self.deliver(Failed.of(error))
-        if self._asking is not None:
-            self._asking.cancel()
+        if asking is not None:
+            asking.cancel()
 
     def _end(self, event: Finished | Failed) -> None:
         self.ended = True
+        self._asking = None  # it holds this, and would be held
         if event.usage is not None:  # an engine that gives no ids counts all the same
             self.tokens = max(self.tokens, event.usage.completion_tokens)
         self._on_end(self)

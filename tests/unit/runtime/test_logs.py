@@ -174,10 +174,11 @@ def test_a_file_that_cannot_be_written_is_said_once(
     log = logging.getLogger("aiplat.accounts")
     [program] = [h for h in logging.getLogger().handlers if h.get_name() == "aiplat.file"]
     target = cast(Any, program)._target
-    stream, target.stream = target.stream, NoRoom()
+    stream, full = target.stream, NoRoom()
+    target.stream = full
     for number in range(3):
         log.info("line %d", number)
-    eventually(lambda: "line 2" in terminal.getvalue() and "lost" in terminal.getvalue())
+    eventually(lambda: "line 2" in full.refused and "lost" in terminal.getvalue())
     target.stream = stream  # there is room again
     log.info("line 3")
     assert [line["message"] for line in written(file)] == ["line 3"]
@@ -187,7 +188,10 @@ def test_a_file_that_cannot_be_written_is_said_once(
 
 
 class NoRoom(io.StringIO):
+    refused = ""
+
     def write(self, text: str) -> int:
+        self.refused += text
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
