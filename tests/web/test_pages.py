@@ -165,6 +165,15 @@ async def test_files_are_kept_for_long_under_a_name_of_their_content() -> None:
         assert (await site.get(path)).status == 404
 
 
+async def test_who_mistypes_a_page_sees_one_that_says_so() -> None:
+    answer = await Site().get("/nosuch<b>", accept="text/html,*/*;q=0.8")
+    assert answer.status == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    page = answer.body.decode()
+    assert "There is no page at /nosuch&lt;b&gt;." in page
+    assert 'href="/"' in page
+
+
 async def test_the_api_keeps_its_own_errors() -> None:
     answer = await Site().get("/nothing")
     assert (answer.status, answer.error["code"]) == (404, "not_found")

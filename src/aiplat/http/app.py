@@ -30,7 +30,7 @@ from aiplat.http.openai_api.responses import routes as responses
 from aiplat.http.openai_api.responses.create import Create
 from aiplat.http.openai_api.responses.kept import Kept
 from aiplat.http.openapi.routes import description_routes
-from aiplat.http.pages import page_routes
+from aiplat.http.pages import Pages
 from aiplat.http.routing import Handler, Route, Router, Wording
 from aiplat.http.settings import HttpSettings
 from aiplat.telemetry.metrics import Metrics
@@ -72,6 +72,7 @@ def make_public_app(
     models = Models(operations, settings.call_seconds)
     generating = Generating(Answers(operations, settings, metrics), settings)
     shared = WordingByClient()
+    pages = Pages(operations, settings, metrics)
     routes = [
         *_openai_routes(generating, settings, locked),
         *_model_routes(models, named, shared),
@@ -80,13 +81,13 @@ def make_public_app(
         *_responses_routes(generating, Kept(operations), settings, locked),
         *_node_routes(operations, metrics, keeper),
         *description_routes(),
-        *page_routes(operations, settings, metrics),
+        *pages.routes(),
     ]
     nothing = _nothing(routes, "/v1/")
     routes.append(Route("/v1/", dict.fromkeys(_METHODS, nothing), named, shared))
     access = AccessLog(settings.access_log)
     checks = (take_absolute, HeadBounds(settings, metrics).check, keeper.check_origin)
-    router = Router(routes, checks=checks, metrics=metrics, access=access)
+    router = Router(routes, checks=checks, metrics=metrics, access=access, lost=pages.show)
     return Forwarded(router, settings.trusted_proxies) if settings.trusted_proxies else router
 
 

@@ -94,6 +94,11 @@ class Request:
         """Whether it came from this machine, through its loopback interface (`never_left`)."""
         return never_left(self.client, self.server)
 
+    @property
+    def wants_page(self) -> bool:
+        """Whether a browser asks for a page to show (`Accept`, RFC 9110, 12.5.1)."""
+        return self.method in ("GET", "HEAD") and "text/html" in self.header(b"accept").lower()
+
     def header(self, name: bytes) -> str:
         """The value of a header, in Latin-1 as HTTP has it; empty when it is not there."""
         return self.headers.get(name, b"").decode("latin-1").strip()

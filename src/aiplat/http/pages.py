@@ -17,10 +17,8 @@ from aiplat.roles.answering import answering
 from aiplat.telemetry.metrics import Metrics
 
 
-def page_routes(
-    operations: NodeOperations, settings: HttpSettings, metrics: Metrics
-) -> list[Route]:
-    """The routes of all pages.
+class Pages:
+    """All pages.
 
     Arguments:
         operations: the node.
@@ -28,13 +26,29 @@ def page_routes(
         metrics: where what is refused is counted.
     """
 
+    def __init__(
+        self, operations: NodeOperations, settings: HttpSettings, metrics: Metrics
+    ) -> None:
+        self._dashboard = _dashboard(operations, settings, metrics)
+
+    def routes(self) -> list[Route]:
+        """Theirs."""
+        paths = self._dashboard.paths.items()
+        return [Route(path, dict.fromkeys(methods, self.show)) for path, methods in paths]
+
+    async def show(self, request: Request) -> None:
+        """Show the page of that path, or one that says that there is none."""
+        await request.hand_over(self._dashboard)
+
+
+def _dashboard(operations: NodeOperations, settings: HttpSettings, metrics: Metrics) -> Dashboard:
     def status_of(error: AiplatError) -> int:
         return problem_of(error).status
 
     def count(bound: str) -> None:
         metrics.bound_hits.labels(bound).inc()
 
-    dashboard = Dashboard(
+    return Dashboard(
         Surroundings(
             operations=operations,
             answering=answering,
@@ -49,8 +63,3 @@ def page_routes(
             max_answers=settings.max_requests,
         )
     )
-
-    async def show(request: Request) -> None:
-        await request.hand_over(dashboard)
-
-    return [Route(path, dict.fromkeys(methods, show)) for path, methods in dashboard.paths.items()]

@@ -82,6 +82,7 @@ class Router:
         checks: what is checked for every request, before its route is looked up.
         metrics: where bodies over their bound are counted, if they are.
         access: tells of each request's end.
+        lost: shows a person that there is nothing where their browser looks; None says it in JSON.
         refuse: makes the JSON of an error.
         last_event: makes the event that ends a stream which was begun and then went wrong.
     """
@@ -93,6 +94,7 @@ class Router:
         checks: tuple[Callable[[Request], None], ...] = (),
         metrics: Metrics | None = None,
         access: AccessLog | None = None,
+        lost: Handler | None = None,
         refuse: Words = lambda error, problem: problem.body(),
         last_event: Words = lambda error, problem: b"data: " + problem.body() + b"\n\n",
     ) -> None:
@@ -102,6 +104,7 @@ class Router:
         self._checks = checks
         self._metrics = metrics
         self._access = access or AccessLog()
+        self._lost = lost
         self._wording: Wording = _SameForAll(refuse, last_event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +134,10 @@ class Router:
         if request.preflight:
             await request.reply(204, b"", b"", request.preflight)
             return
-        route = self._find(request.path)
+        route = self._at(request.path)
+        if route is None:
+            await self._nothing(request)
+            return
         request.route = route.path
         for check in route.checks:
             check(request)
@@ -144,12 +150,12 @@ class Router:
             )
         await handler(request)
 
-    def _find(self, path: str) -> Route:
-        found = self._at(path)
-        if found is not None:
-            return found
+    async def _nothing(self, request: Request) -> None:
+        if self._lost is not None and request.wants_page:
+            await self._lost(request)
+            return
         known = ", ".join(sorted(self._exact))
-        raise NoSuchRoute(f"There is nothing at {clip(path)}. There is: {known}.")
+        raise NoSuchRoute(f"There is nothing at {clip(request.path)}. There is: {known}.")
 
     def _at(self, path: str) -> Route | None:
         found = self._exact.get(path)

@@ -24,6 +24,7 @@ from aiplat.domain.errors import (
     PermissionDenied,
     RequestTooLarge,
     UserDisabled,
+    clip,
 )
 from aiplat.http.dashboard import static_files
 from aiplat.http.dashboard.account import account_page, look_page
@@ -97,7 +98,7 @@ class Dashboard:
         return found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI 3). What comes is for one of `paths`, by one of its methods."""
+        """Answer a request (ASGI 3): by a method of one of `paths`, or by GET of any other."""
         request = Request(scope, receive)
         try:
             response = await self._answer(request, receive)
@@ -117,6 +118,8 @@ class Dashboard:
                 return await self._stream(visit, body)
             if request.method == "POST":
                 return await self._act(visit, self._acts[path], body)
+            if path not in self._pages:
+                return self._nothing(visit)
             return await self._show(visit, self._pages[path])
         except AiplatError as error:
             return self._failed(visit, error)
@@ -247,6 +250,10 @@ class Dashboard:
             headers["retry-after"] = str(max(1, min(2_678_400, round(error.retry_after))))
         status = self._around.status_of(error)
         return Problem(visit.path, str(error), error.param or "", status, headers)
+
+    def _nothing(self, visit: Visit) -> Response:
+        message = f"There is no page at {clip(visit.path)}. Look at how it is written."
+        return render(visit, "error.html", Problem("", message, status=404))
 
     def _failed(self, visit: Visit, error: AiplatError) -> Response:
         return render(visit, "error.html", self._problem(visit, error))
