@@ -140,6 +140,8 @@ def _round(
                 "crowd", door=_door(program), at_once=at_once, seconds=options.seconds
             )  # fmt: skip
             to.add(name, f"a second, {at_once} at once", len(told["ms"]) / told["seconds"])
+            if at_once == 1:
+                to.spread(name, "in a row", told["ms"])
     if "flood" in wanted:
         for name, program in programs.items():
             told = asker.order("flood", door=_door(program), at_once=10, tokens=options.tokens)

@@ -49,6 +49,8 @@ _ROWS: tuple[tuple[str, str, bool], ...] = (
     ("added, p99 ms", "alone p99", True),
     ("added to the first text, p50 ms", "first p50", True),
     ("added to the first text, p99 ms", "first p99", True),
+    ("the same, asked without a pause, p50 ms", "in a row p50", True),
+    ("the same, asked without a pause, p99 ms", "in a row p99", True),
     ("requests a second, 1 at once", "a second, 1 at once", False),
     ("requests a second, 10 at once", "a second, 10 at once", False),
     ("requests a second, 100 at once", "a second, 100 at once", False),
