@@ -365,9 +365,9 @@ class Forwarding:
             self._sink.deliver(end)
         finally:  # whatever fails: it is counted, and its place is free
             self._on_end(self, end)
-            self._let_go()
+            self.let_go()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """Drop what refers back to it: its prompt goes now, and waits for no garbage collection."""
         self._attempt.end()
         self._tally.end()

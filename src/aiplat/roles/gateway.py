@@ -270,6 +270,7 @@ class Gateway(Role):
                 self._wait(forwarding)
         except AiplatError as refusal:
             reasons.ended(kept, Failed.of(refusal))
+            forwarding.let_go()
             raise
         self.active.add(forwarding)
         self.taken += 1

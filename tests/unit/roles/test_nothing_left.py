@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from aiplat.domain.answers import Failed
-from aiplat.domain.errors import EngineFailed
+from aiplat.domain.errors import ContextLengthExceeded, EngineFailed
 from aiplat.domain.usage import Usage
-from aiplat.roles.answering import Choices
+from aiplat.roles.answering import Answer, Choices, answering_all
+from aiplat.roles.forwarding import Forwarding
 from tests.support.dialogue import submission
 from tests.support.scripted import ScriptedProcessor, Work
 from tests.unit.roles.test_gateway_accounts import House
@@ -66,3 +67,15 @@ async def test_a_request_leaves_nothing(happens: object, tmp_path: Path) -> None
     del forwarding, choices
     assert gone() is None
     assert heard() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_one_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    processor = house.processor("p")
+    processor.refusal = ContextLengthExceeded("The prompt is too long.")
+    with pytest.raises(ContextLengthExceeded):
+        async with answering_all(house.gateway, [submission()]) as choices:
+            raise AssertionError(f"it was taken: {choices}")
+    processor.refusal = None  # it holds the frames that it came through
+    assert not [found for found in gc.get_objects() if isinstance(found, Answer | Forwarding)]
