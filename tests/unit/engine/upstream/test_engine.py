@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import socket
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 import trio.testing
@@ -54,6 +56,22 @@ async def test_an_answer_passes_through_with_the_upstreams_own_count() -> None:
         assert heard.started.manifest.context == 512
         assert server.chatted[0].body["seed"] == 4
         assert "authorization" not in server.chatted[0].headers
+
+
+async def test_what_was_sent_is_gone_with_the_answer() -> None:
+    with ScriptedUpstream() as server:
+        server.chats(saying(chunk("Hello"), chunk(None, "stop")))
+        async with running(server.url, refresh_seconds=60) as found:
+            engine = await found.ready()
+            gc.collect()
+            gc.disable()
+            try:
+                await answered(engine, asking("hi"))
+                await trio.testing.wait_all_tasks_blocked()
+                sent = [o for o in gc.get_objects() if isinstance(o, httpx.Request)]
+                assert [r.url.path for r in sent if r.url.path.endswith("/completions")] == []
+            finally:
+                gc.enable()
 
 
 async def test_calls_of_tools_pass_through() -> None:

@@ -145,6 +145,7 @@ class Server:
         self, method: str, path: str, body: bytes | None, base: str = ""
     ) -> AsyncIterator[httpx.Response]:
         headers = {} if body is None else {"content-type": "application/json"}
+        response: httpx.Response | None = None
         try:
             async with self._client.stream(
                 method, (base or self.address.base) + path, content=body, headers=headers
@@ -159,6 +160,9 @@ class Server:
             raise Unanswered(_why_not_connected(error)) from None
         except httpx.HTTPError as error:
             raise Unanswered(_why_broken(error)) from None
+        finally:
+            if response is not None:  # httpx's two hold each other, and the prompt that was sent
+                response.stream = _CLOSED
 
     async def _unwanted(self, response: httpx.Response) -> Answered:
         body = b""
@@ -166,6 +170,9 @@ class Server:
             body = await beginning(response, MAX_ERROR)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answered(response.status_code, headers, self.key.scrubbed(body))
+
+
+_CLOSED = httpx.ByteStream(b"")
 
 
 def _why_not_connected(error: BaseException) -> str:
