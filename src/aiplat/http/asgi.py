@@ -96,8 +96,9 @@ class Request:
 
     @property
     def wants_page(self) -> bool:
-        """Whether a browser asks for a page to show (`Accept`, RFC 9110, 12.5.1)."""
-        return self.method in ("GET", "HEAD") and "text/html" in self.header(b"accept").lower()
+        """Whether a browser asks for a page to show: each has that first in its `Accept`."""
+        accept = self.header(b"accept").lower()
+        return self.method in ("GET", "HEAD") and accept.startswith("text/html")
 
     def header(self, name: bytes) -> str:
         """The value of a header, in Latin-1 as HTTP has it; empty when it is not there."""

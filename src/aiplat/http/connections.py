@@ -163,7 +163,6 @@ class Connections:
     async def _serve(self, stream: trio.SocketStream) -> None:
         with trio.CancelScope() as scope:
             guarded = self._guarded(stream, scope)
-            self._open.add(guarded)
             server = _Server(
                 self._app,
                 self._config,
@@ -171,6 +170,7 @@ class Connections:
                 ConnectionState({}),
                 guarded,  # all that it uses of a stream
             )
+            self._open.add(guarded)
             try:
                 await server
             except BaseExceptionGroup as group:

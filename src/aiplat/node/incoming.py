@@ -102,9 +102,13 @@ class Incoming:
 
     def deliver(self, event: AnswerEvent) -> None:
         """Keep an event of the answer until `flush`, and until the peer has credit for it."""
-        if self._over or self.channel.is_ended:
+        if self._over:
             return
         kind = type(event)
+        if kind is Finished or kind is Failed:
+            self._asking = None  # who serves it holds this, and would be held
+        if self.channel.is_ended:
+            return
         if kind is Delta:
             cost = event.cost  # type: ignore[union-attr]  # mypy does not narrow by `kind`
             if cost == 0:
@@ -112,7 +116,6 @@ class Incoming:
             self._weigh(cost)
         elif kind is Finished or kind is Failed:
             self._over = True
-            self._asking = None  # who serves it holds this, and would be held
         self._waiting.append(event)
         self._note()
         if self._waiting_cost > MAX_WAITING:

@@ -6,12 +6,15 @@ import gc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from aiplat.domain.answers import Failed
 from aiplat.domain.errors import ContextLengthExceeded, EngineFailed
 from aiplat.domain.usage import Usage
+from aiplat.node.incoming import Carrier, Incoming
 from aiplat.roles.answering import Answer, Choices, answering_all
 from aiplat.roles.forwarding import Forwarding
 from tests.support.dialogue import submission
@@ -79,3 +82,24 @@ async def test_one_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
             raise AssertionError(f"it was taken: {choices}")
     processor.refusal = None  # it holds the frames that it came through
     assert not [found for found in gc.get_objects() if isinstance(found, Answer | Forwarding)]
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_one_whose_channel_is_lost_leaves_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    processor = house.processor("p")
+    channel = SimpleNamespace(peer="", hello=None, roles=(), is_ended=False)
+    incoming = Incoming(
+        1, submission(), cast(Carrier, channel), lambda event, number: None,
+        lambda number: 0, lambda incoming: None, lambda cost: None,
+    )  # fmt: skip
+    incoming.attach(house.gateway.submit(incoming.submission, incoming))
+    [forwarding] = house.gateway.active
+    gone = weakref.ref(forwarding)
+    del forwarding
+    channel.is_ended = True
+    incoming.cancel()
+    processor.work[0].finishes("cancelled")
+    processor.work.clear()
+    del incoming
+    assert gone() is None

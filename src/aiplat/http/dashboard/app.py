@@ -119,7 +119,7 @@ class Dashboard:
             if request.method == "POST":
                 return await self._act(visit, self._acts[path], body)
             if path not in self._pages:
-                return self._nothing(visit)
+                return await self._nothing(visit)
             return await self._show(visit, self._pages[path])
         except AiplatError as error:
             return self._failed(visit, error)
@@ -251,7 +251,9 @@ class Dashboard:
         status = self._around.status_of(error)
         return Problem(visit.path, str(error), error.param or "", status, headers)
 
-    def _nothing(self, visit: Visit) -> Response:
+    async def _nothing(self, visit: Visit) -> Response:
+        with contextlib.suppress(AiplatError):
+            await self._know(visit, self._pages["/login"])  # who is logged in has their way on
         message = f"There is no page at {clip(visit.path)}. Look at how it is written."
         return render(visit, "error.html", Problem("", message, status=404))
 
