@@ -172,6 +172,10 @@ async def test_who_mistypes_a_page_sees_one_that_says_so() -> None:
     page = answer.body.decode()
     assert "There is no page at /nosuch&lt;b&gt;." in page
     assert 'href="/"' in page
+    inside = await Site().log_in().get("/nosuch", accept="text/html")
+    assert 'href="/keys"' in inside.body.decode()
+    other = await Site().get("/nosuch", accept="application/json, text/html;q=0.1")
+    assert other.error["code"] == "not_found"
 
 
 async def test_the_api_keeps_its_own_errors() -> None:

@@ -16,6 +16,7 @@ from aiplat.http.connections import Connections
 from aiplat.http.limits import LimitHeaders
 from aiplat.http.routing import Route, Router
 from aiplat.http.settings import HttpSettings
+from tests.support.collector import no_collector
 
 ASK = b"POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}"
 STREAM, REFUSED = ASK.replace(b"/x", b"/stream"), ASK.replace(b"/x", b"/refused")
@@ -61,14 +62,12 @@ class Door:
 
 
 @pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+def collector_off() -> Iterator[None]:
+    with no_collector():
+        yield
 
 
-@pytest.mark.usefixtures("no_collector")
+@pytest.mark.usefixtures("collector_off")
 @pytest.mark.parametrize(
     ("sent", "answered"),
     [(ASK, b"{}"), (ASK + ASK, b"{}"), (STREAM, b"begun"), (REFUSED, b"model_not_found")],

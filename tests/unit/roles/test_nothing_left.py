@@ -17,17 +17,16 @@ from aiplat.domain.usage import Usage
 from aiplat.node.incoming import Carrier, Incoming
 from aiplat.roles.answering import Answer, Choices, answering_all
 from aiplat.roles.forwarding import Forwarding
+from tests.support.collector import no_collector
 from tests.support.dialogue import submission
 from tests.support.scripted import ScriptedProcessor, Work
 from tests.unit.roles.test_gateway_accounts import House
 
 
 @pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+def collector_off() -> Iterator[None]:
+    with no_collector():
+        yield
 
 
 def goes_well(work: Work, choices: Choices) -> None:
@@ -53,7 +52,7 @@ def is_tried_elsewhere(work: Work, choices: Choices) -> None:
     work.sink.deliver(Failed.of(EngineFailed("It broke.", recoverable=True), Usage(3, 0)))
 
 
-@pytest.mark.usefixtures("no_collector")
+@pytest.mark.usefixtures("collector_off")
 @pytest.mark.parametrize("happens", [goes_well, fails, is_cancelled, is_tried_elsewhere])
 async def test_a_request_leaves_nothing(happens: object, tmp_path: Path) -> None:
     house = House(tmp_path)
@@ -72,7 +71,7 @@ async def test_a_request_leaves_nothing(happens: object, tmp_path: Path) -> None
     assert heard() is None
 
 
-@pytest.mark.usefixtures("no_collector")
+@pytest.mark.usefixtures("collector_off")
 async def test_one_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
     house = House(tmp_path)
     processor = house.processor("p")
@@ -84,7 +83,7 @@ async def test_one_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
     assert not [found for found in gc.get_objects() if isinstance(found, Answer | Forwarding)]
 
 
-@pytest.mark.usefixtures("no_collector")
+@pytest.mark.usefixtures("collector_off")
 async def test_one_whose_channel_is_lost_leaves_nothing(tmp_path: Path) -> None:
     house = House(tmp_path)
     processor = house.processor("p")
