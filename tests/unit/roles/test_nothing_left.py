@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from aiplat.domain.usage import Usage
 from aiplat.node.incoming import Carrier, Incoming
 from aiplat.roles.answering import Answer, Choices, answering_all
 from aiplat.roles.forwarding import Forwarding
-from tests.support.collector import no_collector
+from tests.support.collector import living, no_collector
 from tests.support.dialogue import submission
 from tests.support.scripted import ScriptedProcessor, Work
 from tests.unit.roles.test_gateway_accounts import House
@@ -80,7 +79,7 @@ async def test_one_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
         async with answering_all(house.gateway, [submission()]) as choices:
             raise AssertionError(f"it was taken: {choices}")
     processor.refusal = None  # it holds the frames that it came through
-    assert not [found for found in gc.get_objects() if isinstance(found, Answer | Forwarding)]
+    assert not [*living(Answer), *living(Forwarding)]
 
 
 @pytest.mark.usefixtures("collector_off")
