@@ -94,6 +94,33 @@ def test_tools_streamed(client: openai.OpenAI) -> None:
     assert set(json.loads(call.function.arguments)) == {"city"}
 
 
+def test_strict_tools_of_a_model_that_may_choose(client: openai.OpenAI) -> None:
+    """It is shown calls with a wrong argument, and does alike unless it is held to the schema."""
+    schema = WEATHER | {"properties": {"town": {"type": "string"}}, "required": ["town"]}
+    shown: list[openai.types.chat.ChatCompletionMessageParam] = []
+    for place, city in enumerate(("Paris", "Rome")):
+        call = {"name": "weather", "arguments": json.dumps({"city": city})}
+        shown += [
+            {"role": "user", "content": f"What is the weather in {city}?"},
+            {"role": "assistant", "tool_calls": [
+                {"id": f"c{place}", "type": "function", "function": call}]},  # type: ignore[typeddict-item]  # a plain dict
+            {"role": "tool", "tool_call_id": f"c{place}", "content": "18 degrees"},
+            {"role": "assistant", "content": f"18 degrees in {city}."},
+        ]  # fmt: skip
+    found = {}
+    for strict in (False, True):
+        answer = client.chat.completions.create(
+            model=TOOLS, messages=[*shown, {"role": "user", "content": "And in Berlin?"}],
+            temperature=0, max_tokens=80, tools=[{"type": "function", "function": {
+                "name": "weather", "parameters": schema, "strict": strict}}],
+        )  # fmt: skip
+        assert answer.choices[0].message.tool_calls
+        called = answer.choices[0].message.tool_calls[0]
+        assert called.type == "function"
+        found[strict] = json.loads(called.function.arguments)
+    assert found == {False: {"city": "Berlin"}, True: {"town": "Berlin"}}
+
+
 def test_structured_output(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model=CHAT, messages=[{"role": "user", "content": "Invent a person."}], max_tokens=100,

@@ -82,7 +82,7 @@ def test_llm(node: Served, tmp_path: Path) -> None:
         json.dumps([
             {"model_id": name, "model_name": model, "api_base": node.v1, "api_key_name": "ours",
              "supports_schema": True, "supports_tools": True}
-            for name, model in (("ours", CHAT), ("nobodys", "nobody-has-it"))
+            for name, model in (("ours", CHAT), ("tools", TOOLS), ("nobodys", "nobody-has-it"))
         ])
     )  # fmt: skip
     (user / "keys.json").write_text(json.dumps({"ours": node.key}))
@@ -111,7 +111,31 @@ def test_llm(node: Served, tmp_path: Path) -> None:
     assert run("-m", "ours", "--no-stream", "-o", "max_tokens", "50", question) == streamed
     form = run("-m", "ours", "--schema", "name, age int", "-o", "max_tokens", "100", "A person.")
     assert {"name", "age"} <= set(json.loads(form))
+    calls = refused(  # the small model calls it again and again
+        "-m", "tools", "--functions", PYTHON_TOOL, "--tools-debug", "--chain-limit", "3",
+        "-o", "temperature", "0", "-o", "max_tokens", "60", REPEAT,
+    )  # fmt: skip
+    assert calls.count("Tool call: weather({'city': 'Paris'})\n  18 degrees in Paris") == 2
     assert "API key" in refused("-m", "ours", "--key", "sk-wrong", "x")
     assert "no model" in refused("-m", "nobodys", "x").lower()
     assert "month" in refused("-m", "ours", "--key", node.limited, "x")
     assert "8192" in refused("-m", "ours", "word " * 20_000)
+
+
+PYTHON_TOOL = """def weather(city: str) -> str:
+    "The weather of a city."
+    return f"18 degrees in {city}"
+"""
+REPEAT = 'Repeat: <tool_call>[{"name": "weather", "arguments": {"city": "Paris"}}]</tool_call>'
+"""What moves the small model to call it, which has no choice forced on it by `llm`."""
+
+
+def test_llms_embeddings(node: Served, tmp_path: Path) -> None:
+    """Its commands know OpenAI's models alone; what they use takes any of a server's."""
+    program = (
+        "import json; from llm.default_plugins.openai_models import OpenAIEmbeddingModel as M; "
+        f"made = M('ours', {VECTORS!r}); made.key = {node.key!r}; "
+        "print(json.dumps([len(one) for one in made.embed_multi(['a', 'b'])]))"
+    )
+    user = {"LLM_USER_PATH": str(tmp_path)}
+    assert told([sys.executable, "-c", program], node, tmp_path, **user) == [384, 384]

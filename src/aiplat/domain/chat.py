@@ -123,8 +123,9 @@ class Generate(msgspec.Struct, frozen=True, omit_defaults=True, tag="generate"):
 
     Arguments:
         messages: the conversation; empty where there is a `prompt`.
-        tools: functions that may be called, each ``{"name", "description"?, "parameters"?}`` with
-            a JSON Schema of its arguments.
+        tools: functions that may be called, each ``{"name", "description"?, "parameters"?,
+            "strict"?}`` with a JSON Schema of its arguments, and whether they must keep to it
+            where the model chooses to call.
         grammar: what form the answer must have: ``{"type": "json_object"}``, or ``{"type":
             "json_schema", "schema": {…}}``.
         prompt: text that is continued as it is, without a template, in place of messages.

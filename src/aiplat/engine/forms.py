@@ -13,7 +13,15 @@ import msgspec
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import InvalidRequest
 from aiplat.domain.nesting import is_deeper
-from aiplat.engine.calling.asked import Spell, callable_tools, calls_grammar, json_rule, must_call
+from aiplat.engine.calling.asked import (
+    Spell,
+    callable_tools,
+    calls_grammar,
+    free_grammar,
+    is_strict,
+    json_rule,
+    must_call,
+)
 from aiplat.engine.calling.formats import Format
 
 _ANY_OBJECT = {"type": "object"}
@@ -21,7 +29,7 @@ _ANY_OBJECT = {"type": "object"}
 
 def needs_grammar(work: Generate) -> bool:
     """Whether the answer is held to a form."""
-    return work.grammar is not None or must_call(work)
+    return work.grammar is not None or must_call(work) or is_strict(work)
 
 
 def answer_schema(work: Generate) -> dict[str, Any] | None:
@@ -55,12 +63,14 @@ def grammar_of(work: Generate, form: Format | None, spell: Spell) -> str:
     if must_call(work) and form is not None:
         return calls_grammar(form, tools, spell, one=work.one_call)
     if schema is None:
-        return ""
+        if form is None or not is_strict(work):
+            return ""
+        return free_grammar(form, tools, spell, one=work.one_call)
     answer = f"answer: {json_rule(schema)}\n"
     if not tools or form is None:
         return f"start: answer\n{answer}"
     calls = calls_grammar(form, tools, spell, one=work.one_call)
-    return f"start: answer | calls\n{answer}" + calls.replace("start:", "calls:", 1)
+    return f"start: answer | called\n{answer}" + calls.replace("start:", "called:", 1)
 
 
 def check_schemas(work: Generate, most_bytes: int, most_depth: int) -> None:

@@ -1,4 +1,4 @@
-"""The grammars of answers that must call a tool, in llguidance's variant of Lark. Pure.
+"""The grammars of answers that call tools, in llguidance's variant of Lark. Pure.
 
 Source: llguidance, docs/syntax.md and docs/json_schema.md. Each tool's schema stands alone in its
 own ``%json``, so that what it refers to (``#/$defs/…``) is found.
@@ -61,6 +61,11 @@ def json_rule(schema: Mapping[str, Any]) -> str:
     return "%json " + json.dumps({**schema, "x-guidance": COMPACT})
 
 
+def is_strict(work: Generate) -> bool:
+    """Whether the arguments of a call that the model may make are held to their schema."""
+    return any(tool.get("strict") for tool in callable_tools(work))
+
+
 def calls_grammar(
     form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, one: bool
 ) -> str:
@@ -70,31 +75,55 @@ def calls_grammar(
         tools: those that may be called.
         one: whether there is one call, no more.
     """
-    one = one or form.one
-    rules = [_rule(form, place, tool) for place, tool in enumerate(tools)]
-    some = " | ".join(f"call_{place}" for place in range(len(tools)))
-    begin, end = _marks(form, spell)
-    if form.body == "list":
-        more = "" if one else f'("," " "? any){{0,{MOST_CALLS - 1}}}'
-        start = f'start: {begin} "[" any {more} "]" {end}'
-    else:
-        times = "" if one else f"{{1,{MOST_CALLS}}}"
-        gap = '"\\n"?' if form.end else ""
-        start = f"start: marked{times}\nmarked: {begin} any {end} {'' if one else gap}"
-    if form.body == "named":
-        rules = [rule.replace(_QUOTED_ARGUMENTS, spell(ARGUMENTS)) for rule in rules]
-    return "\n".join([start, f"any: {some}", *rules]) + "\n"
+    begin = "" if form.bare else spell(form.begin)  # Llama's own instructions ask for bare JSON
+    return f"start: {begin} calls\n" + _calls(form, tools, spell, one=one or form.one)
 
+
+def free_grammar(
+    form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, one: bool
+) -> str:
+    """The grammar of an answer that is text, in which calls may follow to its end.
+
+    As llguidance's `StructTag` has it: a mark that is text ends the text wherever it comes, for its
+    lexeme is lazy; one that is a token is in no text.
+
+    Arguments:
+        tools: those that may be called.
+        one: whether there is one call, no more.
+    """
+    mark = spell(form.begin)
+    lazy = "[lazy]" if mark.startswith('"') else ""
+    bare, text = (" | calls", f" & ~/{_BARE_CALL}/") if form.bare else ("", "")
+    rules = [
+        f"start: TEXT | head calls{bare}",
+        f"head{lazy}: TEXT {mark}",
+        f"TEXT: /(?s:.*)/{text}",
+    ]
+    return "\n".join(rules) + "\n" + _calls(form, tools, spell, one=one or form.one)
+
+
+_BARE_CALL = r'\s*\{\s*"(name|type|function|parameters|arguments)"(?s:.*)'
+"""What is read as a call without a mark (`finding`), be it one or not."""
 
 _QUOTED_ARGUMENTS = json.dumps(ARGUMENTS)
 
 
-def _marks(form: Format, spell: Spell) -> tuple[str, str]:
-    if form.bare:  # Llama's own instructions ask for bare JSON
-        return "", ""
-    gap = '"\\n"' if form.body in ("object", "xml") else ""
+def _calls(form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, one: bool) -> str:
+    """The rule `calls`: what follows the first mark."""
+    rules = [_rule(form, place, tool) for place, tool in enumerate(tools)]
+    some = " | ".join(f"call_{place}" for place in range(len(tools)))
+    gap = '"\\n"' if form.body in ("object", "xml") and not form.bare else ""
     end = spell(form.end) if form.end else ""
-    return f"{spell(form.begin)} {gap}", f"{gap} {end}"
+    if form.body == "list":
+        more = "" if one else f'("," " "? any){{0,{MOST_CALLS - 1}}}'
+        calls = f'calls: "[" any {more} "]" {end}'
+    else:
+        line = '"\\n"?' if form.end else ""
+        more = "" if one else f"({line} {spell(form.begin)} one){{0,{MOST_CALLS - 1}}}"
+        calls = f"calls: one {more}\none: {gap} any {gap} {end}"
+    if form.body == "named":
+        rules = [rule.replace(_QUOTED_ARGUMENTS, spell(ARGUMENTS)) for rule in rules]
+    return "\n".join([calls, f"any: {some}", *rules]) + "\n"
 
 
 def _rule(form: Format, place: int, tool: Mapping[str, Any]) -> str:

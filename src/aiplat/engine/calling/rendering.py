@@ -18,7 +18,12 @@ def tools_for(work: Generate) -> list[dict[str, Any]] | None:
     """The tools that a template is given; None where none may be called."""
     if not work.tools or work.tool_choice == "none":
         return None
-    return [{"type": "function", "function": tool} for tool in work.tools]
+    return [{"type": "function", "function": _shown(tool)} for tool in work.tools]
+
+
+def _shown(tool: dict[str, Any]) -> dict[str, Any]:
+    """What a model is told of a tool: how its calls are held is no word for it."""
+    return {name: value for name, value in tool.items() if name != "strict"}
 
 
 def uses_tools(work: Generate) -> bool:

@@ -26,7 +26,7 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
     """What may be called. The fields are those of `Generate`, of the same names but for `choice`.
 
     Arguments:
-        tools: each ``{"name", "description"?, "parameters"?}``.
+        tools: each ``{"name", "description"?, "parameters"?, "strict"?}``.
         choice: whether a tool may be called, must not, or must be.
         tool: the only one that may be called; empty for any.
         one_call: at most one is called.
@@ -103,8 +103,8 @@ def parse_tools(fields: Fields) -> tuple[dict[str, Any], ...]:
 def parse_function(fields: Fields, schema: str = "parameters") -> dict[str, Any]:
     """A function that may be called, as `Generate.tools` holds it.
 
-    `strict` is taken, and true promises no more than false: arguments keep to the schema wherever
-    a call is forced, and are the model's own where it may choose.
+    Arguments keep to the schema wherever a call is forced; with `strict` also where the model may
+    choose to call.
 
     Arguments:
         fields: its name, description, and schema of arguments.
@@ -115,11 +115,12 @@ def parse_function(fields: Fields, schema: str = "parameters") -> dict[str, Any]
     """
     tool: dict[str, Any] = {"name": parse_name(fields)}
     description, parameters = fields.text("description"), fields.raw(schema)
-    fields.flag("strict")
     if description:
         tool["description"] = description
     if parameters is not None:
         tool["parameters"] = check_schema(parameters, fields.path(schema))
+    if fields.flag("strict"):
+        tool["strict"] = True
     return tool
 
 

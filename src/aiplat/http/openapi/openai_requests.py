@@ -66,7 +66,7 @@ FUNCTION = table(
         "name": text("", pattern="^[A-Za-z0-9_-]{1,64}$"),
         "description": text(""),
         "parameters": anything("A JSON Schema of the arguments."),
-        "strict": flag(""),
+        "strict": flag("Hold the arguments to the schema also where the model may choose to call."),
     },
     "name",
 )

@@ -198,6 +198,36 @@ def test_an_answer_of_a_form_may_call_instead(grammars: Grammars, tokenizer: Any
     assert not takes(grammars, tokenizer, work, '{"age":"Ada"}', HERMES)
 
 
+STRICT = tuple({**tool, "strict": True} for tool in TOOLS)
+
+
+@pytest.mark.parametrize("way", ONE)
+def test_strict_calls_of_a_model_that_may_choose_keep_to_their_schema(
+    grammars: Grammars, tokenizer: Any, way: str
+) -> None:
+    form, text = ONE[way]
+    work = Generate((Message("user", "x"),), tools=STRICT)
+    marked = text if text.startswith(form.begin) else form.begin + text
+    wrong = marked.replace("city", "town")
+    for fits in ("", "I call nothing, {you}.", '{"a": 1}', text, f"I look.\n{marked}"):
+        assert takes(grammars, tokenizer, work, fits, form), fits
+    for unfit in (text.replace("city", "town"), wrong, f"I look.\n{wrong}", marked + " So."):
+        assert not takes(grammars, tokenizer, work, unfit, form), unfit
+    one = Generate((Message("user", "x"),), tools=STRICT, one_call=True)
+    assert not takes(grammars, tokenizer, one, f"{marked}\n{marked}", form)
+    none = Generate((Message("user", "x"),), tools=STRICT, tool_choice="none")
+    assert grammars.matcher(none, form, ()) is None
+
+
+def test_one_strict_tool_holds_them_all(grammars: Grammars, tokenizer: Any) -> None:
+    work = Generate((Message("user", "x"),), tools=(TOOLS[0], STRICT[1]))
+    call = ONE["hermes"][1]
+    assert takes(grammars, tokenizer, work, call, HERMES)
+    assert not takes(grammars, tokenizer, work, call.replace("city", "town"), HERMES)
+    named = Generate((Message("user", "x"),), tools=(TOOLS[0], STRICT[1]), tool="get_weather")
+    assert takes(grammars, tokenizer, named, call, HERMES)
+
+
 def test_what_was_said_elsewhere_goes_on_there(grammars: Grammars, tokenizer: Any) -> None:
     said = tokenizer.encode('{"name":"A', add_special_tokens=False)
     matcher = grammars.matcher(schema(PERSON), None, said)
@@ -215,6 +245,7 @@ def test_without_the_library_it_is_refused_by_name(grammars: Grammars, tokenizer
     for work, param in (
         (schema(PERSON), "response_format"),
         (calling(tool="now"), "tool_choice"),
+        (Generate((Message("user", "x"),), tools=STRICT), "tools"),
     ):
         with pytest.raises(UnsupportedParameter, match="tiny") as refused:
             bare.matcher(work, HERMES, ())

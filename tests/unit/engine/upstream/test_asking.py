@@ -107,6 +107,11 @@ def test_tools_calls_and_forms_go_as_openai_has_them() -> None:
         told_of(Generate(messages, tools=(now,), tool="now"), OLLAMA)
     assert refused.value.param == "tool_choice"
     told_of(Generate(messages, tools=(now,)), OLLAMA)
+    strict = Generate(messages, tools=({**now, "strict": True},))
+    assert told_of(strict)["tools"][0]["function"]["strict"] is True
+    with pytest.raises(AiplatError, match="leave strict out") as refused:
+        told_of(strict, OLLAMA)
+    assert refused.value.param == "tools"
     kept = told_of(Generate(messages, grammar={"type": "json_schema", "schema": {"type": "null"}}))
     assert kept["response_format"]["json_schema"]["schema"] == {"type": "null"}
     free = told_of(Generate(messages, grammar={"type": "json_object"}))

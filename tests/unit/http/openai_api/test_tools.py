@@ -44,9 +44,9 @@ def nested(depth: int) -> dict[str, Any]:
 def test_tools_as_they_are_handed_on() -> None:
     assert parse(tools=TOOLS).tools == (WEATHER, TIME)
     assert parse() == parse(tools=None) == parse(tools=[]) == Tooling()
-    strict = {**WEATHER, "strict": True, "something": "new"}
-    assert parse(tools=[tool(strict)]).tools == (WEATHER,)
-    plain = {"name": "f", "description": None, "parameters": None, "strict": None}
+    strict = {**WEATHER, "strict": True}
+    assert parse(tools=[tool({**strict, "something": "new"})]).tools == (strict,)
+    plain = {"name": "f", "description": None, "parameters": None, "strict": False}
     assert parse(tools=[tool(plain)]).tools == ({"name": "f"},)
 
 

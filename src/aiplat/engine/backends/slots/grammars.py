@@ -82,8 +82,8 @@ class Grammars:
         if not self.works:
             raise UnsupportedParameter(
                 f"{self._name} runs without what keeps an answer to a form: ask without "
-                "response_format, and with tool_choice auto.",
-                param="tool_choice" if must_call(work) else "response_format",
+                "response_format and strict tools, and with tool_choice auto.",
+                param="tool_choice" if must_call(work) else _param(work),
             )
         self._check(work)
         matcher = self._made_of(grammar_of(work, form, self._spell), _param(work))
@@ -150,7 +150,7 @@ def _limits() -> Any:
 
 
 def _param(work: Generate) -> str:
-    return "tools" if must_call(work) else "response_format"
+    return "tools" if must_call(work) or work.grammar is None else "response_format"
 
 
 def _refused(why: str, param: str, what: str) -> AiplatError:

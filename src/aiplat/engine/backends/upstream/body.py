@@ -13,7 +13,7 @@ import msgspec
 from aiplat.domain.answers import Submission
 from aiplat.domain.chat import Embed, Generate, Message, Sampling
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter
-from aiplat.engine.calling.asked import must_call
+from aiplat.engine.calling.asked import is_strict, must_call
 
 OLLAMA, LLAMA_CPP = "ollama", "llama.cpp"
 """Kinds of servers that need words of their own; any other speaks OpenAI's."""
@@ -65,6 +65,12 @@ def accepted(submission: Submission, kind: str) -> Generate:
                 raise _unsupported(name, f"Ollama's OpenAI API does not honour {name}")
         if must_call(work):
             raise _unsupported("tool_choice", "Ollama's OpenAI API leaves it to the model to call")
+        if is_strict(work):
+            raise UnsupportedParameter(
+                "Ollama's OpenAI API leaves the arguments of a call to the model: leave strict out "
+                "of the tools.",
+                param="tools",
+            )
     _check_window(submission, work.sampling)
     return work
 

@@ -155,6 +155,7 @@ def _text(fields: Fields) -> tuple[Grammar | None, dict[str, Any]]:
     grammar, told = parse_format(wanted), {"type": wanted.raw("type")}
     if told["type"] == "json_schema":
         strict = bool(wanted.flag("strict"))
-        names = ("name", "description", "schema")
-        told |= {name: wanted.raw(name) for name in names} | {"strict": strict}
+        told |= {name: wanted.raw(name) for name in ("name", "schema")} | {"strict": strict}
+        if wanted.raw("description") is not None:
+            told["description"] = wanted.raw("description")
     return grammar, {"format": told, "verbosity": "medium"}

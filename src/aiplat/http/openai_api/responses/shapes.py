@@ -94,7 +94,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float | None
     truncation: Literal["disabled"] = "disabled"
     usage: ResponseUsage | None = None
-    user: str | None
+    user: str | msgspec.UnsetType = msgspec.UNSET
     metadata: dict[str, str]
 
 
@@ -138,7 +138,7 @@ def begun(asked: ResponseRequest, request: str, created: int) -> Response:
         tools=asked.tooling.told_tools,
         top_logprobs=sampling.logprobs or 0,
         top_p=sampling.top_p,
-        user=labels.get("user"),
+        user=labels.get("user", msgspec.UNSET),
         metadata=asked.metadata,
     )
 
