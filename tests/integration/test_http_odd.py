@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import trio
 
 from aiplat.domain.answers import Submission
 from aiplat.http.settings import HttpSettings
+from tests.integration.test_http_tls import bound_hits
 from tests.support.fake_node import HOLD, TOKEN, Door, FakeNode, Step, finished, open_door, started
 
 CLOSE = "connection: close\r\n"
@@ -242,13 +244,51 @@ async def test_old_clients_without_keep_alive() -> None:
     assert "transfer-encoding" not in told.lower()
 
 
-async def test_one_that_is_upgraded_to_nothing_we_have() -> None:
+async def test_who_would_upgrade_is_answered_as_anyone() -> None:
     upgrade = (
-        "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        "upgrade: websocket\r\nconnection: upgrade, close\r\nsec-websocket-version: 13\r\n"
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     )
     told = await answer(f"GET /v1/models HTTP/1.1\r\n{KEY}{upgrade}\r\n")
-    assert status(told) == 403
+    assert status(told) == 200
+    told = await answer(f"GET /v1/realtime HTTP/1.1\r\n{KEY}{upgrade}\r\n")
+    assert status(told) == 404
+    assert "There is no /v1/realtime. There is: /v1/chat/completions," in told
+    assert "/v1/responses/{id}/input_items." in told
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "words"),
+    [
+        ("GET /healthz HTTP/1.1\r\n\r\n", "unreadable_request", "Host: header."),
+        ("NONSENSE\r\n\r\n", "unreadable_request", "illegal request line."),
+        (get("/", HOST[:-2], "x y: secret"), "unreadable_request", "illegal header line."),
+        (get("/", HOST[:-2], "x: sec\0ret"), "unreadable_request", "illegal header line."),
+        (post("content-length: x"), "unreadable_request", "bad Content-Length."),
+        (post("transfer-encoding: gzip"), "unknown_transfer_coding", "'chunked'"),
+        (post("transfer-encoding: chunked", body="secret\r\n"), "unreadable_request", "chunk"),
+    ],
+)
+async def test_what_is_no_request_is_told_why(raw: str, code: str, words: str) -> None:
+    told = await answer(raw)
+    head, _, body = told.partition("\r\n\r\n")
+    assert status(told) == (501 if code == "unknown_transfer_coding" else 400)
+    assert "connection: close" in head
+    error = json.loads(body)["error"]
+    assert error["code"] == code
+    assert words in error["message"]
+    assert "ret" not in error["message"]
+
+
+async def test_a_head_that_is_not_whole_and_too_large_is_told_the_bound_and_counted() -> None:
+    async with open_door(FakeNode(), settings=QUICK) as door, connection(door) as stream:
+        await stream.send_all(b"GET /" + b"a" * 40_000)
+        data = b""
+        while part := await stream.receive_some():
+            data += part
+        assert data.startswith(b"HTTP/1.1 431 ")
+        assert b"more than 32768 bytes" in data
+        assert bound_hits(door, "http_head") == 1
 
 
 @pytest.mark.parametrize("body", [BODY, STREAM])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from aiplat.control.ports import NodeOperations
 from aiplat.domain.errors import clip
@@ -29,6 +29,7 @@ from aiplat.http.openai_api.models import PREFIX, Models
 from aiplat.http.openai_api.responses import routes as responses
 from aiplat.http.openai_api.responses.create import Create
 from aiplat.http.openai_api.responses.kept import Kept
+from aiplat.http.openapi.operations import OPERATIONS
 from aiplat.http.openapi.routes import description_routes
 from aiplat.http.pages import Pages
 from aiplat.http.routing import Handler, Route, Router, Wording
@@ -83,7 +84,7 @@ def make_public_app(
         *description_routes(),
         *pages.routes(),
     ]
-    nothing = _nothing(routes, "/v1/")
+    nothing = _nothing("/v1/")
     routes.append(Route("/v1/", dict.fromkeys(_METHODS, nothing), named, shared))
     access = AccessLog(settings.access_log)
     checks = (take_absolute, HeadBounds(settings, metrics).check, keeper.check_origin)
@@ -143,15 +144,13 @@ def _node_routes(operations: NodeOperations, metrics: Metrics, keeper: Doorkeepe
     ]
 
 
-def _nothing(routes: Sequence[Route], below: str) -> Handler:
+def _nothing(below: str) -> Handler:
     """What answers a path below another where there is nothing: it names what there is.
 
     Arguments:
-        routes: all that are.
         below: what the path begins with.
     """
-    paths = [f"{route.path}{{id}}" if route.path[-1] == "/" else route.path for route in routes]
-    known = sorted({path for path in paths if path.startswith(below)} - {f"{below}{{id}}"})
+    known = sorted({one.path for one in OPERATIONS if one.path.startswith(below)})
 
     async def answer(request: Request) -> None:
         raise NoSuchRoute(f"There is no {clip(request.path)}. There is: {', '.join(known)}.")

@@ -82,6 +82,18 @@ class HeadTooLarge(HttpError):
     kind = (431, "invalid_request_error", "headers_too_large")
 
 
+class UnreadableRequest(HttpError):
+    """It is no request of HTTP."""
+
+    kind = (400, "invalid_request_error", "unreadable_request")
+
+
+class UnknownCoding(HttpError):
+    """The body comes in a form that is not known here."""
+
+    kind = (501, "invalid_request_error", "unknown_transfer_coding")
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error, ready to be sent: a status, the four keys, and the headers that go with it."""
 

@@ -8,8 +8,9 @@ figures are in docs/performance.md. Knows nothing of sockets, TLS or requests.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import h11
 import hypercorn.protocol
@@ -22,12 +23,16 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import ASGISendEvent, H11SendableEvent
 from hypercorn.typing import Event as Bell
 
+from aiplat.http.http2 import DoorConfig
+from aiplat.http.unreadable import problem_with
+
 
 class Http1(H11Protocol):
     """The protocol of one connection.
 
     An answer's head waits for what comes first of its body, and the last piece of a body for the
-    word that it was the last: three writes of a small answer become one.
+    word that it was the last: three writes of a small answer become one. What is no request is told
+    why, and one that would become a WebSocket is a request like others.
     """
 
     def __init__(self, *given: Any) -> None:
@@ -50,6 +55,33 @@ class Http1(H11Protocol):
         held, self._held = self._held, b""
         if held or data:
             await self.send(RawData(data=held + data))
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Begin a request. An Upgrade may be passed over (RFC 9110, 7.8): to a WebSocket it is."""
+        if any(name == b"upgrade" for name, _ in request.headers):
+            rest = [(name, value) for name, value in request.headers if name != b"upgrade"]
+            request = h11.Request(
+                method=request.method, target=request.target, headers=rest,
+                http_version=request.http_version,
+            )  # fmt: skip
+        await super()._create_stream(request)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Say what was wrong; hypercorn calls it where h11 has just raised that."""
+        config = cast(DoorConfig, self.config)
+        problem = problem_with(str(sys.exception()), status_code, config.h11_max_incomplete_size)
+        if problem.code == "headers_too_large":
+            config.count("http_head")
+        body = problem.body()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=problem.status, headers=headers))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
 
 
 class Http1Stream(HTTPStream):
