@@ -72,6 +72,7 @@ class Tuning:
             tunable.check(name, value)
             action, detail = ("reset", "") if value is None else ("set", clip(value, 200))
             now = self._house.now()
+            # First, so that none is changed unseen; one that then cannot be kept is seen too.
             await self._house.writer.change(
                 lambda connection: note(connection, now, caller, f"setting.{action}", name, detail)
             )

@@ -100,8 +100,8 @@ def _hand(made: UserInvitation) -> None:
     output.say(
         f"For {whom}, until {when(made.expires)}, at the gateway "
         f'{output.flat(short(made.gateway))}. There: "aiplat register --gateway '
-        f'{output.flat(made.gateway)}", which asks for the code. `aiplat users uninvite '
-        f"{output.flat(made.id)}` withdraws it."
+        f'{output.flat(made.gateway)}", or its web page; both ask for the code. `aiplat users '
+        f"uninvite {output.flat(made.id)}` withdraws it."
     )
     if made.is_closed:
         output.say(

@@ -148,8 +148,8 @@ def test_a_code_stands_alone_on_stdout(desk: Desk, capsys: Capture) -> None:
     assert "inv-aip" not in said.err
     assert said.err == (
         'For 2 people, until 2026-12-11 14:40 UTC, at the gateway …Gate1234. There: "aiplat '
-        f'register --gateway {GATEWAY}", which asks for the code. `aiplat users uninvite abc7` '
-        "withdraws it.\n"
+        f'register --gateway {GATEWAY}", or its web page; both ask for the code. `aiplat users '
+        "uninvite abc7` withdraws it.\n"
     )
     assert desk.wish() == UserInvite(expires_seconds=1_209_600, uses=2)
     desk.put("users.invite", replace(INVITED, is_closed=True))

@@ -359,7 +359,7 @@ def invitation_words(made: UserInvitation, clock: Clock) -> str:
     whom = "one person" if made.uses == 1 else f"{made.uses} people"
     text = (
         f"For {whom}, until {when(made.expires, clock)}. It is shown this once. Who has it "
-        f"registers at the gateway {flat(made.gateway)}: in Keys, Register, or by "
+        f"registers at the gateway {flat(made.gateway)}: in Keys, Register, on its web page, or by "
         f'"aiplat register --gateway {flat(made.gateway)}".'
     )
     if made.is_closed:
