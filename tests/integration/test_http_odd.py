@@ -236,6 +236,33 @@ async def test_requests_that_come_at_once_are_answered_in_order() -> None:
     assert told.rindex("HTTP/1.1 404") > told.rindex("HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("body", [BODY, STREAM])
+@pytest.mark.parametrize("more", ["\r\n", get("/healthz"), "\0" * 100_000])
+async def test_what_follows_a_last_request_is_passed_over(body: str, more: str) -> None:
+    def held(submission: Submission) -> list[Step]:
+        return [started(), HOLD, finished(1)]
+
+    node = FakeNode(held)
+    request = post(f"content-length: {len(body)}", CLOSE[:-2], body=body)
+    async with open_door(node) as door, connection(door) as stream:
+        await stream.send_all((request + more).encode())
+        asking = await node.answers.next_asking()
+        await stream.send_all(more.encode())
+        asking.release()
+        told = b""
+        while part := await stream.receive_some():
+            told += part
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert told.count(b"HTTP/1.1") == 1
+    assert told.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n" if body is STREAM else b"}")
+
+
+async def test_who_is_refused_is_told_though_more_follows() -> None:
+    one = f"POST /healthz HTTP/1.1\r\n{HOST}content-length: 2\r\n\r\nab"
+    for _ in range(10):
+        assert status(await answer(one + get("/healthz"))) == 405
+
+
 async def test_old_clients_without_keep_alive() -> None:
     told = await answer(post(f"content-length: {len(BODY)}", version="1.0"))
     assert status(told) == 200
@@ -251,8 +278,10 @@ async def test_who_would_upgrade_is_answered_as_anyone() -> None:
     )
     told = await answer(f"GET /v1/models HTTP/1.1\r\n{KEY}{upgrade}\r\n")
     assert status(told) == 200
-    told = await answer(f"GET /v1/realtime HTTP/1.1\r\n{KEY}{upgrade}\r\n")
+    again = upgrade.replace(", close", "")
+    told = await answer(f"GET /v1/realtime HTTP/1.1\r\n{KEY}{again}\r\n" + get("/healthz"))
     assert status(told) == 404
+    assert told.count("HTTP/1.1 200") == 1  # it goes on
     assert "There is no /v1/realtime. There is: /v1/chat/completions," in told
     assert "/v1/responses/{id}/input_items." in told
 
@@ -278,6 +307,20 @@ async def test_what_is_no_request_is_told_why(raw: str, code: str, words: str) -
     assert error["code"] == code
     assert words in error["message"]
     assert "ret" not in error["message"]
+
+
+async def test_a_head_request_with_a_broken_body_is_told_the_status_alone() -> None:
+    told = await answer(
+        f"HEAD /healthz HTTP/1.1\r\n{HOST}transfer-encoding: chunked\r\n\r\nzzz\r\n"
+    )
+    assert status(told) == 400
+    assert told.endswith("\r\n\r\n")
+
+
+async def test_a_chunk_with_too_much_before_it_is_no_head_that_is_too_large() -> None:
+    told = await answer(post("transfer-encoding: chunked", body="3;" + "x" * 40_000))
+    assert status(told) == 400
+    assert "before a chunk of the body has more than 32768 bytes" in told
 
 
 async def test_a_head_that_is_not_whole_and_too_large_is_told_the_bound_and_counted() -> None:

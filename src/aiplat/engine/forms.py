@@ -5,7 +5,7 @@ Whether the grammar library can do a schema it tells itself (`backends.slots.gra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,11 +17,11 @@ from aiplat.engine.calling.asked import (
     Spell,
     callable_tools,
     calls_grammar,
-    free_grammar,
     is_strict,
     json_rule,
     must_call,
 )
+from aiplat.engine.calling.choosing import free_grammar
 from aiplat.engine.calling.formats import Format
 
 _ANY_OBJECT = {"type": "object"}
@@ -52,12 +52,15 @@ def answer_schema(work: Generate) -> dict[str, Any] | None:
     return {name: value for name, value in schema.items() if name != "x-guidance"}
 
 
-def grammar_of(work: Generate, form: Format | None, spell: Spell) -> str:
+def grammar_of(
+    work: Generate, form: Format | None, spell: Spell, asides: Sequence[int] = ()
+) -> str:
     """The grammar of the answer, in llguidance's Lark; empty where it is free.
 
     Arguments:
         form: how the model writes calls of tools; None where it has none.
         spell: how a mark stands in the grammar.
+        asides: tokens that are no text, and may stand in an answer that may call.
     """
     schema, tools = answer_schema(work), callable_tools(work)
     if must_call(work) and form is not None:
@@ -65,7 +68,7 @@ def grammar_of(work: Generate, form: Format | None, spell: Spell) -> str:
     if schema is None:
         if form is None or not is_strict(work):
             return ""
-        return free_grammar(form, tools, spell, one=work.one_call)
+        return free_grammar(form, tools, spell, asides, one=work.one_call)
     answer = f"answer: {json_rule(schema)}\n"
     if not tools or form is None:
         return f"start: answer\n{answer}"

@@ -27,6 +27,28 @@ from aiplat.http.http2 import DoorConfig
 from aiplat.http.unreadable import problem_with
 
 
+class _Last(h11.Connection):
+    """h11's, which passes over what follows a connection's last request (RFC 9112, 9.6).
+
+    To h11 that is an error, at which hypercorn would close in the middle of the answer; and some
+    clients end a body with a blank line.
+    """
+
+    _at_end = False
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what came, or with nothing the end."""
+        self._at_end = self._at_end or not data
+        if not data or self.their_state is not h11.MUST_CLOSE:
+            super().receive_data(data)
+
+    def next_event(self) -> Any:
+        """What is made of it."""
+        if self.their_state is h11.MUST_CLOSE and not self._at_end:
+            return h11.NEED_DATA
+        return super().next_event()
+
+
 class Http1(H11Protocol):
     """The protocol of one connection.
 
@@ -37,6 +59,8 @@ class Http1(H11Protocol):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
+        most = self.config.h11_max_incomplete_size
+        self.connection = _Last(h11.SERVER, max_incomplete_event_size=most)
         self.is_last = False
         """Whether what the application writes is the last of its answer."""
         self._held = b""
@@ -47,7 +71,7 @@ class Http1(H11Protocol):
         except h11.LocalProtocolError:
             if self.connection.their_state != h11.ERROR:  # as hypercorn does
                 raise
-            return
+            data = b""  # what is held leaves all the same
         waits = isinstance(event, h11.Response) or (isinstance(event, h11.Data) and self.is_last)
         if waits:
             self._held += data
@@ -69,7 +93,8 @@ class Http1(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         """Say what was wrong; hypercorn calls it where h11 has just raised that."""
         config = cast(DoorConfig, self.config)
-        problem = problem_with(str(sys.exception()), status_code, config.h11_max_incomplete_size)
+        most, is_body = config.h11_max_incomplete_size, self.stream is not None
+        problem = problem_with(str(sys.exception()), status_code, most, is_body=is_body)
         if problem.code == "headers_too_large":
             config.count("http_head")
         body = problem.body()

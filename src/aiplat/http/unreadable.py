@@ -17,14 +17,22 @@ _MOST_REASON = 120
 _QUOTED = re.compile(r"\s*(bytearray\()?b['\"].*", re.S)
 
 
-def problem_with(reason: str, status: int, most_head: int) -> Problem:
+def problem_with(reason: str, status: int, most_head: int, *, is_body: bool) -> Problem:
     """Say why nothing can be made of what came.
 
     Arguments:
         reason: h11's words. What it quotes is left out: it may be a key.
         status: the one that h11 finds right.
-        most_head: bytes that a request's line and headers may have.
+        most_head: bytes that a request's line and headers may have, and what stands before a chunk.
+        is_body: whether the head was read, and it is about its body.
     """
+    if status == HeadTooLarge.kind[0] and is_body:
+        return problem_of(
+            UnreadableRequest(
+                f"What stands before a chunk of the body has more than {most_head} bytes: send its "
+                "length alone."
+            )
+        )
     if status == HeadTooLarge.kind[0]:
         return problem_of(
             HeadTooLarge(

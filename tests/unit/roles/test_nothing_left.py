@@ -75,6 +75,9 @@ async def test_one_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
     house = House(tmp_path)
     processor = house.processor("p")
     processor.refusal = ContextLengthExceeded("The prompt is too long.")
+    held = Answer(submission())
+    assert living(Answer) == [held]  # it would be seen
+    del held
     with pytest.raises(ContextLengthExceeded):
         async with answering_all(house.gateway, [submission()]) as choices:
             raise AssertionError(f"it was taken: {choices}")

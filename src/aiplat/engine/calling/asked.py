@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiplat.domain.chat import Generate
+from aiplat.engine.calling import xml_calls
 from aiplat.engine.calling.formats import ARGUMENTS, Format
 
 COMPACT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
@@ -66,6 +67,17 @@ def is_strict(work: Generate) -> bool:
     return any(tool.get("strict") for tool in callable_tools(work))
 
 
+def held_tools(work: Generate) -> list[dict[str, Any]]:
+    """The tools whose arguments are held to their schema: where the model is free, strict ones."""
+    free = work.grammar is None and not must_call(work)
+    return [tool for tool in callable_tools(work) if tool.get("strict") or not free]
+
+
+def arguments_rule(tool: Mapping[str, Any], *, held: bool) -> str:
+    """A tool's arguments as a part of a grammar; of one that is not held, any object."""
+    return json_rule(arguments_schema(tool) if held else {"type": "object"})
+
+
 def calls_grammar(
     form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, one: bool
 ) -> str:
@@ -76,41 +88,25 @@ def calls_grammar(
         one: whether there is one call, no more.
     """
     begin = "" if form.bare else spell(form.begin)  # Llama's own instructions ask for bare JSON
-    return f"start: {begin} calls\n" + _calls(form, tools, spell, one=one or form.one)
+    rules = call_rules(form, tools, [True] * len(tools), spell, one=one)
+    return f"start: {begin} calls\n{rules}"
 
 
-def free_grammar(
-    form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, one: bool
+def call_rules(
+    form: Format,
+    tools: Sequence[Mapping[str, Any]],
+    held: Sequence[bool],
+    spell: Spell,
+    *,
+    one: bool,
 ) -> str:
-    """The grammar of an answer that is text, in which calls may follow to its end.
-
-    As llguidance's `StructTag` has it: a mark that is text ends the text wherever it comes, for its
-    lexeme is lazy; one that is a token is in no text.
+    """The rule `calls`, and what it is made of: what follows the first mark.
 
     Arguments:
-        tools: those that may be called.
-        one: whether there is one call, no more.
+        held: for each of the tools, whether its arguments keep to their schema.
     """
-    mark = spell(form.begin)
-    lazy = "[lazy]" if mark.startswith('"') else ""
-    bare, text = (" | calls", f" & ~/{_BARE_CALL}/") if form.bare else ("", "")
-    rules = [
-        f"start: TEXT | head calls{bare}",
-        f"head{lazy}: TEXT {mark}",
-        f"TEXT: /(?s:.*)/{text}",
-    ]
-    return "\n".join(rules) + "\n" + _calls(form, tools, spell, one=one or form.one)
-
-
-_BARE_CALL = r'\s*\{\s*"(name|type|function|parameters|arguments)"(?s:.*)'
-"""What is read as a call without a mark (`finding`), be it one or not."""
-
-_QUOTED_ARGUMENTS = json.dumps(ARGUMENTS)
-
-
-def _calls(form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, one: bool) -> str:
-    """The rule `calls`: what follows the first mark."""
-    rules = [_rule(form, place, tool) for place, tool in enumerate(tools)]
+    one = one or form.one
+    rules = [_rule(form, place, tool, held[place]) for place, tool in enumerate(tools)]
     some = " | ".join(f"call_{place}" for place in range(len(tools)))
     gap = '"\\n"' if form.body in ("object", "xml") and not form.bare else ""
     end = spell(form.end) if form.end else ""
@@ -123,50 +119,28 @@ def _calls(form: Format, tools: Sequence[Mapping[str, Any]], spell: Spell, *, on
         calls = f"calls: one {more}\none: {gap} any {gap} {end}"
     if form.body == "named":
         rules = [rule.replace(_QUOTED_ARGUMENTS, spell(ARGUMENTS)) for rule in rules]
+    if form.body == "xml":
+        rules.append(xml_calls.COMMON)
     return "\n".join([calls, f"any: {some}", *rules]) + "\n"
 
 
-def _rule(form: Format, place: int, tool: Mapping[str, Any]) -> str:
-    name, schema = str(tool["name"]), arguments_schema(tool)
-    rule = f"call_{place}: "
+_QUOTED_ARGUMENTS = json.dumps(ARGUMENTS)
+
+
+def _rule(form: Format, place: int, tool: Mapping[str, Any], held: bool) -> str:
+    name, rule = str(tool["name"]), f"call_{place}"
+    if form.body == "xml":
+        schema = arguments_schema(tool)
+        if not held or xml_calls.unheld(schema):
+            return xml_calls.free_call(name, rule)
+        return xml_calls.call(name, schema, rule, json_rule)
+    arguments = arguments_rule(tool, held=held)
     match form.body:
         case "named":
-            return f"{rule}{json.dumps(name)} {_QUOTED_ARGUMENTS} {json_rule(schema)}"
+            return f"{rule}: {json.dumps(name)} {_QUOTED_ARGUMENTS} {arguments}"
         case "function":
-            return f"{rule}{json.dumps(name + '>')} {json_rule(schema)}"
-        case "xml":
-            return rule + _xml(name, schema, place)
+            return f"{rule}: {json.dumps(name + '>')} {arguments}"
         case _:
             word = "parameters" if form.body == "parameters" else "arguments"
             head = f'{{"name": {json.dumps(name)}, "{word}": '
-            return f'{rule}{json.dumps(head)} {json_rule(schema)} "}}"'
-
-
-def _xml(name: str, schema: Mapping[str, Any], place: int) -> str:
-    """Each property in its order; those that need not be may be left out."""
-    parts, rules = [], []
-    properties = schema.get("properties")
-    needed = schema.get("required") or ()
-    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    for at, (key, wanted) in enumerate(properties.items() if properties else ()):
-        rule = f"call_{place}_{at}"
-        head = json.dumps(f"<parameter={key}>\n")
-        if isinstance(wanted, Mapping) and wanted.get("type") == "string" and "enum" not in wanted:
-            # Up to the first line that begins with the end of a parameter.
-            rules.append(f"{rule}_text[lazy]: /(?s:.*)\\n<\\/parameter>\\n/")
-            rules.append(f"{rule}: {head} {rule}_text")
-        else:
-            value = _xml_value(wanted, shared)
-            rules.append(f"{rule}: {head} {value} {json.dumps(chr(10) + '</parameter>' + chr(10))}")
-        parts.append(rule if key in needed else f"{rule}?")
-    head = json.dumps(f"<function={name}>\n")
-    return "\n".join([f'{head} {" ".join(parts)} "</function>"', *rules])
-
-
-def _xml_value(wanted: Any, shared: Mapping[str, Any]) -> str:
-    """What stands for a value that is no free text: of an enum of texts the texts themselves."""
-    choices = wanted.get("enum") if isinstance(wanted, Mapping) else None
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return "(" + " | ".join(json.dumps(choice) for choice in choices) + ")"
-    schema = wanted if isinstance(wanted, Mapping) else {}
-    return json_rule({**shared, **schema})
+            return f'{rule}: {json.dumps(head)} {arguments} "}}"'

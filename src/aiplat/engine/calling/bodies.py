@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aiplat.engine.calling.formats import Format
+from aiplat.engine.calling.xml_calls import is_text
 
 _SCAN = json.JSONDecoder()
 _BETWEEN = re.compile(r"[\s;,]*")
@@ -113,13 +114,9 @@ def _parameters(body: str, schema: Mapping[str, Any]) -> str:
             raise Unread
         name, text = one[1].strip(), one[2].removeprefix("\n").removesuffix("\n")
         wanted = properties.get(name) if isinstance(properties, Mapping) else None
-        given[name] = text if _is_text(wanted) else _value(text)
+        given[name] = text if is_text(wanted) else _value(text)
         at = one.end()
     return json.dumps(given, ensure_ascii=False)
-
-
-def _is_text(schema: object) -> bool:
-    return isinstance(schema, Mapping) and schema.get("type") == "string"
 
 
 def _value(text: str) -> Any:

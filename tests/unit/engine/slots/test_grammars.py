@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from aiplat.domain.chat import Generate, Message
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter
-from aiplat.engine.calling.formats import FORMATS, HERMES, MISTRAL, Format
+from aiplat.engine.calling.bodies import read_calls
+from aiplat.engine.calling.formats import CODER, FORMATS, HERMES, LLAMA, MISTRAL, Format
 from aiplat.engine.outbox import Outbox
 from aiplat.engine.rows import Draw, Drawn, Fault, Row
 from tests.support.counting import Numerals
@@ -201,31 +203,188 @@ def test_an_answer_of_a_form_may_call_instead(grammars: Grammars, tokenizer: Any
 STRICT = tuple({**tool, "strict": True} for tool in TOOLS)
 
 
+def choosing(*tools: dict[str, Any], **options: Any) -> Generate:
+    return Generate((Message("user", "x"),), tools=tools or STRICT, **options)
+
+
 @pytest.mark.parametrize("way", ONE)
 def test_strict_calls_of_a_model_that_may_choose_keep_to_their_schema(
     grammars: Grammars, tokenizer: Any, way: str
 ) -> None:
     form, text = ONE[way]
-    work = Generate((Message("user", "x"),), tools=STRICT)
     marked = text if text.startswith(form.begin) else form.begin + text
     wrong = marked.replace("city", "town")
     for fits in ("", "I call nothing, {you}.", '{"a": 1}', text, f"I look.\n{marked}"):
-        assert takes(grammars, tokenizer, work, fits, form), fits
+        assert takes(grammars, tokenizer, choosing(), fits, form), fits
     for unfit in (text.replace("city", "town"), wrong, f"I look.\n{wrong}", marked + " So."):
-        assert not takes(grammars, tokenizer, work, unfit, form), unfit
-    one = Generate((Message("user", "x"),), tools=STRICT, one_call=True)
-    assert not takes(grammars, tokenizer, one, f"{marked}\n{marked}", form)
-    none = Generate((Message("user", "x"),), tools=STRICT, tool_choice="none")
-    assert grammars.matcher(none, form, ()) is None
+        assert not takes(grammars, tokenizer, choosing(), unfit, form), unfit
+    assert grammars.matcher(choosing(tool_choice="none"), form, ()) is None
 
 
-def test_one_strict_tool_holds_them_all(grammars: Grammars, tokenizer: Any) -> None:
-    work = Generate((Message("user", "x"),), tools=(TOOLS[0], STRICT[1]))
-    call = ONE["hermes"][1]
-    assert takes(grammars, tokenizer, work, call, HERMES)
-    assert not takes(grammars, tokenizer, work, call.replace("city", "town"), HERMES)
-    named = Generate((Message("user", "x"),), tools=(TOOLS[0], STRICT[1]), tool="get_weather")
-    assert takes(grammars, tokenizer, named, call, HERMES)
+TWICE = {
+    way: text[:-1] + ", " + text[text.index("[{") + 1 :] if form is MISTRAL
+    else text.replace("}]", "}, " + text[text.index("[{") + 1 : text.index("}]") + 1] + "]")
+    if form.body == "list" else f"{text}\n{text}" if form.end else text + text
+    for way, (form, text) in ONE.items() if not form.one
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", TWICE)
+@pytest.mark.parametrize("forced", [False, True])
+def test_there_may_be_several_calls_unless_one_is_asked_for(
+    grammars: Grammars, tokenizer: Any, way: str, forced: bool
+) -> None:
+    form, text = ONE[way]
+    must: dict[str, Any] = {"tool_choice": "required"} if forced else {}
+    assert len(found(form, TWICE[way])[1]) == 2
+    assert takes(grammars, tokenizer, choosing(**must), TWICE[way], form)
+    assert not takes(grammars, tokenizer, choosing(one_call=True, **must), TWICE[way], form)
+    assert takes(grammars, tokenizer, choosing(one_call=True, **must), text, form)
+
+
+@pytest.mark.parametrize("way", ONE)
+def test_only_strict_tools_are_held_and_looked_at(
+    grammars: Grammars, tokenizer: Any, way: str
+) -> None:
+    form, text = ONE[way]
+    bad = {"name": "bad", "parameters": {"type": "object", "properties": {"x": {"not": {}}}}}
+    mixed = choosing(TOOLS[0], STRICT[1], bad)
+    assert takes(grammars, tokenizer, mixed, text, form)
+    assert takes(grammars, tokenizer, mixed, text.replace("city", "town"), form)
+    empty = text.replace('{"city": "Paris"}', "{}").replace(
+        "<parameter=city>\nParis\n</parameter>\n", ""
+    )
+    assert takes(grammars, tokenizer, mixed, empty.replace("get_weather", "now"), form)
+    assert not takes(grammars, tokenizer, mixed, text.replace("get_weather", "now"), form)
+    with pytest.raises(InvalidRequest, match="the tool 'bad'"):
+        grammars.matcher(choosing(TOOLS[0], {**bad, "strict": True}), form, ())
+
+
+JSON_ANSWERS = (
+    '{"name": "Ada", "age": 3}',
+    '{"type": "object", "x": 1}',
+    '\n{"parameters": [1]}',
+    '[{"name": "get_weather"}]',
+)
+
+
+@pytest.mark.parametrize("text", JSON_ANSWERS)
+def test_json_that_is_no_call_may_be_said(grammars: Grammars, tokenizer: Any, text: str) -> None:
+    assert takes(grammars, tokenizer, choosing(), text, LLAMA)
+    assert found(LLAMA, text) == (text, [])
+
+
+BARE = (
+    '{"name": "get_weather", "parameters": {"city": "Paris"}}',
+    '\n{ "type": "function", "name": "get_weather",\n  "arguments": {"city": "Paris"}\n}',
+)
+
+
+@pytest.mark.parametrize("text", BARE)
+def test_a_bare_call_may_be_written_as_it_is_read(
+    grammars: Grammars, tokenizer: Any, text: str
+) -> None:
+    for call in (text, "\x1c" + text):
+        wrong = call.replace("city", "town")
+        assert found(LLAMA, wrong)[1]
+        assert not takes(grammars, tokenizer, choosing(), wrong, LLAMA)
+    assert found(LLAMA, text)[1]
+    assert takes(grammars, tokenizer, choosing(), text, LLAMA)
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tokenizer whose marks are tokens, some of them special, as those of real families."""
+    made = AutoTokenizer.from_pretrained(make_tiny_model(tmp_path_factory.mktemp("t") / "tiny"))
+    made.add_tokens(["<tool_call>", "</tool_call>", "<think>", "</think>"])
+    special = ["<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "<end>"]
+    made.add_special_tokens({"additional_special_tokens": special})
+    return made
+
+
+@pytest.mark.parametrize("way", ONE)
+def test_tokens_that_are_no_text_may_stand_in_it_and_marks_are_held_however_written(
+    marked: Any, way: str
+) -> None:
+    form, text = ONE[way]
+    end = marked.convert_tokens_to_ids("<end>")
+    grammars = Grammars("marked", marked, len(marked), (END, end))
+
+    def ids(text: str, *, spelled: bool = False) -> list[int]:
+        parts = text if spelled else [text]
+        return [token for part in parts for token in marked.encode(part, add_special_tokens=False)]
+
+    def fits(tokens: list[int]) -> bool:
+        matcher = keeping(grammars, choosing(), form)
+        for token in tokens:
+            if token not in matcher.allowed(len(marked)) or not matcher.take(token):
+                return False
+        return matcher.ended or {END, end} <= set(matcher.allowed(len(marked)))
+
+    whole = text if text.startswith(form.begin) else form.begin + text
+    wrong = whole.replace("city", "town")
+    thought = "<think>\nhm\n</think>\n\n"
+    assert fits(ids(thought + "Hello.</think>"))
+    assert fits(ids(thought + whole))
+    assert not fits(ids(thought + wrong))
+    assert fits(ids("I look.") + ids(form.begin, spelled=True) + ids(whole[len(form.begin) :]))
+    assert not fits(ids("I look.") + ids(form.begin, spelled=True) + ids(wrong[len(form.begin) :]))
+    assert grammars.matcher(choosing(), form, ids(thought + whole[: len(form.begin) + 9]))
+
+
+def coder(city: dict[str, Any], **more: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"city": city}, "required": ["city"], **more}
+    return {"name": "get_weather", "parameters": schema, "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("city", "fits", "unfit"),
+    [
+        ({"type": "string"}, ["a\nb", "", "<parameter"], ["a</parameter>b"]),
+        ({"type": "string", "maxLength": 3, "minLength": 1}, ["abc"], ["", "abcd"]),
+        ({"type": "string", "const": "x"}, ["x"], ["y"]),
+        ({"enum": ["5", "6"]}, ["5"], ["7", '"5"']),
+        ({"type": "integer", "maximum": 5}, ["5"], ["6", "x"]),
+        ({"type": ["string", "null"]}, ["null", '"x"'], ["x"]),
+        ({"$ref": "#/$defs/a"}, ["7"], ["x"]),
+    ],
+)
+def test_arguments_in_xml_are_held_to_their_schema(
+    grammars: Grammars, tokenizer: Any, city: dict[str, Any], fits: list[str], unfit: list[str]
+) -> None:
+    tool = coder(city, **{"$defs": {"a": {"type": "integer"}}})
+
+    def call(value: str) -> str:
+        return ONE["coder"][1].replace("Paris", value)
+
+    for value in fits:
+        assert takes(grammars, tokenizer, choosing(tool), call(value), CODER), value
+        (made,) = read_calls(call(value)[11:-12], CODER, {"get_weather": tool["parameters"]})
+        jsonschema.validate(json.loads(made.arguments), tool["parameters"])
+    for value in unfit:
+        assert not takes(grammars, tokenizer, choosing(tool), call(value), CODER), value
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"),
+    [
+        (coder({"type": "string", "pattern": "^[0-9]+$"}), "'pattern' of 'city'"),
+        (coder({"type": "string"}, anyOf=[{"required": ["city"]}]), "'anyOf' stands at its top"),
+        (
+            coder({"type": "string"}, required=["town"], additionalProperties=True),
+            "requires 'town'",
+        ),
+    ],
+)
+def test_what_xml_cannot_be_held_to_is_refused_where_it_is_strict(
+    grammars: Grammars, tokenizer: Any, tool: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=words) as refused:
+        grammars.matcher(choosing(tool), CODER, ())
+    assert refused.value.param == "tools"
+    loose = {**tool, "strict": False}
+    assert takes(grammars, tokenizer, choosing(loose, tool_choice="required"), ONE["coder"][1],
+                 CODER)  # fmt: skip
 
 
 def test_what_was_said_elsewhere_goes_on_there(grammars: Grammars, tokenizer: Any) -> None:

@@ -11,6 +11,7 @@ from aiplat.domain.answers import CallPiece
 from aiplat.domain.chat import Generate, Message, Sampling, ToolCall
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter
 from aiplat.engine.calling.formats import HERMES, LLAMA, MISTRAL, SMOLLM, TEKKEN, format_of
+from aiplat.engine.calling.rendering import tools_for
 from tests.support import tool_model
 from tests.support.tiny_model import make_tiny_model
 from tests.unit.engine.calling.saying import ONE, TOOLS
@@ -197,3 +198,10 @@ def test_a_stop_string_is_told(folder: Path) -> None:
         said = "".join(voice.say(t) for t in tokenizer.encode("In Paris.") if not voice.ended)
         assert said + voice.flush() == "In P"
         assert voice.stop == "aris"
+
+
+def test_a_model_is_not_told_how_its_calls_are_held() -> None:
+    plain, strict = TOOLS[0], {**TOOLS[0], "strict": True}
+    assert tools_for(Generate((QUESTION,), tools=(strict,))) == tools_for(
+        Generate((QUESTION,), tools=(plain,))
+    )

@@ -59,12 +59,23 @@ async def test_an_answer_passes_through_with_the_upstreams_own_count() -> None:
 
 
 async def test_what_was_sent_is_gone_with_the_answer() -> None:
+    looked = threading.Event()
+
+    def slowly(talk: Talk) -> None:
+        talk.stream(chunk("Hello"))
+        assert looked.wait(SECONDS)
+        talk.stream_on(chunk(None, "stop"), DONE)
+
     with ScriptedUpstream() as server:
-        server.chats(saying(chunk("Hello"), chunk(None, "stop")))
+        server.chats(slowly)
         async with running(server.url, refresh_seconds=60) as found:
-            engine = await found.ready()
+            engine, heard = await found.ready(), Waited()
             with no_collector():
-                await answered(engine, asking("hi"))
+                engine.submit(asking("hi"), heard)
+                await heard.until(lambda: heard.text == "Hello")
+                assert any(asked(server.url, found) for found in living(httpx.Request))
+                looked.set()
+                await heard.until(lambda: heard.ended)
                 with trio.fail_after(SECONDS):  # its connection ends a little after its end
                     while any(asked(server.url, found) for found in living(httpx.Request)):
                         await trio.sleep(0.01)

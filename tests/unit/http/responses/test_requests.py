@@ -51,6 +51,11 @@ def test_the_least() -> None:
     assert (asked.model, asked.store, asked.stream, asked.previous) == ("", True, False, "")
 
 
+def test_who_asks_is_told_again_and_nothing_where_nobody_is_named() -> None:
+    assert "user" not in told()  # OpenAI's published schema has no null there
+    assert told(user="ann")["user"] == "ann"
+
+
 def test_all_that_is_about_sampling() -> None:
     wanted = {"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 20, "top_logprobs": 3,
               "include": ["message.output_text.logprobs"]}  # fmt: skip

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import AiplatError, InvalidRequest, UnsupportedParameter, clip
-from aiplat.engine.calling.asked import COMPACT, arguments_schema, callable_tools, must_call
+from aiplat.engine.calling.asked import COMPACT, arguments_schema, held_tools, must_call
 from aiplat.engine.calling.formats import Format
+from aiplat.engine.calling.xml_calls import unheld
 from aiplat.engine.forms import answer_schema, grammar_of, needs_grammar
 
 _MOST_REASON = 200
@@ -85,19 +86,24 @@ class Grammars:
                 "response_format and strict tools, and with tool_choice auto.",
                 param="tool_choice" if must_call(work) else _param(work),
             )
-        self._check(work)
-        matcher = self._made_of(grammar_of(work, form, self._spell), _param(work))
+        self._check(work, form)
+        grammar = grammar_of(work, form, self._spell, self._asides(form))
+        matcher = self._made_of(grammar, _param(work))
         found = Keeping(matcher)
         if said and not all(token in self._ends or found.take(token) for token in said):
             raise InvalidRequest("resume holds what breaks the answer's form.", param="resume")
         return found
 
-    def _check(self, work: Generate) -> None:
+    def _check(self, work: Generate, form: Format | None) -> None:
         """Have each schema looked at alone, so that the reason is its own."""
         if (schema := answer_schema(work)) is not None:
             self._check_schema(schema, "response_format", "response_format")
-        for tool in callable_tools(work):
-            self._check_schema(arguments_schema(tool), "tools", f"the tool {tool['name']!r}")
+        for tool in held_tools(work):
+            schema, where = arguments_schema(tool), f"the tool {tool['name']!r}"
+            self._check_schema(schema, "tools", where)
+            is_bound = tool.get("strict") and form is not None and form.body == "xml"
+            if is_bound and (why := unheld(schema)):
+                raise _refused(why, "tools", f"The schema of {where}")
 
     def _check_schema(self, schema: Mapping[str, Any], param: str, where: str) -> None:
         from llguidance import LLMatcher
@@ -133,6 +139,18 @@ class Grammars:
                     param="response_format",
                 ) from None
         return self._made
+
+    def _asides(self, form: Format | None) -> list[int]:
+        """Tokens that are no text, and may stand in it: no end of an answer, no mark of a call."""
+        if form is None:
+            return []
+        made = self._lists()
+        added = self._tokenizer.added_tokens_decoder
+        return sorted(
+            token
+            for token, shown in added.items()
+            if made.is_special_token(token) and token not in self._ends and str(shown) != form.begin
+        )
 
     def _spell(self, mark: str) -> str:
         """A mark in a grammar: a special token has no text there."""

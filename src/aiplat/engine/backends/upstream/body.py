@@ -70,6 +70,7 @@ def accepted(submission: Submission, kind: str) -> Generate:
                 "Ollama's OpenAI API leaves the arguments of a call to the model: leave strict out "
                 "of the tools.",
                 param="tools",
+                recoverable=True,  # another processor may have the model itself
             )
     _check_window(submission, work.sampling)
     return work
