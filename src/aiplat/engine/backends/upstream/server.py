@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.request import getproxies
 
 import httpx
 import msgspec
@@ -19,6 +20,7 @@ import aiplat
 from aiplat.domain.errors import AiplatError, DeadlineExceeded, EngineFailed, clip
 from aiplat.engine.backends.upstream.address import Address
 from aiplat.engine.backends.upstream.body import Dialect
+from aiplat.engine.backends.upstream.connections import Connections
 from aiplat.engine.backends.upstream.key import Key
 from aiplat.engine.backends.upstream.pieces import beginning
 from aiplat.engine.backends.upstream.settings import UpstreamSettings
@@ -73,6 +75,7 @@ class Server:
             limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS),
             trust_env=address.trusts_environment,
             follow_redirects=False,
+            transport=_transport_to(address),
         )
 
     async def close(self) -> None:
@@ -173,6 +176,13 @@ class Server:
 
 
 _CLOSED = httpx.ByteStream(b"")
+
+
+def _transport_to(address: Address) -> httpx.AsyncBaseTransport | None:
+    """What is sent by; None leaves it to httpx, which knows the environment's proxies."""
+    if address.trusts_environment and {"https", "all"} & set(getproxies()):
+        return None
+    return Connections(_IDLE_SECONDS, trust_env=address.trusts_environment)
 
 
 def _why_not_connected(error: BaseException) -> str:
