@@ -161,6 +161,30 @@ def test_a_telephone_shows_it_without_scrolling_aside(owner: Person, path: str) 
     assert wide <= 390
 
 
+def test_the_longest_names_fit_a_telephone(chromium: Browser, node: RunningNode) -> None:
+    person = Person(chromium, node, width=390)
+    person.register("w" * 32)
+    person.make_key("x" * 64)
+    for path in ("/", "/keys", "/account"):
+        person.go(path)
+        assert person.page.evaluate("document.documentElement.scrollWidth") <= 390
+    person.go("/keys")
+    name = person.page.get_by_role("rowheader").first.bounding_box()
+    assert name is not None
+    assert name["width"] < 250
+    person.close()
+
+
+def test_what_was_wrong_is_in_view_wherever_its_form_is(owner: Person) -> None:
+    owner.go("/settings")
+    field = owner.page.get_by_label("Whole number").last
+    field.fill("-1")
+    field.press("Enter")
+    expect(owner.page.get_by_role("alert")).to_be_focused()
+    expect(owner.page.get_by_role("alert")).to_be_in_viewport()
+    expect(owner.page.locator("[aria-invalid]")).to_be_in_viewport()
+
+
 def test_the_keyboard_alone_logs_in_and_makes_a_key(chromium: Browser, node: RunningNode) -> None:
     first = Person(chromium, node)
     first.register("typist")
@@ -347,6 +371,9 @@ def test_an_operator_has_all_of_an_account_in_hand(
     page.get_by_role("button", name="Set the limits").click()
     expect(page.get_by_role("alert")).to_contain_text("many")
     expect(page.get_by_label("Requests at once")).to_have_value("many")
+    page.get_by_label("Requests at once").fill("0")
+    page.get_by_role("button", name="Set the limits").click()
+    expect(page.get_by_role("alert")).to_contain_text("'0' is not from 1")
     page.get_by_label("Requests at once").fill("3")
     page.get_by_label("Tokens a month").fill("20k")
     page.get_by_role("button", name="Set the limits").click()

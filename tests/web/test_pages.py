@@ -310,7 +310,7 @@ async def test_what_was_wrong_stands_beside_its_form() -> None:
     )
     text = answer.body.decode()
     assert answer.status == 400
-    assert 'role="alert" id="problem">The name is taken: &lt;b&gt;x&lt;/b&gt;.' in text
+    assert 'id="problem" tabindex="-1" autofocus>The name is taken: &lt;b&gt;x&lt;/b&gt;.' in text
     assert 'value="a&#34;&gt;&lt;script&gt;" aria-invalid="true"' in text
     assert '<option value="30" selected>' in text
     assert 'value="7"' in text

@@ -130,9 +130,10 @@ def test_a_number_out_of_its_bounds_is_told(typed: str) -> None:
 def test_limits_are_counts_or_nothing() -> None:
     form = Form({"requests_per_minute": ["20k"], "concurrent": [""], "tokens_per_month": ["1,000"]})
     assert form.limits() == Limits(requests_per_minute=20_000, tokens_per_month=1000)
-    with pytest.raises(InvalidRequest) as told:
-        Form({"concurrent": ["many"]}).limits()
-    assert told.value.param == "concurrent"
+    for wrong in ("many", "0", "-3"):  # 0 shuts nobody out: it is no limit that there is
+        with pytest.raises(InvalidRequest) as told:
+            Form({"concurrent": [wrong]}).limits()
+        assert told.value.param == "concurrent"
 
 
 # -- words ---------------------------------------------------------------------------------------

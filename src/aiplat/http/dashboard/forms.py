@@ -90,7 +90,7 @@ class Form:
 
     def _limit(self, name: str) -> int | None:
         typed = self.line(name).replace(",", "")
-        if typed.lower() in ("", "0", "none"):
+        if typed.lower() in ("", "none"):
             return None
         return amounts.count(typed, "20000, 20k or 1.5M, or leave it empty", param=name)
 
