@@ -7,10 +7,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import trio
 
 from aiplat.domain.answers import Submission
+from aiplat.domain.errors import InvalidRequest
 from aiplat.http.settings import HttpSettings
 from tests.integration.test_http_tls import bound_hits
 from tests.support.fake_node import HOLD, TOKEN, Door, FakeNode, Step, finished, open_door, started
@@ -346,3 +348,34 @@ async def test_who_sends_more_behind_its_request_and_leaves_cancels_it(body: str
             asking = await node.answers.next_asking()
         with trio.fail_after(10):
             await asking.cancelled.wait()
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+SAID = [{"role": "user", "content": "hi"}]
+FORM = {"type": "json_schema", "name": "n", "schema": {"type": "foo"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [
+        (CHAT, {"messages": SAID, "response_format": {
+            "type": "json_schema", "json_schema": {"name": "n", "schema": {}}}}, "response_format"),
+        ("/v1/responses", {"input": "x", "text": {"format": FORM}}, "text.format"),
+        ("/v1/messages", {"model": "m", "max_tokens": 5, "messages": SAID,
+                          "output_config": {"format": FORM}}, "output_config.format"),
+        ("/api/chat", {"model": "m", "messages": SAID, "format": {"type": "foo"}}, "format"),
+        ("/api/generate", {"model": "m", "prompt": "x", "format": {"type": "foo"}}, "format"),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_with_a_form_names_the_field_that_was_sent(
+    path: str, body: dict[str, object], name: str
+) -> None:
+    node = FakeNode()
+    node.answers.refuse = InvalidRequest(
+        "The schema of response_format cannot be kept to: no.", param="response_format"
+    )
+    async with open_door(node) as door, httpx.AsyncClient(base_url=door.url) as client:
+        answer = await client.post(path, json=body, headers=door.headers)
+    assert answer.status_code == 400
+    assert f"The schema of {name} cannot be kept to" in answer.text

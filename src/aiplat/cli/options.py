@@ -13,7 +13,11 @@ Model = Annotated[
 ]
 System = Annotated[str, typer.Option(metavar="TEXT", help="What the model is told beforehand.")]
 Temperature = Annotated[
-    float | None, typer.Option(metavar="0…2", help="How freely it chooses; 0 takes the likeliest.")
+    float | None,
+    typer.Option(
+        metavar="0…2",
+        help="How freely it chooses; 0 takes the likeliest, as the embedded model does anyhow.",
+    ),
 ]
 TopP = Annotated[
     float | None, typer.Option("--top-p", metavar="0…1", help="Choose among this share only.")

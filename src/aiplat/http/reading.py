@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TypeVar
 
 import msgspec
@@ -86,10 +87,16 @@ def parse_object(body: bytes) -> dict[str, object]:
     except RecursionError:
         raise InvalidRequest("The body's JSON is nested too deeply.") from None
     except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidRequest(f"The body is not valid JSON: {clip(str(error), 120)}.") from None
+        why = clip(str(error), 120)
+        if "truncated" in why and _HALF.search(body):  # so it says of one at a text's end
+            why = "a text in it ends in half of a character, such as \\ud83d"
+        raise InvalidRequest(f"The body is not valid JSON: {why}.") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"The body must be a JSON object, but is {shown(value)}.")
     return value
+
+
+_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\)")
 
 
 def shown(value: object) -> str:

@@ -35,7 +35,7 @@ class Messages:
     async def create(self, request: Request) -> None:
         """Answer one request, as a stream or whole."""
         asked = parse_message(await read_json(request, self._settings))
-        with as_sent({"stop": "stop_sequences"}):
+        with as_sent({"stop": "stop_sequences", "response_format": "output_config.format"}):
             if asked.stream:
                 stream = MessageStream(request.id, asked.model)
                 await self._generating.stream(request, [asked.work], asked.model, stream)

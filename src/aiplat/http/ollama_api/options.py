@@ -17,6 +17,7 @@ SENT = {
     "max_tokens": "options.num_predict",
     "repetition_penalty": "options.repeat_penalty",
     "logprobs": "top_logprobs",
+    "response_format": "format",
     **{
         name: f"options.{name}"
         for name in (

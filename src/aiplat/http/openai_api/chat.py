@@ -30,7 +30,8 @@ class Chat:
     async def __call__(self, request: Request) -> None:
         """Answer one request, as a stream or whole."""
         asked = parse_chat(await read_json(request, self._settings), self._settings.max_choices)
-        with as_sent({"max_tokens": asked.limit_name}):
+        tools = "functions" if asked.is_old else "tools"
+        with as_sent({"max_tokens": asked.limit_name, "tools": tools}):
             if asked.stream:
                 await self._stream(request, asked)
             else:

@@ -46,7 +46,10 @@ STOP = any_of(
     many(text(minLength=1), maxItems=MAX_STOPS),
 )
 _SAMPLING = {
-    "temperature": number("0 for the likeliest token each time.", 0, 2),
+    "temperature": number(
+        "0 for the likeliest token each time. Where it is left out the model's own holds.",
+        0, 2,
+    ),
     "top_p": number("The share of the likeliest tokens that is drawn from.", 0, 1),
     "seed": whole("The same draws again, on a processor of the same numerics."),
     "stop": STOP,

@@ -127,7 +127,11 @@ def test_what_refers_to_its_own_parts_is_kept_to(grammars: Grammars, tokenizer: 
         ({"type": "string", "pattern": "("}, "regex parse error"),
         ({"type": "integer", "minimum": 5, "maximum": 2}, "minimum (5) is greater"),
         ({"oneOf": [{"type": "object"}, {}]}, "oneOf constraints are not supported"),
-        ({"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, ""),
+        (
+            {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+            "nothing that could be said",
+        ),
+        ({"$ref": "#"}, "nothing that could be said"),
         ({"type": "no such\n" + "x" * 5000}, "Invalid type: no such"),
     ],
 )

@@ -179,4 +179,5 @@ def _refused(why: str, param: str, what: str) -> AiplatError:
 def _reason(why: str) -> str:
     """What the library says, on one line and without its own marks."""
     why = why.replace(_SILENT, " ").partition(" Enable '")[0]  # an option that nobody here has
-    return re.sub(r"\s+", " ", why).strip().rstrip(".") or "it is too complex"
+    why = re.sub(r"\s+", " ", why).strip().rstrip(".")
+    return why if " " in why else "nothing that could be said fits it"  # a bare name of a state

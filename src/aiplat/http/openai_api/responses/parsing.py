@@ -23,7 +23,10 @@ from aiplat.http.openai_api.sampling import parse_stream
 from aiplat.http.openai_api.tolerated import check_labels, parse_metadata
 from aiplat.http.reading import Fields, parse_object
 
-NAMES = {"max_tokens": "max_output_tokens", "logprobs": "top_logprobs", "messages": "input"}
+NAMES = {
+    "max_tokens": "max_output_tokens", "logprobs": "top_logprobs", "messages": "input",
+    "response_format": "text.format",
+}  # fmt: skip
 """What our fields are called here, for errors of what answers."""
 _MAX_ID_CHARS = 256
 
