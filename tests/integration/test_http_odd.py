@@ -337,14 +337,18 @@ async def test_a_head_that_is_not_whole_and_too_large_is_told_the_bound_and_coun
 
 
 @pytest.mark.parametrize("body", [BODY, STREAM])
-async def test_who_sends_more_behind_its_request_and_leaves_cancels_it(body: str) -> None:
+@pytest.mark.parametrize("last", [(), (CLOSE[:-2],)])
+async def test_who_sends_more_behind_its_request_and_leaves_cancels_it(
+    body: str, last: tuple[str, ...]
+) -> None:
     def held(submission: Submission) -> list[Step]:
         return [started(), HOLD, finished(1)]
 
     node = FakeNode(held)
     async with open_door(node) as door:
         async with connection(door) as stream:
-            await stream.send_all(post(f"content-length: {len(body)}", body=body).encode() * 2)
+            request = post(f"content-length: {len(body)}", *last, body=body)
+            await stream.send_all(request.encode() * 2)
             asking = await node.answers.next_asking()
         with trio.fail_after(10):
             await asking.cancelled.wait()
