@@ -259,6 +259,17 @@ async def test_what_follows_a_last_request_is_passed_over(body: str, more: str) 
     assert told.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n" if body is STREAM else b"}")
 
 
+async def test_who_ends_behind_its_last_request_is_told_of_no_error() -> None:
+    node = FakeNode(lambda submission: [started(), HOLD, finished(1)])
+    request = post(f"content-length: {len(BODY)}", CLOSE[:-2])
+    async with open_door(node) as door, connection(door) as stream:
+        await stream.send_all((request + "\r\n").encode())
+        asking = await node.answers.next_asking()
+        await stream.send_eof()
+        assert not await stream.receive_some()
+        await asking.cancelled.wait()
+
+
 async def test_who_is_refused_is_told_though_more_follows() -> None:
     one = f"POST /healthz HTTP/1.1\r\n{HOST}content-length: 2\r\n\r\nab"
     for _ in range(10):
@@ -322,7 +333,7 @@ async def test_a_head_request_with_a_broken_body_is_told_the_status_alone() -> N
 async def test_a_chunk_with_too_much_before_it_is_no_head_that_is_too_large() -> None:
     told = await answer(post("transfer-encoding: chunked", body="3;" + "x" * 40_000))
     assert status(told) == 400
-    assert "before a chunk of the body has more than 32768 bytes" in told
+    assert "has more than 32768 bytes: send the chunk" in told
 
 
 async def test_a_head_that_is_not_whole_and_too_large_is_told_the_bound_and_counted() -> None:

@@ -5,7 +5,7 @@ Whether the grammar library can do a schema it tells itself (`backends.slots.gra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from aiplat.engine.calling.asked import (
     json_rule,
     must_call,
 )
-from aiplat.engine.calling.choosing import free_grammar
+from aiplat.engine.calling.choosing import NO_ASIDES, Asides, free_grammar
 from aiplat.engine.calling.formats import Format
 
 _ANY_OBJECT = {"type": "object"}
@@ -53,7 +53,7 @@ def answer_schema(work: Generate) -> dict[str, Any] | None:
 
 
 def grammar_of(
-    work: Generate, form: Format | None, spell: Spell, asides: Sequence[int] = ()
+    work: Generate, form: Format | None, spell: Spell, asides: Asides = NO_ASIDES
 ) -> str:
     """The grammar of the answer, in llguidance's Lark; empty where it is free.
 

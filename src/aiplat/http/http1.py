@@ -44,8 +44,8 @@ class _Last(h11.Connection):
 
     def next_event(self) -> Any:
         """What is made of it."""
-        if self.their_state is h11.MUST_CLOSE and not self._at_end:
-            return h11.NEED_DATA
+        if self.their_state is h11.MUST_CLOSE:
+            return h11.ConnectionClosed() if self._at_end else h11.NEED_DATA
         return super().next_event()
 
 

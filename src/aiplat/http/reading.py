@@ -96,7 +96,7 @@ def parse_object(body: bytes) -> dict[str, object]:
     return value
 
 
-_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\)")
+_HALF = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 
 def shown(value: object) -> str:

@@ -29,8 +29,8 @@ def problem_with(reason: str, status: int, most_head: int, *, is_body: bool) -> 
     if status == HeadTooLarge.kind[0] and is_body:
         return problem_of(
             UnreadableRequest(
-                f"What stands before a chunk of the body has more than {most_head} bytes: send its "
-                "length alone."
+                "What stands before a chunk of the body, or behind its last one, has more than "
+                f"{most_head} bytes: send the chunk's length alone."
             )
         )
     if status == HeadTooLarge.kind[0]:

@@ -131,7 +131,7 @@ def _rule(form: Format, place: int, tool: Mapping[str, Any], held: bool) -> str:
     name, rule = str(tool["name"]), f"call_{place}"
     if form.body == "xml":
         schema = arguments_schema(tool)
-        if not held or xml_calls.unheld(schema):
+        if not held or (xml_calls.unheld(schema) and not schema.get("properties")):
             return xml_calls.free_call(name, rule)
         return xml_calls.call(name, schema, rule, json_rule)
     arguments = arguments_rule(tool, held=held)

@@ -15,8 +15,10 @@ from aiplat.engine.calling.xml_calls import is_text
 _SCAN = json.JSONDecoder()
 _BETWEEN = re.compile(r"[\s;,]*")
 _NAMED = re.compile(r"\s*([^\s\[\]{}]+)\s*(?:\[CALL_ID\][^\[\]{}]*)?\[ARGS\](.*)\Z", re.DOTALL)
-_XML = re.compile(r"\s*<function=([^>\n]+)>(.*?)</function>\s*", re.DOTALL)
-_PARAMETER = re.compile(r"\s*<parameter=([^>\n]+)>(.*?)</parameter>\s*", re.DOTALL)
+_XML = re.compile(r"\s*<function=([^>\n]+)>(.*?)</function>(?=\s*(?:<function=|\Z))\s*", re.DOTALL)
+_PARAMETER = re.compile(
+    r"\s*<parameter=([^>\n]+)>(.*?)</parameter>(?=\s*(?:<parameter=|\Z))\s*", re.DOTALL
+)
 _FUNCTION = re.compile(r"\s*([^>\s{]+)>(.*)\Z", re.DOTALL)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])

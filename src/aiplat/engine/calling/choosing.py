@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiplat.engine.calling.asked import Spell, arguments_rule, call_rules
 from aiplat.engine.calling.formats import Format
@@ -14,11 +14,26 @@ _BLANK = r"[\s\x1c-\x1f]*"  # what Python's `strip` takes too
 _GAP = r"[ \t\n]{0,8}"
 
 
+class Asides(NamedTuple):
+    """Tokens that are no text, and may stand in an answer's.
+
+    Arguments:
+        seen: those that whoever looks for calls sees, as written.
+        hidden: those of which nothing is seen.
+    """
+
+    seen: Sequence[int] = ()
+    hidden: Sequence[int] = ()
+
+
+NO_ASIDES = Asides()
+
+
 def free_grammar(
     form: Format,
     tools: Sequence[Mapping[str, Any]],
     spell: Spell,
-    asides: Sequence[int] = (),
+    asides: Asides = NO_ASIDES,
     *,
     one: bool,
 ) -> str:
@@ -35,13 +50,18 @@ def free_grammar(
     """
     mark, written = spell(form.begin), json.dumps(form.begin)
     is_token = mark != written
-    run = "run* " if asides else ""
+    runs, unbegun = [], []
+    if asides.seen:
+        runs.append(f"TEXT {_any_of(asides.seen)}")
+    if asides.hidden and not form.bare:
+        runs.append(f"UNBEGUN {_any_of(asides.hidden)}")
+        unbegun.append(_unbegun(form.begin))
     rules = [
-        f"start: {run}(TEXT | head calls{' | bare' if form.bare else ''})",
+        f"start: {'run* ' if runs else ''}(TEXT | head calls{' | bare' if form.bare else ''})",
         f"head: written{' | token' if is_token else ''}",
         f"written[lazy]: TEXT {written}",
         *([f"token: TEXT {mark}"] if is_token else []),
-        *([f"run: TEXT <[{','.join(map(str, asides))}]>"] if asides else []),
+        *([f"run: {' | '.join(runs)}", *unbegun] if runs else []),
         *(_bare(tools) if form.bare else ["TEXT: /(?s:.*)/"]),
     ]
     held = [bool(tool.get("strict")) for tool in tools]
@@ -51,12 +71,14 @@ def free_grammar(
 def _bare(tools: Sequence[Mapping[str, Any]]) -> list[str]:
     """Calls that need no mark: an answer that is one object, which names one of the tools.
 
-    What would be read as a call (`finding`, `bodies`) is no text; other JSON is.
+    What would be read as a call (`finding`, `bodies`) is no text, in letters or in escapes of
+    letters; other JSON is, but for some that names a tool further within.
     """
     names = "|".join(_escaped(tool["name"]) for tool in tools)
     keys = "name|type|function|parameters|arguments"
     is_call = rf'{_BLANK}\{{\s*("({keys})"(?s:.*))?"name"\s*:\s*"({names})"(?s:.*)'
-    rules = [f"TEXT: /(?s:.*)/ & ~/{is_call}/"]
+    hides = rf'{_BLANK}\{{\s*"({keys})"(?s:.*)\\u00[2-7](?s:.*)'
+    rules = [f"TEXT: /(?s:.*)/ & ~/{is_call}/ & ~/{hides}/"]
     rules += ["bare: " + " | ".join(f"bare_{place}" for place in range(len(tools)))]
     for place, tool in enumerate(tools):
         head = (
@@ -67,6 +89,16 @@ def _bare(tools: Sequence[Mapping[str, Any]]) -> list[str]:
         arguments = arguments_rule(tool, held=bool(tool.get("strict")))
         rules += [f"bare_{place}: /{head}/ {arguments} /{_GAP}\\}}/"]
     return rules
+
+
+def _any_of(tokens: Sequence[int]) -> str:
+    return f"<[{','.join(map(str, tokens))}]>"
+
+
+def _unbegun(mark: str) -> str:
+    """A text that does not end in the beginning of a mark: what is hidden would stand within it."""
+    begun = "|".join(_escaped(mark[:length]) for length in range(1, len(mark)))
+    return rf"UNBEGUN: TEXT & ~/(?s:.*)({begun})/"
 
 
 def _escaped(name: str) -> str:

@@ -12,6 +12,7 @@ from aiplat.domain.chat import Generate, Message
 from aiplat.domain.errors import InvalidRequest, UnsupportedParameter
 from aiplat.engine.calling.bodies import read_calls
 from aiplat.engine.calling.formats import CODER, FORMATS, HERMES, LLAMA, MISTRAL, Format
+from aiplat.engine.forms import grammar_of
 from aiplat.engine.outbox import Outbox
 from aiplat.engine.rows import Draw, Drawn, Fault, Row
 from tests.support.counting import Numerals
@@ -288,7 +289,7 @@ BARE = (
 def test_a_bare_call_may_be_written_as_it_is_read(
     grammars: Grammars, tokenizer: Any, text: str
 ) -> None:
-    for call in (text, "\x1c" + text):
+    for call in (text, "\x1c" + text, text.replace("get_weather", "get_\\u0077eather")):
         wrong = call.replace("city", "town")
         assert found(LLAMA, wrong)[1]
         assert not takes(grammars, tokenizer, choosing(), wrong, LLAMA)
@@ -301,7 +302,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A tokenizer whose marks are tokens, some of them special, as those of real families."""
     made = AutoTokenizer.from_pretrained(make_tiny_model(tmp_path_factory.mktemp("t") / "tiny"))
     made.add_tokens(["<tool_call>", "</tool_call>", "<think>", "</think>"])
-    special = ["<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "<end>"]
+    special = ["<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "<end>", "<aside>"]
     made.add_special_tokens({"additional_special_tokens": special})
     return made
 
@@ -333,6 +334,11 @@ def test_tokens_that_are_no_text_may_stand_in_it_and_marks_are_held_however_writ
     assert not fits(ids(thought + wrong))
     assert fits(ids("I look.") + ids(form.begin, spelled=True) + ids(whole[len(form.begin) :]))
     assert not fits(ids("I look.") + ids(form.begin, spelled=True) + ids(wrong[len(form.begin) :]))
+    if not form.bare:  # of those that nobody sees some may be thoughts, and they split no mark
+        hidden = [marked.convert_tokens_to_ids("<aside>")]
+        assert fits(hidden + ids("Hm.") + hidden + ids(whole))
+        parts = ids(form.begin[:-1], spelled=True) + hidden + ids(wrong[len(form.begin) - 1 :])
+        assert not fits(parts)
     assert grammars.matcher(choosing(), form, ids(thought + whole[: len(form.begin) + 9]))
 
 
@@ -344,12 +350,15 @@ def coder(city: dict[str, Any], **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("city", "fits", "unfit"),
     [
-        ({"type": "string"}, ["a\nb", "", "<parameter"], ["a</parameter>b"]),
+        ({"type": "string"}, ["a\nb", "", "<parameter"], ["a</parameter>b", "a</function>b"]),
         ({"type": "string", "maxLength": 3, "minLength": 1}, ["abc"], ["", "abcd"]),
+        ({"type": "string", "maxLength": 2000}, ["Paris", "x" * 500], []),
+        ({"type": "string", "minLength": 3}, ["abc\nd"], ["ab"]),
         ({"type": "string", "const": "x"}, ["x"], ["y"]),
         ({"enum": ["5", "6"]}, ["5"], ["7", '"5"']),
         ({"type": "integer", "maximum": 5}, ["5"], ["6", "x"]),
-        ({"type": ["string", "null"]}, ["null", '"x"'], ["x"]),
+        ({"type": ["string", "null"]}, ["null", '"x"', '"</parameter>"', '"</function>"'], ["x"]),
+        ({"enum": ["a</parameter>b", "c"]}, ["a</parameter>b", "c"], ["a"]),
         ({"$ref": "#/$defs/a"}, ["7"], ["x"]),
     ],
 )
@@ -378,6 +387,7 @@ def test_arguments_in_xml_are_held_to_their_schema(
             coder({"type": "string"}, required=["town"], additionalProperties=True),
             "requires 'town'",
         ),
+        (coder({"type": "string"}, properties={"a>b": {}}, required=[]), "is no name"),
     ],
 )
 def test_what_xml_cannot_be_held_to_is_refused_where_it_is_strict(
@@ -386,9 +396,29 @@ def test_what_xml_cannot_be_held_to_is_refused_where_it_is_strict(
     with pytest.raises(InvalidRequest, match=words) as refused:
         grammars.matcher(choosing(tool), CODER, ())
     assert refused.value.param == "tools"
-    loose = {**tool, "strict": False}
-    assert takes(grammars, tokenizer, choosing(loose, tool_choice="required"), ONE["coder"][1],
-                 CODER)  # fmt: skip
+
+
+def test_what_can_be_held_is_held_beside_what_cannot(grammars: Grammars, tokenizer: Any) -> None:
+    dated = {"type": "string", "format": "date"}
+    both = {"city": dated, "days": {"type": "integer"}}
+    tool = {**coder(dated, properties=both, required=["city", "days"]), "strict": False}
+    days = "<parameter=days>\n3\n</parameter>\n</function>"
+    good = ONE["coder"][1].replace("</function>", days)
+    must = choosing(tool, tool_choice="required")
+    assert takes(grammars, tokenizer, must, good, CODER)
+    assert not takes(grammars, tokenizer, must, good.replace("\n3\n", "\nx\n"), CODER)
+    assert not takes(grammars, tokenizer, must, ONE["coder"][1], CODER)
+
+
+def test_definitions_go_where_they_are_named(grammars: Grammars, tokenizer: Any) -> None:
+    many = {f"d{at}": {"type": "integer", "maximum": at} for at in range(300)}
+    named = {f"p{at}": {"$ref": f"#/$defs/d{at}"} for at in range(300)}
+    tool = coder({}, properties=named, required=["p5"], **{"$defs": many})
+    work = choosing(tool)
+    assert len(grammar_of(work, CODER, json.dumps)) < 100_000
+    call = ONE["coder"][1].replace("parameter=city", "parameter=p5")
+    assert takes(grammars, tokenizer, work, call.replace("Paris", "5"), CODER)
+    assert not takes(grammars, tokenizer, work, call.replace("Paris", "6"), CODER)
 
 
 def test_what_was_said_elsewhere_goes_on_there(grammars: Grammars, tokenizer: Any) -> None:

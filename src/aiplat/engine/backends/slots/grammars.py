@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import AiplatError, InvalidRequest, UnsupportedParameter, clip
 from aiplat.engine.calling.asked import COMPACT, arguments_schema, held_tools, must_call
+from aiplat.engine.calling.choosing import NO_ASIDES, Asides
 from aiplat.engine.calling.formats import Format
 from aiplat.engine.calling.xml_calls import unheld
 from aiplat.engine.forms import answer_schema, grammar_of, needs_grammar
@@ -140,17 +141,22 @@ class Grammars:
                 ) from None
         return self._made
 
-    def _asides(self, form: Format | None) -> list[int]:
+    def _asides(self, form: Format | None) -> Asides:
         """Tokens that are no text, and may stand in it: no end of an answer, no mark of a call."""
         if form is None:
-            return []
-        made = self._lists()
-        added = self._tokenizer.added_tokens_decoder
-        return sorted(
+            return NO_ASIDES
+        made, marks = self._lists(), form.marks
+        shown = {token: str(one) for token, one in self._tokenizer.added_tokens_decoder.items()}
+        others = [
             token
-            for token, shown in added.items()
-            if made.is_special_token(token) and token not in self._ends and str(shown) != form.begin
-        )
+            for token in sorted(shown)
+            if made.is_special_token(token)
+            and token not in self._ends
+            and shown[token] != form.begin
+        ]
+        special = frozenset(self._tokenizer.all_special_ids)
+        hidden = [one for one in others if one in special and shown[one] not in marks]
+        return Asides([one for one in others if one not in hidden], hidden)
 
     def _spell(self, mark: str) -> str:
         """A mark in a grammar: a special token has no text there."""
@@ -179,5 +185,7 @@ def _refused(why: str, param: str, what: str) -> AiplatError:
 def _reason(why: str) -> str:
     """What the library says, on one line and without its own marks."""
     why = why.replace(_SILENT, " ").partition(" Enable '")[0]  # an option that nobody here has
+    if "panic" in why:  # with a stack of its own code
+        return "it is too large"
     why = re.sub(r"\s+", " ", why).strip().rstrip(".")
     return why if " " in why else "nothing that could be said fits it"  # a bare name of a state

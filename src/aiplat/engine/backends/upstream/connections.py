@@ -8,7 +8,7 @@ connections are used here without it. There is no bound: an engine's slots are o
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import httpcore
@@ -26,13 +26,13 @@ class Connections(httpx.AsyncBaseTransport):
 
     Arguments:
         idle_seconds: how long a connection is kept that nobody uses.
-        trust_env: whether ``SSL_CERT_FILE`` and the like say whom TLS trusts.
+        tls: of an https server, whom is trusted.
     """
 
-    def __init__(self, idle_seconds: float, *, trust_env: bool) -> None:
+    def __init__(self, idle_seconds: float, tls: ssl.SSLContext | None = None) -> None:
         self._idle_seconds = idle_seconds
-        self._trust_env = trust_env
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
+        self._is_closed = False
         self._idle: list[httpcore.AsyncHTTPConnection] = []  # who was used last is last
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -44,13 +44,14 @@ class Connections(httpx.AsyncBaseTransport):
         except BaseException:
             await _close(connection)
             raise
-        body = _Body(answer, connection, self._idle)
+        body = _Body(answer, connection, self._take_back)
         return httpx.Response(
             answer.status, headers=answer.headers, stream=body, extensions=answer.extensions
         )
 
     async def aclose(self) -> None:
-        """Close those that nobody uses."""
+        """Close those that nobody uses; the others when they are done."""
+        self._is_closed = True
         while self._idle:
             await _close(self._idle.pop())
 
@@ -63,15 +64,16 @@ class Connections(httpx.AsyncBaseTransport):
             if not connection.has_expired():  # the server may have closed it, too
                 return connection
             await _close(connection)
-        tls = self._context() if request.url.scheme == "https" else None
         return httpcore.AsyncHTTPConnection(
-            _url_of(request).origin, tls, keepalive_expiry=self._idle_seconds
+            _url_of(request).origin, self._tls, keepalive_expiry=self._idle_seconds
         )
 
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = httpx.create_ssl_context(trust_env=self._trust_env)
-        return self._tls
+    async def _take_back(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Keep one whose answer was read to its end."""
+        if connection.is_idle() and not self._is_closed:
+            self._idle.append(connection)
+        else:
+            await _close(connection)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -80,18 +82,18 @@ class _Body(httpx.AsyncByteStream):
     Arguments:
         answer: whose it is.
         connection: what it comes by.
-        idle: where that goes.
+        take_back: told that it is done.
     """
 
     def __init__(
         self,
         answer: httpcore.Response,
         connection: httpcore.AsyncHTTPConnection,
-        idle: list[httpcore.AsyncHTTPConnection],
+        take_back: Callable[[httpcore.AsyncHTTPConnection], Awaitable[None]],
     ) -> None:
         self._answer = answer
         self._connection: httpcore.AsyncHTTPConnection | None = connection
-        self._idle = idle
+        self._take_back = take_back
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces as they come."""
@@ -106,10 +108,7 @@ class _Body(httpx.AsyncByteStream):
             return
         with trio.CancelScope(shield=True):
             await self._answer.aclose()
-        if connection.is_idle():
-            self._idle.append(connection)
-        else:
-            await _close(connection)
+        await self._take_back(connection)
 
 
 async def _close(connection: httpcore.AsyncHTTPConnection) -> None:

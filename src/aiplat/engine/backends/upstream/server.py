@@ -182,7 +182,8 @@ def _transport_to(address: Address) -> httpx.AsyncBaseTransport | None:
     """What is sent by; None leaves it to httpx, which knows the environment's proxies."""
     if address.trusts_environment and {"https", "all"} & set(getproxies()):
         return None
-    return Connections(_IDLE_SECONDS, trust_env=address.trusts_environment)
+    tls = httpx.create_ssl_context(trust_env=address.trusts_environment) if address.is_tls else None
+    return Connections(_IDLE_SECONDS, tls)
 
 
 def _why_not_connected(error: BaseException) -> str:
