@@ -41,7 +41,7 @@ def on_disk(home: Path) -> int:
     try:
         [(found,)] = db.execute(f"SELECT SUM(requests) FROM seen WHERE {WHERE}").fetchall()
         return int(found or 0)
-    except sqlite3.OperationalError:  # it is being made
+    except sqlite3.DatabaseError:  # it is being made, or what was there is not moved aside yet
         return 0
     finally:
         db.close()

@@ -259,7 +259,8 @@ def test_lines_outlive_the_node_and_a_divider_tells_of_the_next() -> None:
             link.says["log"] = NoNode("No node runs here.")
             app.world.look_now()
             await until(pilot, lambda: not app.world.is_attached, "it is missed")
-            assert len(view.entries) == 4 and "○ the node is gone" in text_of(app)
+            await until(pilot, lambda: "○ the node is gone" in text_of(app), "it is told")
+            assert len(view.entries) == 4
             link.says.update(status=status(pid=4343), log=Log(2))
             app.world.look_now()
             await until(pilot, lambda: app.world.is_attached, "it is there")
