@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aiplat.domain.chat import Generate
 from aiplat.domain.errors import AiplatError, InvalidRequest, UnsupportedParameter, clip
-from aiplat.engine.calling.asked import COMPACT, arguments_schema, held_tools, must_call
+from aiplat.engine.calling.asked import COMPACT, arguments_schema, held_tools, is_strict, must_call
 from aiplat.engine.calling.choosing import NO_ASIDES, Asides
 from aiplat.engine.calling.formats import Format
 from aiplat.engine.calling.xml_calls import unheld
@@ -88,7 +88,7 @@ class Grammars:
                 param="tool_choice" if must_call(work) else _param(work),
             )
         self._check(work, form)
-        grammar = grammar_of(work, form, self._spell, self._asides(form))
+        grammar = grammar_of(work, form, self._spell, self._asides(work, form))
         matcher = self._made_of(grammar, _param(work))
         found = Keeping(matcher)
         if said and not all(token in self._ends or found.take(token) for token in said):
@@ -141,9 +141,9 @@ class Grammars:
                 ) from None
         return self._made
 
-    def _asides(self, form: Format | None) -> Asides:
+    def _asides(self, work: Generate, form: Format | None) -> Asides:
         """Tokens that are no text, and may stand in it: no end of an answer, no mark of a call."""
-        if form is None:
+        if form is None or not is_strict(work):  # no other grammar has text
             return NO_ASIDES
         made, marks = self._lists(), form.marks
         shown = {token: str(one) for token, one in self._tokenizer.added_tokens_decoder.items()}
